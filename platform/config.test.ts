@@ -1,0 +1,24 @@
+import t from 'tap'
+import { readConfig, requireSettings } from './config.ts'
+
+t.test('an empty environment gives the documented defaults', async (t) => {
+  const config = readConfig({})
+  t.equal(config.webPort, 3000)
+  t.same(config.kafkaBrokers, [])
+  t.equal(config.host, '127.0.0.1', 'servers bind loopback by default')
+  t.ok(Object.isFrozen(config))
+})
+
+t.test('all problems are reported at once', async (t) => {
+  t.throws(() => readConfig({ WEB_PORT: 'eighty', LOCAL_SIGN_IN: 'perhaps', LOG_LEVEL: 'loud' }), {
+    code: 'CONFIG_INVALID',
+    message: /WEB_PORT.*\n.*LOCAL_SIGN_IN|LOG_LEVEL.*\nWEB_PORT/s,
+  })
+})
+
+t.test('a missing setting is named with what it is for', async (t) => {
+  t.throws(() => requireSettings(readConfig({}), ['databaseUrl', 'kafkaBrokers']), {
+    code: 'CONFIG_MISSING',
+    message: /DATABASE_URL: PostgreSQL.*\nKAFKA_BROKERS/s,
+  })
+})

@@ -1,0 +1,141 @@
+import { ConfigError } from './errors.ts'
+
+/**
+ * Every setting of the product: one table, read once by a composition root (`main.ts`, `server.ts`, `cli/`, `local/`),
+ * frozen, passed on as arguments. Nothing else in the tree reads the environment. docs/config.md is generated from the
+ * table. All problems are reported together, so that nobody fixes them one start at a time.
+ */
+interface Setting<T> {
+  readonly env: string
+  readonly doc: string
+  readonly fallback: string
+  readonly secret?: true
+  parse(text: string): T
+}
+
+const text = (env: string, fallback: string, doc: string): Setting<string> => ({ env, fallback, doc, parse: (s) => s })
+
+const secret = (env: string, fallback: string, doc: string): Setting<string> => ({
+  ...text(env, fallback, doc),
+  secret: true,
+})
+
+const list = (env: string, fallback: string, doc: string): Setting<readonly string[]> => ({
+  env,
+  fallback,
+  doc,
+  parse: (s) =>
+    s
+      .split(',')
+      .map((item) => item.trim())
+      .filter((item) => item !== ''),
+})
+
+const integer = (env: string, fallback: number, min: number, max: number, doc: string): Setting<number> => ({
+  env,
+  fallback: String(fallback),
+  doc: `${doc} (${min} … ${max})`,
+  parse: (s) => {
+    const value = Number(s)
+    if (!Number.isSafeInteger(value) || value < min || value > max) {
+      throw new Error(`expected a whole number from ${min} to ${max}, got "${s}"`)
+    }
+    return value
+  },
+})
+
+const flag = (env: string, fallback: boolean, doc: string): Setting<boolean> => ({
+  env,
+  fallback: String(fallback),
+  doc,
+  parse: (s) => {
+    if (s === 'true' || s === '1') return true
+    if (s === 'false' || s === '0') return false
+    throw new Error(`expected true or false, got "${s}"`)
+  },
+})
+
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const
+
+const MiB = 1024 * 1024
+const TiB = 1024 ** 4
+
+export const SETTINGS = {
+  logLevel: {
+    env: 'LOG_LEVEL',
+    fallback: 'info',
+    doc: `one of ${LOG_LEVELS.join(', ')}`,
+    parse: (s: string): string => {
+      if ((LOG_LEVELS as readonly string[]).includes(s)) return s
+      throw new Error(`expected one of ${LOG_LEVELS.join(', ')}, got "${s}"`)
+    },
+  },
+  dataDir: text('DATA_DIR', '.data', 'folder of all local state; emptied by `npm run reset`'),
+
+  kafkaBrokers: list('KAFKA_BROKERS', '', 'host:port, comma separated; empty = `npm start` runs a local broker'),
+  schemaRegistryUrl: text('SCHEMA_REGISTRY_URL', '', 'Confluent-compatible API; empty = a local registry'),
+  s3Endpoint: text('S3_ENDPOINT', '', 'URL of the S3 API as our processes reach it; empty = a local server'),
+  s3PublicEndpoint: text('S3_PUBLIC_ENDPOINT', '', 'URL of the S3 API as browsers reach it; empty = S3_ENDPOINT'),
+  s3Region: text('S3_REGION', 'us-east-1', 'region that signatures are made for'),
+  s3Bucket: text('S3_BUCKET', 'reelstream-media', 'bucket of sources, renditions and playlists'),
+  s3AccessKeyId: secret('S3_ACCESS_KEY_ID', '', 'S3 access key'),
+  s3SecretAccessKey: secret('S3_SECRET_ACCESS_KEY', '', 'S3 secret key'),
+  databaseUrl: secret('DATABASE_URL', '', 'PostgreSQL connection URL; empty = a local server'),
+
+  host: text('HOST', '127.0.0.1', 'address the HTTP servers bind'),
+  webPort: integer('WEB_PORT', 3000, 0, 65535, 'port of the one origin: pages, API and gateway'),
+  kafkaPort: integer('KAFKA_PORT', 19092, 1, 65534, 'port of the local broker; its controller takes the next one'),
+  registryPort: integer('REGISTRY_PORT', 18081, 1, 65535, 'port of the local schema registry'),
+  s3Port: integer('S3_PORT', 19000, 1, 65535, 'port of the local S3 server'),
+  postgresPort: integer('POSTGRES_PORT', 15432, 1, 65535, 'port of the local PostgreSQL'),
+  processorsPort: integer('PROCESSORS_PORT', 3101, 0, 65535, 'health port of the processors'),
+  workersPort: integer('WORKERS_PORT', 3102, 0, 65535, 'health port of the transcode workers'),
+  projectionsPort: integer('PROJECTIONS_PORT', 3103, 0, 65535, 'health port of the projections'),
+
+  appId: text('APP_ID', 'reelstream', 'prefix of transactional ids; one per deployment on a broker'),
+  instanceId: text('INSTANCE_ID', '', 'name of this process in its consumer groups; empty = host and pid'),
+  videoPartitions: integer('VIDEO_PARTITIONS', 4, 1, 1024, 'partitions of video-intake and video-events'),
+  lanes: integer('TRANSCODE_LANES', 4, 1, 1024, 'partitions of transcode-jobs: at most this many worker processes'),
+  replicationFactor: integer('KAFKA_REPLICATION_FACTOR', 1, 1, 7, 'replicas of every topic that we create'),
+
+  jwtSecret: secret('JWT_SECRET', '', 'HS256 secret (32 characters or more) that author tokens are checked with'),
+  jwksUrl: text('JWKS_URL', '', 'JWKS of an identity provider; takes the place of JWT_SECRET'),
+  localSignIn: flag('LOCAL_SIGN_IN', false, 'one-click sign-in for a single machine; never on a public address'),
+  maxUploadBytes: integer('MAX_UPLOAD_BYTES', 5 * TiB, 1, 5 * TiB, 'largest file that may be uploaded, bytes'),
+  partSizeBytes: integer('PART_SIZE_BYTES', 8 * MiB, 5 * MiB, 5 * 1024 * MiB, 'smallest part of an upload, bytes'),
+  uploadExpiryHours: integer('UPLOAD_EXPIRY_HOURS', 24, 1, 24 * 30, 'hours until an unfinished upload is aborted'),
+  importSources: list('IMPORT_SOURCES', '', 'bucket or bucket/prefix a producer may import from; * = any'),
+
+  ffmpegPath: text('FFMPEG_PATH', 'ffmpeg', 'the ffmpeg to run'),
+  ffprobePath: text('FFPROBE_PATH', 'ffprobe', 'the ffprobe to run'),
+  scratchDir: text('SCRATCH_DIR', '', 'folder of the running job, at most 64 MiB a job; empty = below DATA_DIR'),
+  workerSlots: integer('WORKER_SLOTS', 1, 1, 64, 'video jobs that one worker process runs at a time'),
+} satisfies Record<string, Setting<unknown>>
+
+export type Config = { readonly [Name in keyof typeof SETTINGS]: ReturnType<(typeof SETTINGS)[Name]['parse']> }
+
+/** Reads and checks every setting. Throws one ConfigError (CONFIG_INVALID) that names all problems. */
+export const readConfig = (env: Readonly<Record<string, string | undefined>> = process.env): Config => {
+  const problems: string[] = []
+  const values: Record<string, unknown> = {}
+  for (const [name, setting] of Object.entries(SETTINGS)) {
+    try {
+      values[name] = setting.parse(env[setting.env] ?? setting.fallback)
+    } catch (error) {
+      problems.push(`${setting.env}: ${(error as Error).message}`)
+    }
+  }
+  if (problems.length > 0)
+    throw new ConfigError('CONFIG_INVALID', `Settings that cannot be used:\n${problems.join('\n')}`)
+  return Object.freeze(values) as Config
+}
+
+/** Throws unless each named setting has a value. For composition roots that cannot start without them. */
+export const requireSettings = (config: Config, names: readonly (keyof Config)[]): void => {
+  const missing = names.filter(
+    (name) => config[name] === '' || (Array.isArray(config[name]) && config[name].length === 0),
+  )
+  if (missing.length === 0) return
+  const lines = missing.map((name) => `${SETTINGS[name].env}: ${SETTINGS[name].doc}`)
+  throw new ConfigError('CONFIG_MISSING', `Settings that this process cannot start without:\n${lines.join('\n')}`)
+}

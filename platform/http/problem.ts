@@ -1,0 +1,70 @@
+import { BadInputError, BugError, ConfigError, type ReelstreamError, UpstreamError } from '../errors.ts'
+
+/** RFC 9457 problem details, plus our stable `code`. `errors` names the fields that a validation refused. */
+export interface Problem {
+  readonly type: string
+  readonly title: string
+  readonly status: number
+  readonly code: string
+  readonly detail: string
+  readonly errors?: readonly { readonly field: string; readonly message: string }[]
+}
+
+export const PROBLEM_CONTENT_TYPE = 'application/problem+json'
+
+/** Codes whose HTTP status is not the one of their class. The only place where a code meets a status. */
+const STATUS_OF_CODE: Readonly<Record<string, number>> = {
+  UNAUTHENTICATED: 401,
+  FORBIDDEN: 403,
+  NOT_FOUND: 404,
+  UPLOAD_NOT_FOUND: 404,
+  VIDEO_NOT_FOUND: 404,
+  CONFLICT: 409,
+  UPLOAD_CLOSED: 409,
+  REVISION_CONFLICT: 412,
+  PAYLOAD_TOO_LARGE: 413,
+  FILE_TOO_LARGE: 413,
+  EMPTY_FILE: 422,
+  IDEMPOTENCY_KEY_REUSED: 422,
+  RANGE_NOT_SATISFIABLE: 416,
+  RATE_LIMITED: 429,
+}
+
+export const statusOf = (error: ReelstreamError): number => {
+  const known = STATUS_OF_CODE[error.code]
+  if (known !== undefined) return known
+  if (error instanceof BadInputError) return 400
+  if (error instanceof UpstreamError) return 503
+  if (error instanceof ConfigError || error instanceof BugError) return 500
+  return 500
+}
+
+const TITLES: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  404: 'Not Found',
+  409: 'Conflict',
+  412: 'Precondition Failed',
+  413: 'Content Too Large',
+  416: 'Range Not Satisfiable',
+  422: 'Unprocessable Content',
+  429: 'Too Many Requests',
+  500: 'Internal Server Error',
+  503: 'Service Unavailable',
+}
+
+/** Builds the problem body for a code. A 5xx never carries the inner message: that belongs into the log. */
+export const problem = (status: number, code: string, detail: string, errors?: Problem['errors']): Problem => ({
+  type: `urn:reelstream:error:${code.toLowerCase()}`,
+  title: TITLES[status] ?? 'Error',
+  status,
+  code,
+  detail,
+  ...(errors === undefined ? {} : { errors }),
+})
+
+export const problemOf = (error: ReelstreamError): Problem => {
+  const status = statusOf(error)
+  return problem(status, error.code, status === 500 ? 'The server failed. The log has the details.' : error.message)
+}

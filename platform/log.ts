@@ -1,0 +1,20 @@
+import { type Logger, pino } from 'pino'
+
+export type { Logger } from 'pino'
+
+/**
+ * JSON lines on stdout. The message is a short constant phrase; what varies goes into fields
+ * (`processor, topic, partition, offset, videoId, eventId, durationMs, code`). Tokens, keys and signed URLs never do.
+ */
+export const createLogger = (name: string, level: string): Logger =>
+  pino({
+    name,
+    level,
+    base: { name, pid: process.pid },
+    redact: {
+      paths: ['*.authorization', '*.token', '*.secretAccessKey', '*.url', 'req.headers.authorization'],
+      censor: '[redacted]',
+    },
+  })
+
+export const silentLogger: Logger = pino({ level: 'silent' })
