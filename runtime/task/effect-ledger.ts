@@ -1,0 +1,137 @@
+import { BugError } from '../../platform/errors.ts'
+import { CRASH_LIMIT } from '../effect-policy.ts'
+import type { EffectShape } from '../processor.ts'
+import type { PendingEffect } from '../state/generated.ts'
+
+/**
+ * The effects of a task that were asked for and have not settled. Pure bookkeeping: every change returns the record that
+ * the changelog must hold; whoever runs executors asks `runnable` and tells what happened.
+ */
+export interface LiveEffect {
+  readonly id: string
+  readonly key: string
+  readonly input: unknown
+  readonly record: PendingEffect
+}
+
+/** The effects of one name and key run in the order in which they were asked for. */
+const bySequence = (a: LiveEffect, b: LiveEffect): number => a.record.sequence - b.record.sequence
+
+export class EffectLedger {
+  readonly #declared: EffectShape
+  readonly #effects = new Map<string, LiveEffect>()
+  readonly #byKey = new Map<string, Set<string>>()
+  #nextSequence = 1
+
+  constructor(declared: EffectShape) {
+    this.#declared = declared
+  }
+
+  get size(): number {
+    return this.#effects.size
+  }
+
+  nextSequence(): number {
+    return this.#nextSequence++
+  }
+
+  get(id: string): LiveEffect | undefined {
+    return this.#effects.get(id)
+  }
+
+  all(): readonly LiveEffect[] {
+    return [...this.#effects.values()].sort(bySequence)
+  }
+
+  ofKey(key: string): readonly LiveEffect[] {
+    return [...(this.#byKey.get(key) ?? [])].map((id) => this.#effects.get(id) as LiveEffect).sort(bySequence)
+  }
+
+  put(effect: LiveEffect): void {
+    if (this.#declared[effect.record.effect] === undefined) {
+      // Never dropped: it was promised by an earlier version of the code, and somebody waits for its outcome.
+      throw new BugError('EFFECT_UNDECLARED', `a pending effect ${effect.record.effect} is not declared any more`, {
+        facts: { effectId: effect.id, key: effect.key },
+      })
+    }
+    this.#effects.set(effect.id, effect)
+    const ids = this.#byKey.get(effect.key) ?? new Set<string>()
+    this.#byKey.set(effect.key, ids.add(effect.id))
+    this.#nextSequence = Math.max(this.#nextSequence, effect.record.sequence + 1)
+  }
+
+  remove(id: string): void {
+    const effect = this.#effects.get(id)
+    if (effect === undefined) return
+    this.#effects.delete(id)
+    const ids = this.#byKey.get(effect.key)
+    ids?.delete(id)
+    if (ids?.size === 0) this.#byKey.delete(effect.key)
+  }
+
+  /** What may begin now: due, and not behind an older effect of the same name and key where these are serial. */
+  runnable(nowMs: number, isRunning: (effectId: string) => boolean): readonly LiveEffect[] {
+    const ahead = new Set<string>()
+    return this.all().filter((effect) => {
+      const { effect: name, notBeforeMs } = effect.record
+      const queue = `${name}\u001f${effect.key}`
+      const serial = this.#declared[name]?.policy.serialPerKey === true
+      const behind = serial && ahead.has(queue)
+      ahead.add(queue)
+      return !behind && notBeforeMs <= nowMs && !isRunning(effect.id)
+    })
+  }
+
+  /** When the next backed-off effect becomes due; null if none waits. */
+  nextDueMs(nowMs: number): number | null {
+    const waits = [...this.#effects.values()].map((effect) => effect.record.notBeforeMs).filter((at) => at > nowMs)
+    return waits.length === 0 ? null : Math.min(...waits)
+  }
+
+  /** Whether every one of its last runs ended with the death of its process. */
+  isKiller(effect: LiveEffect): boolean {
+    return effect.record.unproven >= CRASH_LIMIT
+  }
+
+  begun(id: string): LiveEffect {
+    return this.#change(id, ({ runs, unproven }) => ({ runs: runs + 1, unproven: unproven + 1 }))
+  }
+
+  /** A graceful end is no crash: the run is not held against the input. */
+  interrupted(id: string): LiveEffect {
+    return this.#change(id, ({ unproven }) => ({ unproven: Math.max(0, unproven - 1) }))
+  }
+
+  /** Returns null for a report that is already journaled. Throws BugError REPORT_GAP when one was left out. */
+  reported(id: string, n: number): LiveEffect | null {
+    const { resumeFrom } = this.#known(id).record
+    if (n <= resumeFrom) return null
+    if (n !== resumeFrom + 1) {
+      throw new BugError('REPORT_GAP', `expected report ${resumeFrom + 1}, got ${n}`, { facts: { effectId: id } })
+    }
+    return this.#change(id, () => ({ resumeFrom: n, unproven: 0 }))
+  }
+
+  /** A retryable failure: the record that waits for the next run, or null when no attempt is left. */
+  failed(id: string, nowMs: number): LiveEffect | null {
+    const { effect, failures } = this.#known(id).record
+    const policy = this.#declared[effect]?.policy
+    if (policy === undefined || failures + 1 >= policy.attempts) return null
+    const notBeforeMs = nowMs + policy.backoffMs(failures + 1)
+    return this.#change(id, () => ({ failures: failures + 1, unproven: 0, notBeforeMs }))
+  }
+
+  #known(id: string): LiveEffect {
+    const effect = this.#effects.get(id)
+    if (effect === undefined)
+      throw new BugError('EFFECT_UNKNOWN', 'no such pending effect', { facts: { effectId: id } })
+    return effect
+  }
+
+  #change(id: string, change: (record: PendingEffect) => Partial<PendingEffect>): LiveEffect {
+    const effect = this.#known(id)
+    const next = { ...effect, record: { ...effect.record, ...change(effect.record) } }
+    this.#effects.set(id, next)
+    return next
+  }
+}

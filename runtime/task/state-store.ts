@@ -1,0 +1,89 @@
+import type { Collection } from '../processor.ts'
+
+/**
+ * The keyed state of one task, in memory: key → collection → id → value. Values are never mutated, only replaced.
+ *
+ * Writes go straight in and are recorded twice: in the step's undo log, so that a handler that throws leaves nothing
+ * behind, and as changes of the batch, from which the changelog records are made. A batch whose commit fails is not
+ * undone here: the whole task is dropped and rebuilt from the changelog (3-runtime, "any error ⇒ discard").
+ */
+export interface StateChange {
+  readonly key: string
+  readonly collection: string
+  readonly id: string
+  /** undefined = removed. */
+  readonly value: unknown
+}
+
+type KeyState = Map<string, Map<string, unknown>>
+
+export class StateStore {
+  readonly #keys = new Map<string, KeyState>()
+  #undo: StateChange[] = []
+  #changed: StateChange[] = []
+
+  collection<T>(key: string, collection: string): Collection<T> {
+    return {
+      get: (id = '') => this.#keys.get(key)?.get(collection)?.get(id) as T | undefined,
+      put: (value, id = '') => this.#write({ key, collection, id, value }),
+      delete: (id = '') => {
+        if (this.#keys.get(key)?.get(collection)?.has(id)) this.#write({ key, collection, id, value: undefined })
+      },
+      entries: (prefix = '') => this.entries(key, collection, prefix) as readonly (readonly [string, T])[],
+    }
+  }
+
+  entries(key: string, collection: string, prefix = ''): readonly (readonly [string, unknown])[] {
+    const found = [...(this.#keys.get(key)?.get(collection) ?? [])].filter(([id]) => id.startsWith(prefix))
+    return found.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
+  }
+
+  /** Drops every entry of the key. */
+  deleteKey(key: string): void {
+    for (const [collection, entries] of this.#keys.get(key) ?? []) {
+      for (const id of [...entries.keys()]) this.#write({ key, collection, id, value: undefined })
+    }
+  }
+
+  /** Puts a value that the changelog already holds. */
+  restore(change: StateChange): void {
+    this.#set(change)
+  }
+
+  /** The step succeeded: its changes become part of the batch. Returns them. */
+  keepStep(): readonly StateChange[] {
+    const changes = this.#changed
+    this.#changed = []
+    this.#undo = []
+    return changes
+  }
+
+  /** The step failed: the state is as it was before it. */
+  undoStep(): void {
+    for (const change of this.#undo.reverse()) this.#set(change)
+    this.#undo = []
+    this.#changed = []
+  }
+
+  #write(change: StateChange): void {
+    const { key, collection, id } = change
+    const before = this.#keys.get(key)?.get(collection)?.get(id)
+    this.#undo.push({ key, collection, id, value: before })
+    this.#changed.push(change)
+    this.#set(change)
+  }
+
+  #set({ key, collection, id, value }: StateChange): void {
+    let keyState = this.#keys.get(key)
+    if (value === undefined) {
+      keyState?.get(collection)?.delete(id)
+      if (keyState?.get(collection)?.size === 0) keyState.delete(collection)
+      if (keyState?.size === 0) this.#keys.delete(key)
+      return
+    }
+    if (keyState === undefined) this.#keys.set(key, (keyState = new Map()))
+    let entries = keyState.get(collection)
+    if (entries === undefined) keyState.set(collection, (entries = new Map()))
+    entries.set(id, value)
+  }
+}
