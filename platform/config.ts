@@ -71,6 +71,7 @@ export const SETTINGS = {
     },
   },
   dataDir: text('DATA_DIR', '.data', 'folder of all local state; emptied by `npm run reset`'),
+  cacheDir: text('CACHE_DIR', '', 'folder of the downloaded local servers, no spaces; empty = the user\'s cache folder'),
 
   kafkaBrokers: list('KAFKA_BROKERS', '', 'host:port, comma separated; empty = `npm start` runs a local broker'),
   schemaRegistryUrl: text('SCHEMA_REGISTRY_URL', '', 'Confluent-compatible API; empty = a local registry'),
@@ -129,6 +130,12 @@ export const readConfig = (env: Readonly<Record<string, string | undefined>> = p
     throw new ConfigError('CONFIG_INVALID', `Settings that cannot be used:\n${problems.join('\n')}`)
   return Object.freeze(values) as Config
 }
+
+/** The environment for a child process: ours, with these settings in it. Secrets travel here and never in argv. */
+export const childEnvironment = (settings: Readonly<Record<string, string>>): NodeJS.ProcessEnv => ({
+  ...process.env,
+  ...settings,
+})
 
 /** Throws unless each named setting has a value. For composition roots that cannot start without them. */
 export const requireSettings = (config: Config, names: readonly (keyof Config)[]): void => {
