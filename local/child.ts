@@ -58,6 +58,8 @@ export interface Children {
   close(): void
   /** close(), then stops all that still run, all at once. */
   stopAll(): Promise<void>
+  /** Kills all that still run, with whatever they have started, at once. */
+  killAll(): void
   logFile(name: string): string
 }
 
@@ -98,6 +100,10 @@ export const createChildren = (dataDir: string): Children => {
     async run(spec) {
       const exit = await start(spec).exited
       if (exit.code !== 0) throw await exitError(spec.name, exit, logFile(spec.name))
+    },
+    killAll() {
+      closing.abort()
+      for (const child of running.keys()) signalGroup(child.pid, 'SIGKILL')
     },
     async stopAll() {
       closing.abort()
