@@ -1,0 +1,80 @@
+import { S3Client } from '@aws-sdk/client-s3'
+import type { Config } from '../platform/config.ts'
+
+export type { S3Client } from '@aws-sdk/client-s3'
+
+/**
+ * The two S3 clients of the product. Only composition roots make them; everything else gets one as an argument.
+ *
+ * They differ in one setting that decides whether browsers can upload at all. Since 2025 the SDK adds a CRC32 of the
+ * body to every write by default. When a URL is presigned there is no body yet, so the default client signs the CRC32
+ * of ZERO bytes into the URL: a strict server answers 400 to every real part, a lenient one ignores it, and a test
+ * against the lenient one never sees the bug. The presigning client therefore computes checksums only where the API
+ * demands one (`WHEN_REQUIRED`); our own signed SHA-256 header guards the part instead (presign.ts).
+ *
+ * The other difference is the address: what is signed must be the address that the browser will call, which behind a
+ * reverse proxy or in docker-compose is not the one that our own processes use.
+ *
+ * Neither client validates response checksums by itself (`WHEN_REQUIRED`): a range read has no checksum to compare,
+ * and some servers send the checksum of the whole object with it. Whoever reads pins the bytes with `If-Match`.
+ *
+ * Permissions that the product needs on `<bucket>` and `<bucket>/*` (docs say which process makes which call):
+ * s3:PutObject (puts, multipart create, parts and complete), s3:GetObject (GET and HEAD), s3:AbortMultipartUpload,
+ * s3:ListMultipartUploadParts, s3:ListBucketMultipartUploads, s3:ListBucket (without it a missing key is 403, not 404);
+ * and once, for setting up: s3:CreateBucket, s3:PutBucketCORS.
+ */
+export interface S3Settings {
+  /** URL of the S3 API as our processes reach it. */
+  readonly endpoint: string
+  /** URL of the S3 API as browsers reach it. */
+  readonly publicEndpoint: string
+  readonly region: string
+  readonly accessKeyId: string
+  readonly secretAccessKey: string
+}
+
+export const s3SettingsOf = (config: Config): S3Settings => ({
+  endpoint: config.s3Endpoint,
+  publicEndpoint: config.s3PublicEndpoint === '' ? config.s3Endpoint : config.s3PublicEndpoint,
+  region: config.s3Region,
+  accessKeyId: config.s3AccessKeyId,
+  secretAccessKey: config.s3SecretAccessKey,
+})
+
+/** For every call that we make ourselves. Close it with `destroy()`. Makes no request. */
+export const createS3Client = (settings: S3Settings): S3Client => client(settings, settings.endpoint, 'WHEN_SUPPORTED')
+
+/** Only for presign.ts: signs for the public address and never invents a checksum. Makes no request. */
+export const createPresignClient = (settings: S3Settings): S3Client =>
+  client(settings, settings.publicEndpoint, 'WHEN_REQUIRED')
+
+/** The first try and three more, with the SDK's exponential back-off: 500, 503, throttling, resets, time-outs. */
+const MAX_ATTEMPTS = 4
+const CONNECT_TIMEOUT_MS = 5_000
+/**
+ * Silence on an open connection. A long CompleteMultipartUpload is not silent: AWS and the self-hosted servers alike
+ * send white space while they assemble the object.
+ */
+const IDLE_TIMEOUT_MS = 60_000
+/** Above what one process has in flight at a time; the SDK's default of 50 makes readers queue behind each other. */
+const MAX_SOCKETS = 256
+
+const client = (settings: S3Settings, endpoint: string, requestChecksums: 'WHEN_SUPPORTED' | 'WHEN_REQUIRED') => {
+  const agent = { keepAlive: true, maxSockets: MAX_SOCKETS }
+  return new S3Client({
+    endpoint,
+    region: settings.region,
+    credentials: { accessKeyId: settings.accessKeyId, secretAccessKey: settings.secretAccessKey },
+    // Self-hosted servers have no wildcard DNS for bucket.host.
+    forcePathStyle: true,
+    maxAttempts: MAX_ATTEMPTS,
+    requestChecksumCalculation: requestChecksums,
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    requestHandler: {
+      connectionTimeout: CONNECT_TIMEOUT_MS,
+      socketTimeout: IDLE_TIMEOUT_MS,
+      httpAgent: agent,
+      httpsAgent: agent,
+    },
+  })
+}
