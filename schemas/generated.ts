@@ -27,6 +27,8 @@ export interface JobSettled {
   readonly jobId: string
   /** Video that it is for. */
   readonly videoId: string
+  /** Which attempt, from 1: a settlement of an attempt that is over says nothing. */
+  readonly attempt: number
   /** Whether it succeeded. */
   readonly ok: boolean
   /** Stable code of the failure, or null. */
@@ -730,7 +732,7 @@ export const JobReleasedSchema: AvroSchema<JobReleased> = {
 
 export const JobSettledSchema: AvroSchema<JobSettled> = {
   name: 'reelstream.JobSettled',
-  schema: '{"type":"record","name":"JobSettled","namespace":"reelstream","doc":"A released job ended.","fields":[{"name":"jobId","type":"string","doc":"Job."},{"name":"videoId","type":"string","doc":"Video that it is for."},{"name":"ok","type":"boolean","doc":"Whether it succeeded."},{"name":"code","type":["null","string"],"doc":"Stable code of the failure, or null."},{"name":"detail","type":["null","string"],"doc":"What happened, or null."},{"name":"retryable","type":"boolean","doc":"Whether another attempt may succeed."}]}',
+  schema: '{"type":"record","name":"JobSettled","namespace":"reelstream","doc":"A released job ended.","fields":[{"name":"jobId","type":"string","doc":"Job."},{"name":"videoId","type":"string","doc":"Video that it is for."},{"name":"attempt","type":"int","doc":"Which attempt, from 1: a settlement of an attempt that is over says nothing."},{"name":"ok","type":"boolean","doc":"Whether it succeeded."},{"name":"code","type":["null","string"],"doc":"Stable code of the failure, or null."},{"name":"detail","type":["null","string"],"doc":"What happened, or null."},{"name":"retryable","type":"boolean","doc":"Whether another attempt may succeed."}]}',
 }
 
 export const JobsCancelledSchema: AvroSchema<JobsCancelled> = {
