@@ -1,0 +1,172 @@
+import type { Kafka, Message, Producer, RecordMetadata } from 'kafkajs'
+import { BadInputError, BugError, type ReelstreamError } from '../../platform/errors.ts'
+import { REQUEST_TIMEOUT_MS } from './client.ts'
+import { asUpstreamError } from './kafka-errors.ts'
+import { cutBySize, MAX_RECORD_BYTES, type OutputRecord, sizeOfRecord } from './log-records.ts'
+import { keyPartitioner } from './partitioner.ts'
+import { toMessage } from './transactional-writer.ts'
+
+/** Where a record has been written. */
+export interface SentRecord {
+  readonly topic: string
+  readonly partition: number
+  readonly offset: bigint
+}
+
+/**
+ * Writes records without a transaction, for everybody outside the engine: gateway, command line, tools.
+ *
+ * Each record is appended once, however often its request had to be repeated, and in the order of the calls per
+ * partition. The broker tells a repetition by its sequence number; that works only while nobody else gets the number of
+ * a request whose answer was lost. So one request is on its way at a time, repeated until it is answered, and what
+ * arrives meanwhile goes out together with the next one; and a producer whose request was given up is thrown away.
+ */
+export interface IdempotentProducer {
+  /**
+   * Resolves with the place of each record, in the order given, when all replicas in sync have them. Throws
+   * UpstreamError SEND_FAILED (retryable; any of the records may have been written nevertheless, so a repetition may
+   * double them: consumers fold by the record's own id), ConfigError KAFKA_UNAUTHORIZED, BadInputError RECORD_TOO_LARGE.
+   */
+  send(records: readonly OutputRecord[]): Promise<SentRecord[]>
+  /** Waits for what was accepted, then lets go of the connection. */
+  close(): Promise<void>
+}
+
+interface Pending {
+  readonly records: readonly OutputRecord[]
+  readonly sizeBytes: number
+  readonly resolve: (sent: SentRecord[]) => void
+  readonly reject: (error: ReelstreamError) => void
+}
+
+/** Connects with the first record. */
+export const createIdempotentProducer = (kafka: Kafka): IdempotentProducer => {
+  const waiting: Pending[] = []
+  let connection: ProducerConnection | undefined
+  let draining: Promise<void> | undefined
+  let closed = false
+
+  const drain = async (): Promise<void> => {
+    for (let batch = takeBatch(waiting); batch.length > 0; batch = takeBatch(waiting)) {
+      try {
+        connection ??= await connect(kafka)
+        settle(batch, await connection.send(batch.flatMap(({ records }) => records)))
+      } catch (error) {
+        const failed = asUpstreamError('SEND_FAILED', 'Records may not have been written', error)
+        for (const { reject } of batch) reject(failed)
+        await connection?.discard()
+        connection = undefined
+      }
+    }
+  }
+
+  return {
+    send: async (records) => {
+      if (closed) throw new BugError('PRODUCER_CLOSED', 'send() on a producer that is closed')
+      records.forEach(refuseTooLarge)
+      const parts = cutBySize(records).map(({ records, sizeBytes }) => {
+        const { promise, resolve, reject } = Promise.withResolvers<SentRecord[]>()
+        waiting.push({ records, sizeBytes, resolve, reject })
+        return promise
+      })
+      draining ??= drain().finally(() => {
+        draining = undefined
+      })
+      return (await Promise.all(parts)).flat()
+    },
+    close: async () => {
+      closed = true
+      await draining
+      await connection?.discard()
+      connection = undefined
+    },
+  }
+}
+
+const refuseTooLarge = (record: OutputRecord): void => {
+  const sizeBytes = sizeOfRecord(record)
+  if (sizeBytes <= MAX_RECORD_BYTES) return
+  throw new BadInputError(
+    'RECORD_TOO_LARGE',
+    `A record of ${sizeBytes} bytes; at most ${MAX_RECORD_BYTES} are allowed`,
+    {
+      facts: { topic: record.topic, key: record.key, sizeBytes },
+    },
+  )
+}
+
+/** The calls that go out together: as many as fit into one request of a partition, at least one. */
+const takeBatch = (waiting: Pending[]): Pending[] => {
+  let bytes = 0
+  let count = 0
+  for (const { sizeBytes } of waiting) {
+    bytes += sizeBytes
+    if (count > 0 && bytes > MAX_RECORD_BYTES) break
+    count += 1
+  }
+  return waiting.splice(0, count)
+}
+
+const settle = (batch: readonly Pending[], sent: readonly SentRecord[]): void => {
+  let from = 0
+  for (const { records, resolve } of batch) {
+    resolve(sent.slice(from, from + records.length))
+    from += records.length
+  }
+}
+
+interface ProducerConnection {
+  send(records: readonly OutputRecord[]): Promise<SentRecord[]>
+  discard(): Promise<void>
+}
+
+const connect = async (kafka: Kafka): Promise<ProducerConnection> => {
+  const chosen = new WeakMap<Message, number>()
+  const producer: Producer = kafka.producer({
+    idempotent: true,
+    maxInFlightRequests: 1,
+    allowAutoTopicCreation: false,
+    createPartitioner: () => (choice) => {
+      const partition = keyPartitioner(choice)
+      chosen.set(choice.message, partition)
+      return partition
+    },
+  })
+  await producer.connect()
+  return {
+    send: async (records) => {
+      const messages = records.map(toMessage)
+      const topicMessages = [...Map.groupBy(messages.keys(), (n) => records[n]?.topic ?? '')].map(
+        ([topic, indices]) => ({
+          topic,
+          messages: indices.flatMap((n) => messages[n] ?? []),
+        }),
+      )
+      const acks = await producer.sendBatch({ acks: -1, timeout: REQUEST_TIMEOUT_MS - 500, topicMessages })
+      return placesOf(records, messages, chosen, acks)
+    },
+    discard: () => producer.disconnect().catch(() => {}),
+  }
+}
+
+/** The broker answers with the first offset of each partition; a partition's records follow each other without gaps. */
+const placesOf = (
+  records: readonly OutputRecord[],
+  messages: readonly Message[],
+  chosen: WeakMap<Message, number>,
+  acks: readonly RecordMetadata[],
+): SentRecord[] => {
+  const next = new Map(acks.map((ack) => [`${ack.topicName}/${ack.partition}`, BigInt(ack.baseOffset ?? -1)]))
+  return records.map(({ topic }, n) => {
+    const message = messages[n]
+    const partition = message === undefined ? undefined : chosen.get(message)
+    const offset = next.get(`${topic}/${partition}`)
+    if (partition === undefined || offset === undefined) {
+      throw new BugError('SEND_UNANSWERED', 'The broker acknowledged a request without all of its records', {
+        facts: { topic, partition },
+      })
+    }
+    next.set(`${topic}/${partition}`, offset + 1n)
+    return { topic, partition, offset }
+  })
+}

@@ -1,0 +1,238 @@
+/**
+ * Reads partitions without being a member of any group: changelogs on opening, schema-ids at the start, whole topics for
+ * tools and rebuilds. A consumer group is the wrong tool for that. It cannot say "that was the end": kafkajs calls
+ * nobody for a fetch that holds only transaction markers, so a loop that waits for its last record hangs for ever when a
+ * transaction was aborted at the end. Here the position moves with what was fetched, not with what was delivered.
+ *
+ * Only committed records are seen. The end is the last stable offset: what an open transaction holds back is not waited
+ * for. Offsets have gaps (markers, aborted records, compaction).
+ *
+ * A broker that restarts or hands a partition over is waited for (`patienceMs` without any progress), then it is an
+ * UpstreamError PARTITION_UNREADABLE. A position that the log no longer holds is never skipped over silently:
+ * OFFSET_OUT_OF_RANGE, not retryable.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Kafka } from 'kafkajs'
+import { UpstreamError } from '../../platform/errors.ts'
+import { asUpstreamError, kafkaErrorOf, originOf } from './kafka-errors.ts'
+import { type KafkaCluster, KafkajsBatch, openCluster, READ_COMMITTED } from './kafkajs.ts'
+import { type LogRecord, toLogRecord } from './log-records.ts'
+
+export interface OffsetRange {
+  /** First offset that the log still holds. */
+  readonly beginning: bigint
+  /** Offset after the last one that is committed or aborted (last stable offset). */
+  readonly end: bigint
+}
+
+export interface RecordBatch {
+  /** Ascending; empty when the position moved over markers or aborted records only. */
+  readonly records: LogRecord[]
+  /** Where the next read goes on. */
+  readonly nextOffset: bigint
+}
+
+export interface PartitionReader {
+  /** Throws UpstreamError PARTITION_UNREADABLE (retryable). */
+  offsets(topic: string, partition: number): Promise<OffsetRange>
+  /**
+   * Hands every committed record from `fromOffset` to the end as it was when the call began (a few later ones may come
+   * along), in order, one batch at a time: the next is fetched while `onRecords` runs and handed out when it has
+   * resolved. Resolves to the next offset; to `fromOffset` when there is nothing after it. Many reads may run at once.
+   * Throws what `onRecords` throws, PARTITION_UNREADABLE (retryable), OFFSET_OUT_OF_RANGE (not retryable).
+   */
+  readToEnd(
+    topic: string,
+    partition: number,
+    fromOffset: bigint,
+    onRecords: (records: LogRecord[], nextOffset: bigint) => void | Promise<void>,
+  ): Promise<bigint>
+  /**
+   * Batches from `fromOffset` on, for ever, until the signal aborts (then it ends, it does not throw). Each tail has a
+   * connection of its own, because a fetch that waits for records holds up everything behind it.
+   */
+  tail(topic: string, partition: number, fromOffset: bigint, signal: AbortSignal): AsyncIterable<RecordBatch>
+  /** Ends the reads that are running with an error; a tail must be ended by its signal. */
+  close(): Promise<void>
+}
+
+export interface ReaderOptions {
+  /** How long a read goes on trying without any progress, ms. */
+  readonly patienceMs?: number
+}
+
+/** Bytes of one fetch: few round trips, and batches small enough to be handled between two turns of the event loop. */
+const FETCH_BYTES = 1024 * 1024
+/** How long the broker holds a fetch of a tail that has nothing, ms. It answers at once when something comes. */
+const TAIL_WAIT_MS = 500
+/** Below the end there is always something to fetch; the wait is for the moments when a leader changes. */
+const READ_WAIT_MS = 100
+const FIRST_RETRY_MS = 50
+const LONGEST_RETRY_MS = 1000
+
+/** Connects. Throws UpstreamError KAFKA_UNAVAILABLE (retryable). One reader serves all tasks of a process. */
+export const createPartitionReader = async (kafka: Kafka, options: ReaderOptions = {}): Promise<PartitionReader> => {
+  const patienceMs = options.patienceMs ?? 30_000
+  const connection = await connect(kafka, patienceMs)
+  return {
+    offsets: (topic, partition) => connection.offsets(topic, partition),
+    readToEnd: (topic, partition, fromOffset, onRecords) =>
+      readToEnd(connection, { topic, partition, fromOffset }, onRecords),
+    tail: (topic, partition, fromOffset, signal) =>
+      tail(() => connect(kafka, patienceMs), { topic, partition, fromOffset }, signal),
+    close: () => connection.close(),
+  }
+}
+
+interface Position {
+  readonly topic: string
+  readonly partition: number
+  readonly fromOffset: bigint
+}
+
+const readToEnd = async (
+  connection: Connection,
+  { topic, partition, fromOffset }: Position,
+  onRecords: (records: LogRecord[], nextOffset: bigint) => void | Promise<void>,
+): Promise<bigint> => {
+  const { end } = await connection.offsets(topic, partition)
+  let position = fromOffset
+  let handled: unknown
+  while (position < end) {
+    const fetched = connection.fetch(topic, partition, position, READ_WAIT_MS)
+    const [batch]: [RecordBatch, unknown] = await Promise.all([fetched, handled])
+    position = batch.nextOffset
+    handled = batch.records.length > 0 ? onRecords(batch.records, batch.nextOffset) : undefined
+  }
+  await handled
+  return position
+}
+
+async function* tail(
+  open: () => Promise<Connection>,
+  { topic, partition, fromOffset }: Position,
+  signal: AbortSignal,
+): AsyncGenerator<RecordBatch> {
+  if (signal.aborted) return
+  const connection = await open()
+  try {
+    let position = fromOffset
+    while (!signal.aborted) {
+      const batch = await connection.fetch(topic, partition, position, TAIL_WAIT_MS)
+      if (batch.nextOffset === position) continue
+      position = batch.nextOffset
+      if (!signal.aborted) yield batch
+    }
+  } finally {
+    await connection.close()
+  }
+}
+
+/** A cluster connection whose calls outlive a broker. */
+interface Connection {
+  offsets(topic: string, partition: number): Promise<OffsetRange>
+  fetch(topic: string, partition: number, from: bigint, maxWaitMs: number): Promise<RecordBatch>
+  close(): Promise<void>
+}
+
+const connect = async (kafka: Kafka, patienceMs: number): Promise<Connection> => {
+  const cluster = openCluster(kafka)
+  await cluster.connect().catch((error: unknown) => {
+    throw asUpstreamError('KAFKA_UNAVAILABLE', 'No broker could be reached', error)
+  })
+  let closed = false
+
+  const patiently = async <T>(topic: string, partition: number, act: () => Promise<T>): Promise<T> => {
+    const deadline = Date.now() + patienceMs
+    for (let waitMs = FIRST_RETRY_MS; ; waitMs = Math.min(waitMs * 2, LONGEST_RETRY_MS)) {
+      try {
+        return await act()
+      } catch (error) {
+        if (closed || !isWorthRetrying(error) || Date.now() + waitMs > deadline) {
+          throw unreadable(error, topic, partition)
+        }
+        await sleep(waitMs * (0.5 + Math.random()))
+        await recover(cluster, error)
+      }
+    }
+  }
+
+  return {
+    offsets: (topic, partition) => patiently(topic, partition, () => offsetsOf(cluster, topic, partition)),
+    fetch: (topic, partition, from, maxWaitMs) =>
+      patiently(topic, partition, () => fetchOnce(cluster, { topic, partition, fromOffset: from }, maxWaitMs)),
+    close: async () => {
+      closed = true
+      await cluster.disconnect()
+    },
+  }
+}
+
+const offsetsOf = async (cluster: KafkaCluster, topic: string, partition: number): Promise<OffsetRange> => {
+  await cluster.addTargetTopic(topic)
+  const offsetAt = async (fromBeginning: boolean): Promise<bigint> => {
+    const [found] = await cluster.fetchTopicsOffset([{ topic, fromBeginning, partitions: [{ partition }] }])
+    const offset = found?.partitions[0]?.offset
+    if (offset === undefined) throw unknownPartition(topic, partition)
+    return BigInt(offset)
+  }
+  return { beginning: await offsetAt(true), end: await offsetAt(false) }
+}
+
+const fetchOnce = async (cluster: KafkaCluster, at: Position, maxWaitMs: number): Promise<RecordBatch> => {
+  const { topic, partition, fromOffset } = at
+  await cluster.addTargetTopic(topic)
+  const nodeId = Object.keys(cluster.findLeaderForPartitions(topic, [partition]))[0]
+  if (nodeId === undefined) throw unknownPartition(topic, partition)
+  const broker = await cluster.findBroker({ nodeId })
+  const { responses } = await broker.fetch({
+    maxWaitTime: maxWaitMs,
+    minBytes: 1,
+    maxBytes: FETCH_BYTES,
+    isolationLevel: READ_COMMITTED,
+    topics: [{ topic, partitions: [{ partition, fetchOffset: String(fromOffset), maxBytes: FETCH_BYTES }] }],
+  })
+  const data = responses[0]?.partitions[0]
+  if (data === undefined) throw unknownPartition(topic, partition)
+  const batch = new KafkajsBatch(topic, String(fromOffset), data)
+  return {
+    records: batch.messages.map((record) => toLogRecord(topic, partition, record)),
+    nextOffset: batch.rawMessages.nextOffset ?? fromOffset,
+  }
+}
+
+const unknownPartition = (topic: string, partition: number): UpstreamError =>
+  new UpstreamError('PARTITION_UNKNOWN', `The broker knows no partition ${partition} of topic ${topic}`, {
+    facts: { topic, partition },
+  })
+
+/** Everything but a position out of range and a refusal: what these say, the next attempt will say too. */
+const isWorthRetrying = (error: unknown): boolean => {
+  if (error instanceof UpstreamError) return error.retryable
+  const { retriable, type, name } = originOf(error)
+  return type !== 'OFFSET_OUT_OF_RANGE' && (retriable === true || (name ?? '').startsWith('KafkaJSConnection'))
+}
+
+const recover = async (cluster: KafkaCluster, error: unknown): Promise<void> => {
+  const { name, host, port } = originOf(error) as { name?: string; host?: string; port?: number }
+  if (name === 'KafkaJSConnectionClosedError' && host !== undefined && port !== undefined) {
+    cluster.removeBroker({ host, port })
+  }
+  try {
+    if (!cluster.isConnected()) await cluster.connect()
+    await cluster.refreshMetadata()
+  } catch {
+    // the next attempt fails for the same reason, and counts
+  }
+}
+
+const unreadable = (error: unknown, topic: string, partition: number): Error => {
+  if (kafkaErrorOf(error) === 'OFFSET_OUT_OF_RANGE') {
+    return new UpstreamError('OFFSET_OUT_OF_RANGE', `${topic}/${partition} no longer holds the wanted offset`, {
+      cause: error,
+      facts: { topic, partition },
+      retryable: false,
+    })
+  }
+  return asUpstreamError('PARTITION_UNREADABLE', `${topic}/${partition} could not be read`, error, { topic, partition })
+}

@@ -1,0 +1,6 @@
+import type { PartitionerArgs } from 'kafkajs'
+import { partitionOfKey } from './murmur2.ts'
+
+/** The partition that was asked for, else the key's. Our records always have a key. */
+export const keyPartitioner = ({ message, partitionMetadata }: PartitionerArgs): number =>
+  message.partition ?? partitionOfKey(String(message.key), partitionMetadata.length)

@@ -1,0 +1,45 @@
+import { compactedBatches } from './compacted-batches.ts'
+import { idleTimer } from './idle-timer.ts'
+import { assertPatchable, type KafkajsPatch, kafkajsModules } from './modules.ts'
+import { noOffsetReset } from './no-offset-reset.ts'
+import { readCommittedFilter } from './read-committed-filter.ts'
+import { sendEveryPartition } from './send-every-partition.ts'
+import { transactionBackoff } from './transaction-backoff.ts'
+
+export type { KafkajsModules, KafkajsPatch } from './modules.ts'
+
+/**
+ * kafkajs 2.2.4 is the last release of an unmaintained client. These files cure what would break our promises;
+ * each has a test that fails without it. In the order of application, which matters: what is replaced must not
+ * have been loaded by an earlier patch.
+ *
+ * | patch | without it |
+ * |---|---|
+ * | read-committed-filter | aborted records are delivered, committed ones lost |
+ * | idle-timer | every connection wakes the process each millisecond |
+ * | send-every-partition | `send()` acknowledges records it never sent, or appends them twice |
+ * | transaction-backoff | a transaction right after another fails; each costs nine round trips instead of three |
+ * | compacted-batches | reading a compacted topic crawls, or stands still for ever |
+ * | no-offset-reset | a consumer skips over a hole in the log and says nothing |
+ */
+export const KAFKAJS_PATCHES: readonly KafkajsPatch[] = [
+  readCommittedFilter,
+  idleTimer,
+  sendEveryPartition,
+  transactionBackoff,
+  compactedBatches,
+  noOffsetReset,
+]
+
+let applied = false
+
+/**
+ * Applies every patch, once per process, before anything has loaded kafkajs. Throws ConfigError KAFKAJS_VERSION for any
+ * other version and KAFKAJS_LOADED_FIRST when somebody was faster.
+ */
+export const applyKafkajsPatches = (): void => {
+  if (applied) return
+  assertPatchable()
+  for (const patch of KAFKAJS_PATCHES) patch.apply(kafkajsModules)
+  applied = true
+}
