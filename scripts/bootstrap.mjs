@@ -13,9 +13,13 @@ import { becomeProgram } from './bootstrap/program.mjs'
  * of the packages, and passes signals on to it and its exit code back. When nothing is missing that costs a few file
  * reads.
  */
+const PROGRAMS_OF_START = ['java', 'maven', 'ffmpeg', 'ffprobe']
+
 const COMMANDS = {
-  start: { program: 'local/main.ts', client: true, needs: ['java', 'maven', 'ffmpeg', 'ffprobe'] },
-  test: { program: 'scripts/test.ts', client: true, needs: ['java', 'maven', 'ffmpeg', 'ffprobe', 'chromium'] },
+  /** everything that `test` needs, without running anything: for the gate and for container images */
+  install: { client: true, needs: [...PROGRAMS_OF_START, 'chromium'] },
+  start: { program: 'local/main.ts', client: true, needs: PROGRAMS_OF_START },
+  test: { program: 'scripts/test.ts', client: true, needs: [...PROGRAMS_OF_START, 'chromium'] },
   reset: { program: 'local/reset.ts', client: false, needs: [] },
   cli: { program: 'cli/main.ts', client: true, needs: [] },
 }
@@ -30,6 +34,7 @@ const main = async () => {
   await requirePrerequisites(ROOT, command.needs)
   await installPackages(ROOT)
   if (command.client) await generatePrismaClient(ROOT)
+  if (command.program === undefined) return 0
   const program = path.join(ROOT, command.program)
   return becomeProgram(path.join(ROOT, NODE), [program, ...(name === 'start' ? args.map(fromCaller) : args)], ROOT)
 }

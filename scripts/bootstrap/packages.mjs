@@ -20,7 +20,8 @@ export const installPackages = async (root) => {
   if (isStamped(root, 'packages', hash) && existsSync(path.join(root, NODE))) return
   if (!isInstalled(root, JSON.parse(lockfile))) {
     console.log('Installing npm packages from package-lock.json')
-    await npm(root, ['ci', '--no-audit', '--no-fund'])
+    // Warnings are about the engines of packages that this Node will not run.
+    await npm(root, ['ci', '--no-audit', '--no-fund', '--loglevel=error'])
   }
   if (!existsSync(path.join(root, NODE)))
     await run(process.execPath, ['installArchSpecificPackage.js'], nodePackage(root))
