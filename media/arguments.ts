@@ -34,7 +34,6 @@ export const argumentsOf = ({ inputOptions, input, filterGraph, outputs }: Ffmpe
   ...inputOptions,
   '-i',
   input,
-  '-y',
   ...(filterGraph === null ? [] : ['-filter_complex', filterGraph]),
   ...outputs.flatMap(({ options, url }) => [...options, url]),
 ]
