@@ -32,7 +32,7 @@ import type { EffectPolicy } from './effect-policy.ts'
 export interface TopicRef {
   readonly name: string
   readonly partitions: string
-  readonly events: { readonly [event: string]: AvroSchema<never> }
+  readonly events: { readonly [event: string]: AvroSchema<unknown> }
 }
 
 type EventNames<T extends TopicRef> = keyof T['events'] & string
@@ -60,7 +60,7 @@ export const to = <T extends TopicRef, const N extends EventNames<T>>(topic: T, 
 })
 
 /** Avro record types by collection. A collection maps ids (the empty id for a single value) to values, per key. */
-export type StateShape = { readonly [collection: string]: AvroSchema<never> }
+export type StateShape = { readonly [collection: string]: AvroSchema<unknown> }
 
 /** How an effect ended. A domain failure is a value of `T`; `ok: false` means that it could not be carried out. */
 export type Outcome<T> =
@@ -101,6 +101,9 @@ export interface Collection<T> {
   entries(prefix?: string): readonly (readonly [id: string, value: T])[]
 }
 
+/** The collections of a state shape, as `ctx.state` has them: for functions that handlers share. */
+export type StateOf<Shape extends StateShape> = { readonly [C in keyof Shape]: Collection<DataOf<Shape[C]>> }
+
 export interface Destination {
   /** Key of the record; default: the key of the step. */
   readonly key?: string
@@ -131,7 +134,7 @@ export interface Context<
   /** The injected clock at this step, milliseconds since the epoch. */
   readonly now: number
   readonly cause: Cause
-  readonly state: { readonly [C in keyof State]: Collection<DataOf<State[C]>> }
+  readonly state: StateOf<State>
   readonly emit: EmitMap<Writes>
   /** Journals an effect of this key; returns its deterministic id. */
   readonly perform: { readonly [E in keyof Effects]: (input: DataOf<Effects[E]['input']>) => string }
@@ -162,11 +165,8 @@ type HandlersOf<E, Ctx> =
 type OnMap<E extends Edges, Ctx> = [E[number]] extends [never]
   ? unknown
   : UnionToIntersection<HandlersOf<E[number], Ctx>>
-type ClosingMap<E extends Edges, Ctx> = {
-  readonly [Topic in E[number]['topic']['name']]?: HandlersOf<E[number], Ctx> extends { readonly [K in Topic]: infer H }
-    ? Partial<H>
-    : never
-}
+type ClosingMap<E extends Edges, Ctx> = PartialTwice<OnMap<E, Ctx>>
+type PartialTwice<T> = { readonly [A in keyof T]?: { readonly [B in keyof T[A]]?: T[A][B] } }
 
 export interface Declaration<
   Reads extends Edges,

@@ -11,7 +11,7 @@
  *
  * Settings, with their reasons. `requestTimeout` 4.5 s: a broker that is alive answers in milliseconds, and a dead one
  * must be noticed before the session (10 s) or the transaction (15 s) times out. First retry after 50 ms, at most 1 s
- * apart, about 15 s in all: a broker restart takes 3–5 s. Errors of kafkajs itself are logged as warnings: whatever it
+ * apart, about 10 s in all: a broker restart takes 3–5 s. Errors of kafkajs itself are logged as warnings: whatever it
  * does not recover from is thrown to us and reported once, by whoever handles it.
  */
 import type { ISocketFactory, Kafka, LogEntry } from 'kafkajs'
@@ -26,6 +26,8 @@ export interface KafkaSettings {
   /** Who we are in the broker's logs and quotas. */
   readonly clientId: string
   readonly logger: Logger
+  /** How often connecting, or a request, is repeated, the waits growing to 1 s; 14 = about 10 s in all. */
+  readonly retries?: number
   /** How connections are made; for TLS beyond the defaults, and for tests that put something in between. */
   readonly socketFactory?: ISocketFactory
 }
@@ -34,13 +36,13 @@ export interface KafkaSettings {
 export const REQUEST_TIMEOUT_MS = 4500
 
 /** A client. Connects to nothing by itself: each port opens, and closes, its own connections. */
-export const createKafka = ({ brokers, clientId, logger, socketFactory }: KafkaSettings): Kafka =>
+export const createKafka = ({ brokers, clientId, logger, socketFactory, retries = 14 }: KafkaSettings): Kafka =>
   new KafkaClient({
     brokers: [...brokers],
     clientId,
     requestTimeout: REQUEST_TIMEOUT_MS,
     connectionTimeout: 2000,
-    retry: { initialRetryTime: 50, maxRetryTime: 1000, retries: 18 },
+    retry: { initialRetryTime: 50, maxRetryTime: 1000, retries },
     logLevel: levelFor(logger),
     logCreator: () => (entry) => write(logger, entry),
     ...(socketFactory && { socketFactory }),

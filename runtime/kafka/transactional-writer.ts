@@ -17,8 +17,8 @@ import { keyPartitioner } from './partitioner.ts'
  */
 export interface TransactionalWriter {
   /**
-   * Writes the records of one step in one transaction. Resolved = committed and readable. No records = nothing happens.
-   * Order per partition is the order given. Throws, and is dead from then on:
+   * Writes the records of one step in one transaction. Resolved = committed; readers see it a few milliseconds later,
+   * when the broker has written the markers. No records = nothing happens. Order per partition is the order given. Throws, and is dead from then on:
    * - FENCED (UpstreamError): another writer was opened with this transactional id; this task is somebody else's now;
    * - COMMIT_FAILED (UpstreamError): it may or may not have been committed, a fresh read tells; `facts.kafkaError` says
    *   what the broker said; retryable except for MESSAGE_TOO_LARGE;

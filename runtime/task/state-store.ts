@@ -50,12 +50,15 @@ export class StateStore {
     this.#set(change)
   }
 
-  /** The step succeeded: its changes become part of the batch. Returns them. */
-  keepStep(): readonly StateChange[] {
-    const changes = this.#changed
+  /** What the step wrote so far, oldest first. */
+  changedInStep(): readonly StateChange[] {
+    return this.#changed
+  }
+
+  /** The step succeeded. */
+  keepStep(): void {
     this.#changed = []
     this.#undo = []
-    return changes
   }
 
   /** The step failed: the state is as it was before it. */
@@ -81,9 +84,10 @@ export class StateStore {
       if (keyState?.size === 0) this.#keys.delete(key)
       return
     }
-    if (keyState === undefined) this.#keys.set(key, (keyState = new Map()))
-    let entries = keyState.get(collection)
-    if (entries === undefined) keyState.set(collection, (entries = new Map()))
+    keyState ??= new Map()
+    this.#keys.set(key, keyState)
+    const entries = keyState.get(collection) ?? new Map<string, unknown>()
+    keyState.set(collection, entries)
     entries.set(id, value)
   }
 }

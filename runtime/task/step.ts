@@ -1,8 +1,8 @@
 import { BugError } from '../../platform/errors.ts'
 import { deriveId } from '../../platform/ids.ts'
-import { type Codec, encodeWithin } from '../codec/avro.ts'
+import type { AvroSchema, Codec } from '../codec/avro.ts'
 import { envelopeHeaders } from '../codec/envelope.ts'
-import type { OutputRecord } from '../kafka/log-records.ts'
+import { MAX_RECORD_BYTES, type OutputRecord } from '../kafka/log-records.ts'
 import type { Cause, Collection, Destination, Edge, Processor } from '../processor.ts'
 import type { StateStore } from './state-store.ts'
 
@@ -32,9 +32,6 @@ export interface StepSettings {
   /** ce_source of what is emitted. */
   readonly source: string
 }
-
-/** Kafka's default limit for a batch is 1 MB; a record and its headers stay well below. */
-export const MAX_RECORD_BYTES = 900_000
 
 export class Step {
   readonly outputs: OutputRecord[] = []
@@ -84,14 +81,14 @@ export class Step {
 
   #emit(edge: Edge, event: string, data: object, to: Destination): void {
     const { processor, codec, source } = this.#settings
-    const { identity, cause, nowMs, traceparent, key } = this.origin
+    const { identity, cause, nowMs, traceparent } = this.origin
     const schema = edge.topic.events[event]
     if (schema === undefined) throw new BugError('EVENT_UNKNOWN', `${edge.topic.name} has no event ${event}`)
     this.outputs.push({
       topic: edge.topic.name,
-      key: to.key ?? key,
+      key: this.#keyOf(to, event),
       ...(to.partition === undefined ? {} : { partition: to.partition }),
-      value: encodeWithin(codec, schema, data, MAX_RECORD_BYTES),
+      value: encodeWithin(codec, schema, data as never),
       headers: envelopeHeaders({
         id: deriveId(processor.name, identity, this.#emitted++),
         type: schema.name,
@@ -103,6 +100,12 @@ export class Step {
     })
   }
 
+  #keyOf(to: Destination, event: string): string {
+    const key = to.key ?? this.origin.key
+    if (key === '') throw new BugError('KEY_MISSING', `${event} is emitted without a key: a hook has none of its own`)
+    return key
+  }
+
   #perform(name: string, input: unknown): string {
     const { processor, codec } = this.#settings
     const declared = processor.effects[name]
@@ -112,7 +115,7 @@ export class Step {
       id,
       effect: name,
       input,
-      inputBytes: encodeWithin(codec, declared.input, input, MAX_RECORD_BYTES),
+      inputBytes: encodeWithin(codec, declared.input, input),
     })
     return id
   }
@@ -133,3 +136,14 @@ export class Step {
 
 const collectionsOf = (store: StateStore, key: string, names: readonly string[]): Record<string, Collection<unknown>> =>
   Object.fromEntries(names.map((name) => [name, store.collection(key, name)]))
+
+const encodeWithin = <T>(codec: Codec, schema: AvroSchema<T>, value: T): Buffer => {
+  const bytes = codec.encode(schema, value)
+  if (bytes.length > MAX_RECORD_BYTES) {
+    throw new BugError(
+      'RECORD_TOO_LARGE',
+      `${schema.name} takes ${bytes.length} bytes, at most ${MAX_RECORD_BYTES} fit`,
+    )
+  }
+  return bytes
+}

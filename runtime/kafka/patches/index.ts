@@ -4,6 +4,7 @@ import { assertPatchable, type KafkajsPatch, kafkajsModules } from './modules.ts
 import { noOffsetReset } from './no-offset-reset.ts'
 import { readCommittedFilter } from './read-committed-filter.ts'
 import { sendEveryPartition } from './send-every-partition.ts'
+import { singleConnect } from './single-connect.ts'
 import { transactionBackoff } from './transaction-backoff.ts'
 
 export type { KafkajsModules, KafkajsPatch } from './modules.ts'
@@ -21,6 +22,7 @@ export type { KafkajsModules, KafkajsPatch } from './modules.ts'
  * | transaction-backoff | a transaction right after another fails; each costs nine round trips instead of three |
  * | compacted-batches | reading a compacted topic crawls, or stands still for ever |
  * | no-offset-reset | a consumer skips over a hole in the log and says nothing |
+ * | single-connect | two requests in the same moment open two sockets and mix up their answers |
  */
 export const KAFKAJS_PATCHES: readonly KafkajsPatch[] = [
   readCommittedFilter,
@@ -29,6 +31,7 @@ export const KAFKAJS_PATCHES: readonly KafkajsPatch[] = [
   transactionBackoff,
   compactedBatches,
   noOffsetReset,
+  singleConnect,
 ]
 
 let applied = false

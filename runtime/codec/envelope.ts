@@ -1,0 +1,41 @@
+/**
+ * CloudEvents 1.0 in Kafka's binary mode: the event is the value, what is said about it are headers named `ce_…`.
+ * Readers route on `ce_type` before they decode anything. `causationid` and `traceparent` are extensions: the `ce_id` of
+ * what caused the event, and the W3C trace context that goes on through it.
+ */
+export interface Envelope {
+  readonly id: string
+  /** Full name of the record: `reelstream.UploadStarted`. */
+  readonly type: string
+  /** Who says it: a path of ours, or a URI of a producer. */
+  readonly source: string
+  readonly timeMs: number
+  readonly causationId: string | null
+  readonly traceparent: string | null
+}
+
+export const AVRO_CONTENT_TYPE = 'application/vnd.confluent.avro'
+
+export const envelopeHeaders = (envelope: Envelope): Record<string, string> => ({
+  ce_specversion: '1.0',
+  ce_id: envelope.id,
+  ce_type: envelope.type,
+  ce_source: envelope.source,
+  ce_time: new Date(envelope.timeMs).toISOString(),
+  'content-type': AVRO_CONTENT_TYPE,
+  ...(envelope.causationId === null ? {} : { causationid: envelope.causationId }),
+  ...(envelope.traceparent === null ? {} : { traceparent: envelope.traceparent }),
+})
+
+/** What the headers of a record say; foreign producers may leave any of it out. */
+export const parseEnvelope = (headers: Readonly<Record<string, string>>): Partial<Envelope> => {
+  const timeMs = Date.parse(headers.ce_time ?? '')
+  return {
+    ...(headers.ce_id === undefined ? {} : { id: headers.ce_id }),
+    ...(headers.ce_type === undefined ? {} : { type: headers.ce_type }),
+    ...(headers.ce_source === undefined ? {} : { source: headers.ce_source }),
+    ...(Number.isNaN(timeMs) ? {} : { timeMs }),
+    causationId: headers.causationid ?? null,
+    traceparent: headers.traceparent ?? null,
+  }
+}

@@ -1,0 +1,174 @@
+import { ConfigError, isRetryable, ReelstreamError, UpstreamError } from '../../platform/errors.ts'
+import type { Logger } from '../../platform/log.ts'
+import type { Outcome, Processor } from '../processor.ts'
+import type { LiveEffect } from '../task/effect-ledger.ts'
+import type { Failure } from '../task/task-core.ts'
+import type { AnyExecutors, EffectRun, EffectSlots } from './executors.ts'
+
+/** What a running effect tells its task. `done` is called once it is committed; until then it is told again. */
+export type EffectMessage = EffectReport | EffectEnd
+export interface EffectReport {
+  readonly kind: 'report'
+  readonly effectId: string
+  readonly n: number
+  readonly value: unknown
+  readonly done: () => void
+}
+export type EffectEnd = { readonly effectId: string; readonly done: () => void } & (
+  | { readonly kind: 'settled'; readonly outcome: Outcome<unknown> }
+  | { readonly kind: 'failed'; readonly failure: Failure }
+)
+
+interface Run {
+  readonly effect: string
+  readonly controller: AbortController
+  ended: Promise<void>
+}
+
+interface Settings {
+  readonly processor: Processor
+  readonly executors: AnyExecutors
+  readonly slots: EffectSlots
+  readonly log: Logger
+  readonly tell: (message: EffectMessage) => void
+}
+
+/** Why a signal aborted. `interrupted` ends are not held against the effect. */
+const CANCELLED = new UpstreamError('EFFECT_CANCELLED', 'the effect was cancelled', { retryable: false })
+const INTERRUPTED = new UpstreamError('EFFECT_INTERRUPTED', 'the process gives the task up')
+
+/** The effects of one task that are running in this process. They outlive a reopening of the task. */
+export class EffectRuns {
+  readonly #settings: Settings
+  readonly #runs = new Map<string, Run>()
+
+  constructor(settings: Settings) {
+    this.#settings = settings
+  }
+
+  has(effectId: string): boolean {
+    return this.#runs.has(effectId)
+  }
+
+  ids(): readonly string[] {
+    return [...this.#runs.keys()]
+  }
+
+  /** Takes a slot for the effect. It counts as running from now on; `launch` or `forget` must follow. */
+  reserve(effect: LiveEffect): boolean {
+    if (!this.#settings.slots.acquire(effect.record.effect)) return false
+    this.#runs.set(effect.id, {
+      effect: effect.record.effect,
+      controller: new AbortController(),
+      ended: Promise.resolve(),
+    })
+    return true
+  }
+
+  /** Runs the executor; its end is told as a message. `effect` is as journaled: its run was counted. */
+  launch(effect: LiveEffect, reads: ReturnType<EffectReads>): void {
+    const run = this.#runs.get(effect.id)
+    if (run === undefined) return
+    run.ended = this.#execute(effect, run, reads)
+  }
+
+  /** The end of the run is committed (or it never began): the slot is free again. */
+  forget(effectId: string): void {
+    const run = this.#runs.get(effectId)
+    if (run === undefined) return
+    this.#runs.delete(effectId)
+    this.#settings.slots.release(run.effect)
+  }
+
+  cancel(effectId: string): void {
+    const run = this.#runs.get(effectId)
+    if (run === undefined) return
+    run.controller.abort(CANCELLED)
+    // The slot is held until the executor let go, so that a cancelled encoder and its successor do not share the cores.
+    void run.ended.finally(() => this.forget(effectId))
+  }
+
+  /** Aborts everything and waits for it to let go, at most `graceMs`. */
+  async interruptAll(graceMs: number): Promise<void> {
+    for (const run of this.#runs.values()) run.controller.abort(INTERRUPTED)
+    const all = Promise.allSettled([...this.#runs.values()].map((run) => run.ended))
+    await Promise.race([all, after(graceMs)])
+  }
+
+  async #execute(effect: LiveEffect, run: Run, reads: ReturnType<EffectReads>): Promise<void> {
+    const { processor, log, tell } = this.#settings
+    const { effect: name, runs, resumeFrom } = effect.record
+    const policy = processor.effects[name]?.policy
+    const timeout = policy?.timeoutMs == null ? null : AbortSignal.timeout(policy.timeoutMs)
+    const signal = timeout === null ? run.controller.signal : AbortSignal.any([run.controller.signal, timeout])
+    const fields = { processor: processor.name, effect: name, effectId: effect.id, key: effect.key, attempt: runs }
+    const startedAt = performance.now()
+    const runLog = log.child(fields)
+    const context: EffectRun<unknown> = {
+      effectId: effect.id,
+      key: effect.key,
+      attempt: runs,
+      resumeFrom,
+      signal,
+      log: runLog,
+      read: <T>(collection: string, prefix = '') =>
+        (reads.get(collection) ?? []).filter(([id]) => id.startsWith(prefix)) as readonly (readonly [string, T])[],
+      report: (n, value) =>
+        n <= resumeFrom || signal.aborted
+          ? Promise.resolve()
+          : new Promise((done) => tell({ kind: 'report', effectId: effect.id, n, value, done })),
+    }
+    const done = () => this.forget(effect.id)
+    const work = this.#start(name, effect.input, context)
+    try {
+      const value = await Promise.race([work, rejectOn(signal)])
+      runLog.info({ durationMs: Math.round(performance.now() - startedAt) }, 'effect settled')
+      if (!run.controller.signal.aborted)
+        tell({ kind: 'settled', effectId: effect.id, outcome: { ok: true, value }, done })
+    } catch (error) {
+      // Whatever it still does is void, but a successor must not run beside it.
+      if (signal.aborted) await Promise.race([Promise.allSettled([work]), after(LET_GO_MS)])
+      if (run.controller.signal.aborted) return
+      const failure = timeout?.aborted === true ? timedOut(policy?.timeoutMs ?? 0) : failureOf(error)
+      runLog.warn({ err: error, code: failure.code, retryable: failure.retryable }, 'effect failed')
+      tell({ kind: 'failed', effectId: effect.id, failure, done })
+    }
+  }
+
+  async #start(name: string, input: unknown, context: EffectRun<unknown>): Promise<unknown> {
+    const executor = this.#settings.executors[name]
+    if (executor === undefined) {
+      throw new ConfigError('EFFECT_UNBOUND', `no executor is bound to ${this.#settings.processor.name}/${name}`)
+    }
+    return executor(input, context)
+  }
+}
+
+/** How long an aborted executor may take to end before its slot is given away all the same. */
+const LET_GO_MS = 10_000
+
+const after = (ms: number): Promise<void> =>
+  new Promise((resolve) => {
+    setTimeout(resolve, ms).unref()
+  })
+
+type EffectReads = (effect: LiveEffect) => ReadonlyMap<string, readonly (readonly [string, unknown])[]>
+
+/** An executor that does not listen to its signal must not hold the task for ever. */
+const rejectOn = (signal: AbortSignal): Promise<never> =>
+  new Promise((_, reject) => {
+    const fail = () => reject(signal.reason)
+    if (signal.aborted) fail()
+    else signal.addEventListener('abort', fail, { once: true })
+  })
+
+const timedOut = (timeoutMs: number): Failure => ({
+  code: 'EFFECT_TIMEOUT',
+  detail: `no outcome within ${timeoutMs} ms`,
+  retryable: true,
+})
+
+const failureOf = (error: unknown): Failure =>
+  error instanceof ReelstreamError
+    ? { code: error.code, detail: error.message, retryable: isRetryable(error) }
+    : { code: 'EFFECT_FAILED', detail: error instanceof Error ? error.message : String(error), retryable: true }

@@ -1,0 +1,182 @@
+import type { Clock } from '../../platform/clock.ts'
+import { describeError } from '../../platform/errors.ts'
+import type { Logger } from '../../platform/log.ts'
+import type { Codec } from '../codec/avro.ts'
+import type { Kafka } from '../kafka/client.ts'
+import { type GroupMember, joinGroup } from '../kafka/group-member.ts'
+import type { PartitionReader } from '../kafka/partition-reader.ts'
+import { inputTopicsOf } from '../processor.ts'
+import { type BoundProcessor, EffectSlots } from './executors.ts'
+import { kafkaTaskLog } from './kafka-task-log.ts'
+import { TaskRunner } from './task-runner.ts'
+
+/**
+ * One processor in this process: a member of its consumer group, and a runner for each task that the group gives it.
+ * The group only assigns; positions live in the changelogs. Its committed offsets are a lag gauge for people.
+ */
+export interface HostSettings {
+  readonly kafka: Kafka
+  readonly reader: PartitionReader
+  readonly codec: Codec
+  readonly learn: (schemaId: number) => Promise<void>
+  readonly appId: string
+  readonly instanceId: string
+  readonly clock: Clock
+  readonly log: Logger
+  /** How long the group waits for a dead member, ms. Default: the engine's. */
+  readonly sessionTimeoutMs?: number
+}
+
+export interface TaskReport {
+  readonly processor: string
+  readonly task: number
+  readonly state: string
+  /** Why it stopped: code, message with topic, partition and offset; null while it works. */
+  readonly failure: string | null
+}
+
+/** Lag gauge only, so rarely. */
+const GAUGE_INTERVAL_MS = 10_000
+const REJOIN_DELAY_MS = 1_000
+
+export class ProcessorHost {
+  readonly #bound: BoundProcessor
+  readonly #s: HostSettings
+  readonly #topics: readonly string[]
+  readonly #tasks = new Map<number, TaskRunner>()
+  readonly #closing = new Map<number, Promise<void>>()
+  readonly #slots: EffectSlots
+  readonly #log: Logger
+  #member: GroupMember | null = null
+  #joined = false
+  #stopping = false
+  #gauge: NodeJS.Timeout | null = null
+
+  constructor(bound: BoundProcessor, settings: HostSettings) {
+    this.#bound = bound
+    this.#s = settings
+    this.#topics = inputTopicsOf(bound.processor)
+    this.#slots = new EffectSlots(bound.processor.effects)
+    this.#log = settings.log.child({ processor: bound.processor.name })
+  }
+
+  /** Joins the group. Tasks open as they are assigned. */
+  async start(): Promise<void> {
+    const { kafka, instanceId, sessionTimeoutMs } = this.#s
+    const options = {
+      groupId: this.#bound.processor.name,
+      topics: [...this.#topics],
+      instanceId,
+      ...(sessionTimeoutMs === undefined ? {} : { sessionTimeoutMs }),
+      busyTasks: () => [...this.#tasks].filter(([, runner]) => runner.isBusy).map(([task]) => task),
+    }
+    this.#member = await joinGroup(kafka, options, {
+      assigned: (tasks, lost) => this.#assigned(tasks, lost),
+      records: (topic, partition, records, nextOffset) =>
+        this.#tasks.get(partition)?.deliver(topic, records, nextOffset),
+      crashed: (error) => void this.#rejoin(error),
+    })
+    this.#gauge ??= setInterval(() => void this.#commitGauge(), GAUGE_INTERVAL_MS)
+    this.#gauge.unref()
+  }
+
+  report(): readonly TaskReport[] {
+    const { name } = this.#bound.processor
+    return [...this.#tasks].map(([task, runner]) => ({
+      processor: name,
+      task,
+      state: runner.state,
+      failure:
+        runner.failure === null ? null : `${describeError(runner.failure)} ${JSON.stringify(runner.failure.facts)}`,
+    }))
+  }
+
+  /** Joined, and every task it holds works. */
+  get isReady(): boolean {
+    const working = [...this.#tasks.values()].every(({ state }) => state === 'running' || state === 'dormant')
+    return this.#joined && working
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true
+    if (this.#gauge !== null) clearInterval(this.#gauge)
+    await Promise.all([...this.#tasks.values()].map((runner) => runner.close()))
+    await this.#commitGauge()
+    await this.#member?.leave()
+    this.#tasks.clear()
+  }
+
+  #assigned(tasks: readonly number[], lost: readonly number[]): void {
+    this.#joined = true
+    for (const task of lost) this.#giveUp(task)
+    for (const task of tasks) if (!this.#tasks.has(task)) void this.#take(task)
+    this.#log.info({ tasks, lost }, 'tasks assigned')
+  }
+
+  #giveUp(task: number): void {
+    const runner = this.#tasks.get(task)
+    if (runner === undefined) return
+    this.#tasks.delete(task)
+    const closing = runner.close().finally(() => this.#closing.delete(task))
+    this.#closing.set(task, closing)
+  }
+
+  async #take(task: number): Promise<void> {
+    // The same task may come back while its last runner still lets go of its effects.
+    await this.#closing.get(task)
+    if (this.#stopping || this.#tasks.has(task)) return
+    const { processor, executors } = this.#bound
+    const { kafka, reader, appId, codec, clock, instanceId, learn } = this.#s
+    this.#tasks.set(
+      task,
+      new TaskRunner({
+        processor,
+        executors,
+        slots: this.#slots,
+        task,
+        instanceId,
+        source: `/${appId}/${processor.name}`,
+        codec,
+        clock,
+        learn,
+        log: this.#log.child({ task }),
+        taskLog: kafkaTaskLog({ kafka, reader, appId, processor, task }),
+        seek: (topic, offset) => this.#member?.seek(topic, task, offset),
+        resume: (topic) => this.#member?.resume(topic, task),
+        pause: (topic) => this.#member?.pause(topic, task),
+      }),
+    )
+  }
+
+  /** The member is gone for good: its tasks are given up, a new member joins. */
+  async #rejoin(error: unknown): Promise<void> {
+    if (this.#stopping) return
+    this.#joined = false
+    this.#log.error({ err: error }, 'group member crashed, joining again')
+    for (const task of [...this.#tasks.keys()]) this.#giveUp(task)
+    await this.#member?.leave()
+    while (!this.#stopping) {
+      try {
+        return await this.start()
+      } catch (failure) {
+        this.#log.warn({ err: failure }, 'joining failed')
+        await new Promise((resolve) => setTimeout(resolve, REJOIN_DELAY_MS))
+      }
+    }
+  }
+
+  async #commitGauge(): Promise<void> {
+    const offsets = [...this.#tasks].flatMap(([partition, runner]) =>
+      this.#topics.flatMap((topic) => {
+        const offset = runner.position(topic)
+        return offset === undefined ? [] : [{ topic, partition, offset }]
+      }),
+    )
+    if (offsets.length === 0) return
+    try {
+      await this.#member?.commitOffsets(offsets)
+    } catch (error) {
+      this.#log.debug({ err: error }, 'lag gauge not written')
+    }
+  }
+}

@@ -1,0 +1,30 @@
+import type { Processor } from '../processor.ts'
+import type { AnyExecutors, BoundProcessor, ExecutorsOf } from './executors.ts'
+import { type HostSettings, ProcessorHost, type TaskReport } from './processor-host.ts'
+
+export interface RunningTopology {
+  readonly isReady: boolean
+  report(): readonly TaskReport[]
+  /** Drains: commits what was folded, interrupts effects, leaves the groups. */
+  stop(): Promise<void>
+}
+
+/** Binds executors to a processor that declares no type of its own; `bind` is the typed way. */
+export const bound = (processor: Processor, executors: AnyExecutors = {}): BoundProcessor => ({ processor, executors })
+
+/** Runs processors in this process until `stop`. */
+export const run = async (processors: readonly BoundProcessor[], settings: HostSettings): Promise<RunningTopology> => {
+  const hosts = processors.map((processor) => new ProcessorHost(processor, settings))
+  await Promise.all(hosts.map((host) => host.start()))
+  return {
+    get isReady() {
+      return hosts.every((host) => host.isReady)
+    },
+    report: () => hosts.flatMap((host) => host.report()),
+    stop: async () => {
+      await Promise.all(hosts.map((host) => host.stop()))
+    },
+  }
+}
+
+export type { ExecutorsOf }

@@ -1,0 +1,27 @@
+import type { LogRecord } from '../kafka/log-records.ts'
+import type { ChangelogRecord } from '../task/changelog.ts'
+import type { Batch } from '../task/task-core.ts'
+
+/** The durable side of one task, as the run loop needs it. Kafka in production, memory in tests. */
+export interface TaskLog {
+  /**
+   * Takes the task over: the predecessor is fenced and its open transaction is finished before this resolves, so that
+   * the changelog read after it is the truth. UpstreamError (retryable) when the log is away.
+   */
+  open(): Promise<TaskLogWriter>
+  /** Committed records of the changelog from its beginning to the end as of now, in order. */
+  readChangelog(onRecords: (records: readonly ChangelogRecord[]) => Promise<void>): Promise<void>
+  /** Committed records of this task's partition of an input, from an offset to the end as of now, in order. */
+  readInput(
+    topic: string,
+    fromOffset: bigint,
+    onRecords: (records: readonly LogRecord[], nextOffset: bigint) => Promise<void>,
+  ): Promise<void>
+}
+
+export interface TaskLogWriter {
+  /** All or nothing. After any error the writer is dead: close it and open another. */
+  commit(batch: Batch): Promise<void>
+  /** Lets go without aborting: the successor's opening does that. */
+  close(): Promise<void>
+}

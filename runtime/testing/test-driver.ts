@@ -1,0 +1,270 @@
+import { BugError } from '../../platform/errors.ts'
+import { deriveId } from '../../platform/ids.ts'
+import { type Codec, createCodec } from '../codec/avro.ts'
+import { envelopeHeaders } from '../codec/envelope.ts'
+import { memoryDirectory } from '../codec/schema-directory.ts'
+import type { LogRecord, OutputRecord } from '../kafka/log-records.ts'
+import { inputTopicsOf, type Outcome, type Processor, type TopicRef } from '../processor.ts'
+import type { ChangelogRecord } from '../task/changelog.ts'
+import { type Failure, TaskCore } from '../task/task-core.ts'
+
+/**
+ * Runs processors in memory, one task each, synchronously: no broker, no ports, no clock but its own. What one processor
+ * emits is folded by those that read it, until nothing moves. Effects are not run: the test sees them in `effects()` and
+ * says how they report and end. Events pass through the real codec and the real changelog encoding, so `restart()` is the
+ * restore of production.
+ */
+export interface DrivenEffect {
+  readonly processor: string
+  readonly id: string
+  readonly name: string
+  readonly key: string
+  readonly input: unknown
+}
+
+export interface DrivenEvent<T = unknown> {
+  readonly key: string
+  readonly type: string
+  readonly data: T
+  readonly headers: Readonly<Record<string, string>>
+  readonly partition: number | null
+}
+
+type DataOf<S> = S extends { readonly __type?: infer T } ? Exclude<T, undefined> : never
+type DataIn<T extends TopicRef, N extends string> = DataOf<T['events'][N]>
+
+interface Driven {
+  readonly processor: Processor
+  core: TaskCore
+  readonly changelog: Map<string, Buffer>
+  readonly next: Map<string, number>
+}
+
+export interface TestDriverOptions {
+  readonly startAtMs?: number
+}
+
+export class TestDriver {
+  readonly #codec: Codec = createCodec(memoryDirectory())
+  readonly #driven: readonly Driven[]
+  readonly #topics = new Map<string, LogRecord[]>()
+  #nowMs: number
+  #piped = 0
+
+  constructor(processors: readonly Processor[], options: TestDriverOptions = {}) {
+    this.#nowMs = options.startAtMs ?? Date.UTC(2026, 0, 1)
+    this.#driven = processors.map((processor) => ({
+      processor,
+      core: this.#newCore(processor),
+      changelog: new Map(),
+      next: new Map(),
+    }))
+    for (const driven of this.#driven) this.#open(driven)
+    this.#settle()
+  }
+
+  get nowMs(): number {
+    return this.#nowMs
+  }
+
+  /** Appends an event as a producer would and lets everything that follows happen. Returns its ce_id. */
+  pipe<T extends TopicRef, N extends keyof T['events'] & string>(
+    topic: T,
+    event: N,
+    key: string,
+    data: DataIn<T, N>,
+    options: { readonly id?: string; readonly causationId?: string } = {},
+  ): string {
+    const schema = topic.events[event]
+    if (schema === undefined) throw new BugError('EVENT_UNKNOWN', `${topic.name} has no event ${event}`)
+    const id = options.id ?? deriveId('test', this.#piped++)
+    const causationId = options.causationId ?? null
+    const headers = envelopeHeaders({
+      id,
+      type: schema.name,
+      source: '/test',
+      timeMs: this.#nowMs,
+      causationId,
+      traceparent: null,
+    })
+    this.#append({ topic: topic.name, key, value: this.#codec.encode(schema, data as never), headers })
+    this.#settle()
+    return id
+  }
+
+  /** Everything on a topic so far, or the events of one type, oldest first. */
+  read<T extends TopicRef, N extends keyof T['events'] & string>(
+    topic: T,
+    event?: N,
+  ): readonly DrivenEvent<DataIn<T, N>>[] {
+    return (this.#topics.get(topic.name) ?? []).flatMap((record) => {
+      const found = Object.entries(topic.events).find(([, schema]) => schema.name === record.headers.ce_type)
+      if (found === undefined || (event !== undefined && found[0] !== event)) return []
+      const data = this.#codec.decode(found[1], record.value as Buffer) as DataIn<T, N>
+      const partition = record.partition < 0 ? null : record.partition
+      return [{ key: record.key ?? '', type: found[0], data, headers: record.headers, partition }]
+    })
+  }
+
+  /** Effects that wait for an outcome, in the order in which they were asked for. */
+  effects(processor?: string): readonly DrivenEffect[] {
+    return this.#driven
+      .filter((driven) => processor === undefined || driven.processor.name === processor)
+      .flatMap((driven) =>
+        driven.core.effects().map(({ id, key, input, record }) => ({
+          processor: driven.processor.name,
+          id,
+          name: record.effect,
+          key,
+          input,
+        })),
+      )
+  }
+
+  /** What the executor of the effect would be given to read. */
+  readsOf(effectId: string): ReadonlyMap<string, readonly (readonly [string, unknown])[]> {
+    const { core } = this.#ownerOf(effectId)
+    const effect = core.effect(effectId)
+    return effect === undefined ? new Map() : core.readsOf(effect)
+  }
+
+  report(effectId: string, n: number, value: unknown): void {
+    const driven = this.#ownerOf(effectId)
+    driven.core.report(effectId, n, value, this.#nowMs)
+    this.#settle()
+  }
+
+  settle(effectId: string, outcome: Outcome<unknown>): void {
+    const driven = this.#ownerOf(effectId)
+    driven.core.settle(effectId, outcome, this.#nowMs)
+    this.#settle()
+  }
+
+  /** One run of the effect ends in an error; the effect settles when its policy has no attempt left. */
+  fail(effectId: string, failure: Failure): void {
+    const driven = this.#ownerOf(effectId)
+    driven.core.fail(effectId, failure, this.#nowMs)
+    this.#settle()
+  }
+
+  /** One run begins and its process dies, as `kill -9` would have it; then the tasks are restored. */
+  crash(effectId: string): void {
+    const driven = this.#ownerOf(effectId)
+    driven.core.begin(effectId)
+    this.#commit(driven)
+    this.restart()
+  }
+
+  /** Moves the clock, firing what becomes due on the way, in order. */
+  advance(ms: number): void {
+    const until = this.#nowMs + ms
+    for (;;) {
+      const due = this.#driven
+        .map(({ core }) => core.nextDueMs(this.#nowMs))
+        .filter((at): at is number => at !== null && at > this.#nowMs && at <= until)
+      if (due.length === 0) break
+      this.#nowMs = Math.min(...due)
+      this.#fire()
+    }
+    this.#nowMs = until
+    this.#fire()
+  }
+
+  /** Drops the memory of every task and restores it from its changelog. */
+  restart(): void {
+    for (const driven of this.#driven) {
+      driven.core = this.#newCore(driven.processor)
+      for (const [key, value] of driven.changelog) driven.core.restore({ key, value })
+      for (const topic of inputTopicsOf(driven.processor))
+        driven.next.set(topic, Number(driven.core.position(topic) ?? 0n))
+      driven.core.restored(this.#nowMs, () => false)
+      this.#open(driven)
+    }
+    this.#settle()
+  }
+
+  /** The state of a key, by collection and id. */
+  state(processor: string, key: string): Readonly<Record<string, Readonly<Record<string, unknown>>>> {
+    return this.#named(processor).core.state(key)
+  }
+
+  /** Records that the changelog holds, tombstones compacted away: how a test sees that nothing is left behind. */
+  changelog(processor: string): readonly ChangelogRecord[] {
+    return [...this.#named(processor).changelog].map(([key, value]) => ({ key, value }))
+  }
+
+  #newCore(processor: Processor): TaskCore {
+    return new TaskCore({
+      processor,
+      codec: this.#codec,
+      source: `/test/${processor.name}`,
+      task: 0,
+      instanceId: 'test',
+    })
+  }
+
+  #open(driven: Driven): void {
+    driven.core.runHook('opened', this.#nowMs)
+    this.#commit(driven)
+  }
+
+  #fire(): void {
+    for (const { core } of this.#driven) core.fireDue(this.#nowMs)
+    this.#settle()
+  }
+
+  #named(name: string): Driven {
+    const driven = this.#driven.find(({ processor }) => processor.name === name)
+    if (driven === undefined) throw new BugError('PROCESSOR_UNKNOWN', `the driver does not run ${name}`)
+    return driven
+  }
+
+  #ownerOf(effectId: string): Driven {
+    const owner = this.#driven.find(({ core }) => core.effect(effectId) !== undefined)
+    if (owner === undefined) throw new BugError('EFFECT_UNKNOWN', `no pending effect ${effectId}`)
+    return owner
+  }
+
+  #append({ topic, key, value, headers, partition }: OutputRecord): void {
+    const records = this.#topics.get(topic) ?? []
+    this.#topics.set(topic, records)
+    const offset = BigInt(records.length)
+    records.push({ topic, partition: partition ?? -1, offset, timestampMs: this.#nowMs, key, value, headers })
+  }
+
+  #commit(driven: Driven): void {
+    const batch = driven.core.takeBatch()
+    driven.core.takeCancelled()
+    for (const { key, value } of batch?.changelog ?? []) {
+      if (value === null) driven.changelog.delete(key)
+      else driven.changelog.set(key, value)
+    }
+    for (const output of batch?.outputs ?? []) this.#append(output)
+  }
+
+  /** Folds and commits until nothing moves. */
+  #settle(): void {
+    for (let moved = true; moved; ) {
+      moved = false
+      for (const driven of this.#driven) {
+        for (const record of this.#unread(driven)) {
+          driven.core.fold(record, this.#nowMs)
+          moved = true
+        }
+        this.#commit(driven)
+      }
+    }
+  }
+
+  #unread(driven: Driven): readonly LogRecord[] {
+    return inputTopicsOf(driven.processor).flatMap((topic) => {
+      const records = this.#topics.get(topic) ?? []
+      const next = driven.next.get(topic) ?? 0
+      driven.next.set(topic, records.length)
+      return records.slice(next)
+    })
+  }
+}
+
+export const testDriver = (processors: readonly Processor[], options?: TestDriverOptions): TestDriver =>
+  new TestDriver(processors, options)
