@@ -50,11 +50,14 @@ export interface Child {
 export interface Children {
   /** @throws UpstreamError STOPPING once the children are being stopped, CHILD_NOT_STARTED when there is no such program */
   start(spec: ChildSpec): Child
-  /** Runs a program to its end. @throws UpstreamError CHILD_FAILED with the end of its log unless it exits with 0 */
+  /**
+   * Runs a program to its end, or stops it when stopping begins.
+   * @throws UpstreamError CHILD_FAILED with the end of its log unless it exits with 0, STOPPING when it was stopped
+   */
   run(spec: ChildSpec): Promise<void>
   /** aborted when nothing may be started any more */
   readonly stopping: AbortSignal
-  /** From now on start() throws. Children that run go on. */
+  /** From now on start() throws. What run() waits for is stopped; children from start() go on. */
   close(): void
   /** close(), then stops all that still run, all at once. */
   stopAll(): Promise<void>
@@ -75,7 +78,7 @@ export const createChildren = (dataDir: string): Children => {
   const record = () => writeProcessRecords(dataDir, [...running.values()])
 
   const start = (spec: ChildSpec): Child => {
-    if (closing.signal.aborted) throw new UpstreamError('STOPPING', `${spec.name} is not started: stop was asked for`)
+    if (closing.signal.aborted) throw stoppingError(spec.name)
     const process = spawnLogged(spec, logFile(spec.name))
     const child = watch(spec, process)
     running.set(child, {
@@ -98,7 +101,12 @@ export const createChildren = (dataDir: string): Children => {
     stopping: closing.signal,
     close: () => closing.abort(),
     async run(spec) {
-      const exit = await start(spec).exited
+      const child = start(spec)
+      const stop = () => void child.stop()
+      closing.signal.addEventListener('abort', stop)
+      const exit = await child.exited
+      closing.signal.removeEventListener('abort', stop)
+      if (closing.signal.aborted) throw stoppingError(spec.name)
       if (exit.code !== 0) throw await exitError(spec.name, exit, logFile(spec.name))
     },
     killAll() {
@@ -111,6 +119,8 @@ export const createChildren = (dataDir: string): Children => {
     },
   }
 }
+
+const stoppingError = (name: string) => new UpstreamError('STOPPING', `${name} does not run: stop was asked for`)
 
 /** The error of a child that ended when it should not have, with the lines of its log that say why. */
 export const exitError = async (name: string, exit: ChildExit, logFile: string): Promise<UpstreamError> => {

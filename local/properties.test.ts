@@ -29,7 +29,7 @@ t.test('numbers and flags are written plainly, one line each', async (t) => {
   )
 })
 
-t.test('any value is read back as it was', async (t) => {
+t.test('any value is read back as it was', async () => {
   fc.assert(
     fc.property(
       fc.string({ unit: 'binary' }).filter((s) => !s.includes('\0')),

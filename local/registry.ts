@@ -10,7 +10,9 @@ import { LOOPBACK, type LocalServer } from './server.ts'
  *
  * Its default is a database in memory, which would hand out other schema ids after a restart, under a log that refers
  * to the old ones. So it gets an H2 file. The URL is relative to the working folder: a semicolon in the data path would
- * otherwise end the H2 URL. The connection pool's defaults (20 to 100) are for a server room.
+ * otherwise end the H2 URL. WRITE_DELAY=0, because H2 writes commits half a second later by default: a kill -9 in that
+ * time loses a schema whose id is already in the log, and gives the id to another one. The connection pool's defaults
+ * (20 to 100) are for a server room.
  */
 const API_PATH = '/apis/ccompat/v7'
 const MAX_HEAP_MB = 192
@@ -36,7 +38,7 @@ export const registryServer = ({ dataDir, port, artifacts, jvm }: RegistryOption
       command: 'java',
       args: [...jvm.flags('registry', MAX_HEAP_MB), '-jar', artifacts.registryJar],
       env: javaEnvironment({
-        REGISTRY_DATASOURCE_URL: 'jdbc:h2:file:./registry',
+        REGISTRY_DATASOURCE_URL: 'jdbc:h2:file:./registry;WRITE_DELAY=0',
         QUARKUS_HTTP_HOST: LOOPBACK,
         QUARKUS_HTTP_PORT: String(port),
         QUARKUS_DATASOURCE_JDBC_INITIAL_SIZE: '1',

@@ -36,6 +36,7 @@ export interface SuperviseOptions {
   readonly restart?: boolean
   /** told about deaths and restarts, one line each */
   readonly report: (line: string) => void
+  /** called when a restarted process is healthy and pid() is its pid */
   readonly onRestart?: () => void
 }
 
@@ -61,6 +62,7 @@ export const supervise = async (managed: Managed, options: SuperviseOptions): Pr
       if (!next) return
       child = next
       if (stopped.signal.aborted) return
+      options.onRestart?.()
     }
   }
   const loop = options.restart === false ? Promise.resolve() : keepRunning()
@@ -108,7 +110,6 @@ const restart = async (
       child = options.children.start(managed.spec())
       await untilHealthy(managed, child, options, over)
       options.report(`${managed.name} runs again (pid ${child.pid})`)
-      options.onRestart?.()
       return child
     } catch (error) {
       await child?.stop()
