@@ -13,6 +13,7 @@
  * - A position that the log no longer holds is silently replaced by the oldest one; with patch no-offset-reset the member
  *   dies of it (POSITION_LOST), for flowing past a hole would break the order of facts.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Consumer, ConsumerGroupJoinEvent, EachBatchPayload, Kafka } from 'kafkajs'
 import { BugError, type ReelstreamError, UpstreamError } from '../../platform/errors.ts'
 import { asUpstreamError, kafkaErrorOf, originOf } from './kafka-errors.ts'
@@ -79,6 +80,11 @@ export interface GroupMember {
 const FETCH_WAIT_MS = 200
 const HEARTBEAT_MS = 1000
 const SESSION_TIMEOUT_MS = 10_000
+/**
+ * How long a leave waits for a join that is under way, ms. Without waiting kafkajs disconnects before it is a member, the
+ * join succeeds all the same, and the tasks wait for a member that never was, until its session ends.
+ */
+const LONGEST_JOIN_MS = 5000
 /** How long the others have to rejoin, ms: more than the longest turn of the event loop, less than anyone's patience. */
 const REBALANCE_TIMEOUT_MS = 30_000
 
@@ -90,6 +96,7 @@ export const joinGroup = async (kafka: Kafka, options: GroupOptions, handlers: G
   const { groupId, topics, instanceId, sessionTimeoutMs = SESSION_TIMEOUT_MS, busyTasks = () => [] } = options
   let memberId: string | undefined
   let ended = false
+  let joining: Promise<void> | undefined
   const claim = (): OwnClaim => ({ instanceId, owned: pump.tasks(), busy: busyTasks(), memberId })
   const consumer = kafka.consumer({
     groupId,
@@ -104,6 +111,7 @@ export const joinGroup = async (kafka: Kafka, options: GroupOptions, handlers: G
   const end = async (): Promise<void> => {
     ended = true
     pump.stop()
+    await Promise.race([joining, sleep(LONGEST_JOIN_MS, undefined, { ref: false })])
     await consumer.disconnect()
   }
   const crash = (error: unknown): void => {
@@ -130,7 +138,7 @@ export const joinGroup = async (kafka: Kafka, options: GroupOptions, handlers: G
   consumer.on(consumer.events.CRASH, ({ payload }) => {
     if (!payload.restart) crash(payload.error)
   })
-  consumer.run({ autoCommit: false, eachBatch: async (batch) => pump.deliver(batch) }).catch(crash)
+  joining = consumer.run({ autoCommit: false, eachBatch: async (batch) => pump.deliver(batch) }).catch(crash)
 
   return {
     pause: pump.pause,

@@ -1,14 +1,10 @@
-import { connect } from 'node:net'
 import t, { type Test } from 'tap'
 import { readConfig } from '../../platform/config.ts'
 import type { Kafka } from './client.ts'
 import { createPartitionReader } from './partition-reader.ts'
-import { deafSocketFactory } from './testing/deaf-socket.ts'
+import { API_KEYS, observedSockets } from './testing/observed-sockets.ts'
 import { createTopic, realKafka, textRecord, uniqueName } from './testing/real-kafka.ts'
 import { openTransactionalWriter, type TransactionalWriter } from './transactional-writer.ts'
-
-const PRODUCE = 0
-const END_TXN = 26
 
 const kafka = realKafka()
 
@@ -101,18 +97,18 @@ t.test('a record that the broker refuses is not retryable', async (t) => {
 })
 
 for (const [lost, apiKey, expected] of [
-  ['Produce', PRODUCE, ['first', 'again']],
-  ['EndTxn', END_TXN, ['first', 'doubtful', 'again']],
+  ['Produce', API_KEYS.produce, ['first', 'again']],
+  ['EndTxn', API_KEYS.endTxn, ['first', 'doubtful', 'again']],
 ] as const) {
   t.test(`after a lost ${lost} response a new writer and a fresh read know the truth`, async (t) => {
     const topic = await createTopic(kafka, 'lost')
     const id = uniqueName('task')
-    const deaf = deafSocketFactory(connect)
-    const writer = await writerFor(t, id, realKafka({ socketFactory: deaf.socketFactory }))
+    const sockets = observedSockets()
+    const writer = await writerFor(t, id, realKafka({ socketFactory: sockets.socketFactory }))
     await writer.commit([textRecord(topic, 'k', 'first')])
-    deaf.loseNextResponseTo(apiKey)
+    sockets.loseNextResponseTo(apiKey)
     await t.rejects(writer.commit([textRecord(topic, 'k', 'doubtful')]), { code: 'COMMIT_FAILED', retryable: true })
-    t.equal(deaf.lost(), 1)
+    t.equal(sockets.lost(), 1)
 
     const next = await writerFor(t, id)
     const truth = await committed(topic)

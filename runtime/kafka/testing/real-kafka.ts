@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { type Config, readConfig, requireSettings } from '../../../platform/config.ts'
 import { silentLogger } from '../../../platform/log.ts'
@@ -54,6 +54,8 @@ export const append = async (kafka: Kafka, topic: string, values: readonly strin
   }
 }
 
+const POLL_MS = 5
+
 /** Resolves when the condition holds; fails the test when it does not within the time. */
 export const until = async (t: Test, what: string, holds: () => boolean, withinMs = 10_000): Promise<void> => {
   const deadline = Date.now() + withinMs
@@ -62,6 +64,6 @@ export const until = async (t: Test, what: string, holds: () => boolean, withinM
       t.fail(`waited ${withinMs} ms until ${what}`)
       throw new Error(`never: ${what}`)
     }
-    await nextTurn()
+    await sleep(POLL_MS)
   }
 }

@@ -1,26 +1,37 @@
-import type { connect as connectTo, Socket } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import type { ISocketFactory } from 'kafkajs'
 
 /**
- * For tests: connections that can lose one response. The request arrives and is carried out; its answer does not come,
- * and the connection breaks. That is what a broker killed at the worst moment looks like.
+ * For tests: connections that count the requests by api key (Kafka protocol guide) and can lose one response. The request
+ * arrives and is carried out; its answer does not come, and the connection breaks. That is what a broker killed at the
+ * worst moment looks like.
  */
-export interface DeafSockets {
+export interface ObservedSockets {
   readonly socketFactory: ISocketFactory
-  /** The next response to a request with this api key (Kafka protocol guide) is lost. */
+  /** Requests with this api key so far. */
+  sent(apiKey: number): number
+  /** Resolves while the next request with this api key is on its way, before it can have been answered. */
+  whenSent(apiKey: number): Promise<void>
+  /** The next response to a request with this api key is lost. */
   loseNextResponseTo(apiKey: number): void
   /** Responses lost so far. */
   lost(): number
 }
 
+export const API_KEYS = { produce: 0, fetch: 1, joinGroup: 11, heartbeat: 12, endTxn: 26 } as const
+
 const API_KEY_AT = 4
 const REQUEST_CORRELATION_AT = 8
 const RESPONSE_CORRELATION_AT = 4
 
-export const deafSocketFactory = (connect: typeof connectTo): DeafSockets => {
+export const observedSockets = (): ObservedSockets => {
   let unwanted: number | undefined
   let lost = 0
+  const sent = new Map<number, number>()
+  const expected = new Map<number, () => void>()
   return {
+    sent: (apiKey) => sent.get(apiKey) ?? 0,
+    whenSent: (apiKey) => new Promise((resolve) => expected.set(apiKey, resolve)),
     loseNextResponseTo: (apiKey) => {
       unwanted = apiKey
     },
@@ -30,7 +41,10 @@ export const deafSocketFactory = (connect: typeof connectTo): DeafSockets => {
       const apiOf = new Map<number, number>()
       const write = socket.write.bind(socket)
       socket.write = ((request: Buffer, ...rest: []) => {
-        apiOf.set(request.readInt32BE(REQUEST_CORRELATION_AT), request.readInt16BE(API_KEY_AT))
+        const apiKey = request.readInt16BE(API_KEY_AT)
+        apiOf.set(request.readInt32BE(REQUEST_CORRELATION_AT), apiKey)
+        sent.set(apiKey, (sent.get(apiKey) ?? 0) + 1)
+        expected.get(apiKey)?.()
         return write(request, ...rest)
       }) as Socket['write']
       const emit = socket.emit.bind(socket)

@@ -1,0 +1,233 @@
+import t, { type Test } from 'tap'
+import type { ReelstreamError } from '../../platform/errors.ts'
+import type { Kafka } from './client.ts'
+import { type GroupMember, type GroupOptions, joinGroup } from './group-member.ts'
+import type { LogRecord } from './log-records.ts'
+import { API_KEYS, observedSockets } from './testing/observed-sockets.ts'
+import { append, createTopic, realKafka, uniqueName, until } from './testing/real-kafka.ts'
+
+const kafka = realKafka()
+
+/** A member that remembers what it was told. */
+interface Observed {
+  readonly member: GroupMember
+  readonly tasks: () => number[]
+  readonly lost: number[]
+  readonly records: LogRecord[]
+  readonly crashes: ReelstreamError[]
+  readonly assignments: () => number
+  values(partition?: number): string[]
+}
+
+const observe = async (t: Test, options: GroupOptions, of: Kafka = kafka): Promise<Observed> => {
+  let tasks: number[] = []
+  let assignments = 0
+  const lost: number[] = []
+  const records: LogRecord[] = []
+  const crashes: ReelstreamError[] = []
+  const member = await joinGroup(of, options, {
+    assigned: (now, gone) => {
+      tasks = now
+      lost.push(...gone)
+      assignments += 1
+    },
+    records: (_topic, _partition, batch) => records.push(...batch),
+    crashed: (error) => crashes.push(error),
+  })
+  t.teardown(() => member.leave())
+  const values = (partition?: number): string[] =>
+    records
+      .filter((record) => partition === undefined || record.partition === partition)
+      .map(({ value }) => String(value))
+  return { member, tasks: () => tasks, lost, records, crashes, assignments: () => assignments, values }
+}
+
+const groupOf = (topics: readonly string[], instanceId: string, groupId = uniqueName('group')): GroupOptions => ({
+  groupId,
+  topics,
+  instanceId,
+})
+
+const flow = ({ member }: Observed, topic: string, partition: number, from = 0n): void => {
+  member.seek(topic, partition, from)
+  member.resume(topic, partition)
+}
+
+t.test('nothing is handed out before the engine has sought and resumed', async (t) => {
+  const topic = await createTopic(kafka, 'held', { partitions: 2 })
+  await append(kafka, topic, ['a0', 'b0', 'c0'], 0)
+  await append(kafka, topic, ['a1'], 1)
+  const { socketFactory, sent } = observedSockets()
+  const one = await observe(t, groupOf([topic], 'one'), realKafka({ socketFactory }))
+  await until(t, 'the tasks are assigned', () => one.tasks().length === 2)
+  const since = sent(API_KEYS.heartbeat)
+  await until(t, 'the member is past where it would have fetched', () => sent(API_KEYS.heartbeat) > since)
+  t.equal(sent(API_KEYS.fetch), 0, 'nothing is even fetched')
+  t.throws(() => one.member.resume(topic, 0), { code: 'RESUME_WITHOUT_SEEK' })
+
+  flow(one, topic, 1)
+  await until(t, 'the resumed partition flows', () => one.values().length > 0)
+  t.same(one.values(), ['a1'], 'and only that one')
+
+  flow(one, topic, 0, 1n)
+  await until(t, 'the other flows', () => one.values(0).length === 2)
+  t.same(one.values(0), ['b0', 'c0'], 'from where it was sought, not from the beginning')
+})
+
+t.test('a paused partition waits, and goes on where it was', async (t) => {
+  const topic = await createTopic(kafka, 'paused', { partitions: 2 })
+  const one = await observe(t, groupOf([topic], 'one'))
+  await until(t, 'the tasks are assigned', () => one.tasks().length === 2)
+  flow(one, topic, 0)
+  flow(one, topic, 1)
+  await append(kafka, topic, ['a'], 0)
+  await until(t, 'the first record comes', () => one.values(0).length === 1)
+  one.member.pause(topic, 0)
+  await append(kafka, topic, ['b'], 0)
+  await append(kafka, topic, ['c'], 1)
+  await until(t, 'the other partition still flows', () => one.values(1).length === 1)
+  const whilePaused = one.values(0)
+  one.member.resume(topic, 0)
+  await until(t, 'it goes on', () => one.values(0).includes('b'))
+  t.same(whilePaused, ['a'])
+  t.same(one.values(0), ['a', 'b'])
+})
+
+t.test('a seek takes back what was already fetched', async (t) => {
+  const topic = await createTopic(kafka, 'seek')
+  await append(kafka, topic, ['a', 'b', 'c'])
+  const one = await observe(t, groupOf([topic], 'one'))
+  await until(t, 'the task is assigned', () => one.tasks().length === 1)
+  flow(one, topic, 0)
+  await until(t, 'all came', () => one.values().length === 3)
+  one.member.seek(topic, 0, 1n)
+  await until(t, 'they come again', () => one.values().length === 5)
+  t.same(one.values(), ['a', 'b', 'c', 'b', 'c'])
+})
+
+t.test('a joining member takes idle tasks; the kept ones flow on without a gap or a repetition', async (t) => {
+  const topics = [
+    await createTopic(kafka, 'left', { partitions: 4 }),
+    await createTopic(kafka, 'right', { partitions: 4 }),
+  ]
+  const [left = '', right = ''] = topics
+  const options = groupOf(topics, 'one')
+  const one = await observe(t, { ...options, busyTasks: () => [3] })
+  await until(t, 'the first has all tasks', () => one.tasks().length === 4)
+  for (const task of one.tasks()) for (const topic of topics) flow(one, topic, task)
+  await append(kafka, left, ['before'], 0)
+  await until(t, 'it flows', () => one.values(0).length === 1)
+
+  // a gauge is not a position: here it is ahead, as after a reset
+  await one.member.commitOffsets([{ topic: left, partition: 0, offset: 100n }])
+  const two = await observe(t, { ...options, instanceId: 'two' })
+  await until(t, 'both have two tasks', () => one.tasks().length === 2 && two.tasks().length === 2)
+  t.same(one.tasks(), [0, 3], 'the busy task stays')
+  t.same(one.lost, [1, 2])
+  t.same(two.tasks(), [1, 2])
+
+  await append(kafka, left, ['after'], 0)
+  await append(kafka, right, ['right'], 3)
+  await append(kafka, left, ['lost'], 1)
+  await until(t, 'kept partitions flow on', () => one.values(0).length === 2 && one.values(3).length === 1)
+  t.same(one.values(0), ['before', 'after'])
+  flow(two, left, 1)
+  await until(t, 'the new owner gets the moved one', () => two.values(1).length === 1)
+  t.same(one.values(1), [], 'which its old owner does not')
+
+  await two.member.leave()
+  await until(t, 'the tasks come back', () => one.tasks().length === 4)
+  await append(kafka, left, ['alone'], 0)
+  await until(t, 'and still nothing is repeated', () => one.values(0).length === 3)
+  t.same(one.values(0), ['before', 'after', 'alone'])
+  const returned = one.values(1)
+  flow(one, left, 1)
+  await until(t, 'a task that came back is opened anew', () => one.values(1).length === 1)
+  t.same(returned, [], 'and was held until then')
+})
+
+t.test('a task that is lost while it opens is not touched', async (t) => {
+  const topic = await createTopic(kafka, 'moved', { partitions: 2 })
+  const options = groupOf([topic], 'one')
+  const one = await observe(t, options)
+  await until(t, 'the first has both', () => one.tasks().length === 2)
+  const two = await observe(t, { ...options, instanceId: 'two' })
+  await until(t, 'one moved', () => two.tasks().length === 1)
+  flow(one, topic, 1)
+  await append(kafka, topic, ['a'], 1)
+  flow(two, topic, 1)
+  await until(t, 'its owner gets the record', () => two.values().length === 1)
+  t.same(one.values(), [])
+})
+
+t.test('a member that leaves while it joins does not keep the others waiting', async (t) => {
+  const topic = await createTopic(kafka, 'brief')
+  const options = groupOf([topic], 'one')
+  const { socketFactory, whenSent } = observedSockets()
+  const asksToJoin = whenSent(API_KEYS.joinGroup)
+  const one = await observe(t, options, realKafka({ socketFactory }))
+  await asksToJoin
+  await one.member.leave()
+  const two = await observe(t, { ...options, instanceId: 'two' })
+  await until(t, 'the next gets the task well before a session ends', () => two.tasks().length === 1, 5000)
+  t.same(one.tasks(), [], 'and the first was told nothing')
+})
+
+t.test('committed offsets are a lag gauge that others can read', async (t) => {
+  const topic = await createTopic(kafka, 'gauge')
+  const options = groupOf([topic], 'one')
+  const one = await observe(t, options)
+  await until(t, 'the task is assigned', () => one.tasks().length === 1)
+  await one.member.commitOffsets([{ topic, partition: 0, offset: 42n }])
+  const admin = kafka.admin()
+  await admin.connect()
+  const [offsets] = await admin.fetchOffsets({ groupId: options.groupId, topics: [topic] })
+  await admin.disconnect()
+  t.match(offsets, { topic, partitions: [{ partition: 0, offset: '42' }] })
+})
+
+t.test('a position that the log no longer holds ends the member', async (t) => {
+  const topic = await createTopic(kafka, 'hole')
+  await append(kafka, topic, ['a', 'b', 'c'])
+  const admin = kafka.admin()
+  await admin.connect()
+  await admin.fetchTopicOffsets(topic) // deleteTopicRecords does not load the metadata it needs
+  await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: '2' }] })
+  await admin.disconnect()
+  const one = await observe(t, groupOf([topic], 'one'))
+  await until(t, 'the task is assigned', () => one.tasks().length === 1)
+  flow(one, topic, 0)
+  await until(t, 'the member gives up', () => one.crashes.length > 0)
+  t.match(one.crashes, [{ code: 'POSITION_LOST', retryable: false, facts: { topic, partition: 0 } }])
+  t.same(one.values(), [], 'without flowing past the hole')
+})
+
+t.test('input topics with unequal partition counts are refused', async (t) => {
+  const topics = [
+    await createTopic(kafka, 'two', { partitions: 2 }),
+    await createTopic(kafka, 'three', { partitions: 3 }),
+  ]
+  const one = await observe(t, groupOf(topics, 'one'))
+  await until(t, 'the member gives up', () => one.crashes.length > 0)
+  t.match(one.crashes, [{ code: 'UNEQUAL_PARTITIONS', message: /two-\w+ 2, three-\w+ 3/ }])
+})
+
+t.test('a handler that throws ends the member', async (t) => {
+  const topic = await createTopic(kafka, 'throws')
+  const crashes: ReelstreamError[] = []
+  const member = await joinGroup(kafka, groupOf([topic], 'one'), {
+    assigned: () => {
+      throw new Error('not today')
+    },
+    records: () => {},
+    crashed: (error) => crashes.push(error),
+  })
+  t.teardown(() => member.leave())
+  await until(t, 'the member gives up', () => crashes.length > 0)
+  t.match(crashes, [{ code: 'HANDLER_THREW', cause: { message: 'not today' } }])
+})
+
+t.test('a topic that does not exist is said at once', async (t) => {
+  const missing = uniqueName('missing')
+  await t.rejects(observe(t, groupOf([missing], 'one')), { code: 'GROUP_UNAVAILABLE', retryable: true })
+})
