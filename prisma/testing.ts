@@ -44,7 +44,9 @@ export const createTestDatabase = async (migrate: (url: string) => Promise<void>
 }
 
 const dropDatabase = async (serverUrl: string, name: string) => {
-  const client = new pg.Client({ connectionString: serverUrl })
+  const maintenance = new URL(serverUrl)
+  maintenance.pathname = '/postgres'
+  const client = new pg.Client({ connectionString: maintenance.href })
   await client.connect()
   await client.query(`DROP DATABASE IF EXISTS ${client.escapeIdentifier(name)} WITH (FORCE)`)
   await client.end()
