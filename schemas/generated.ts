@@ -451,8 +451,8 @@ export interface ChunkTranscoded {
   readonly chunkIndex: number
   /** Frames of every video rendition, or samples of sound. */
   readonly frames: number
-  /** CPU time of the encoder, milliseconds. */
-  readonly cpuMs: number
+  /** CPU time of the encoder, milliseconds; null where the system does not tell. */
+  readonly cpuMs: number | null
   /** Wall time, milliseconds. */
   readonly wallMs: number
   /** Which worker. */
@@ -857,7 +857,7 @@ export const ChunkFailedSchema: AvroSchema<ChunkFailed> = {
 
 export const ChunkTranscodedSchema: AvroSchema<ChunkTranscoded> = {
   name: 'reelstream.ChunkTranscoded',
-  schema: '{"type":"record","name":"ChunkTranscoded","namespace":"reelstream","doc":"A chunk of a track is complete: every frame was counted.","fields":[{"name":"generation","type":"int","doc":"Generation."},{"name":"track","type":"string","doc":"Track."},{"name":"chunkIndex","type":"int","doc":"Chunk."},{"name":"frames","type":"long","doc":"Frames of every video rendition, or samples of sound."},{"name":"cpuMs","type":"long","doc":"CPU time of the encoder, milliseconds."},{"name":"wallMs","type":"long","doc":"Wall time, milliseconds."},{"name":"worker","type":"string","doc":"Which worker."},{"name":"attempt","type":"int","doc":"Which attempt, from 1."}]}',
+  schema: '{"type":"record","name":"ChunkTranscoded","namespace":"reelstream","doc":"A chunk of a track is complete: every frame was counted.","fields":[{"name":"generation","type":"int","doc":"Generation."},{"name":"track","type":"string","doc":"Track."},{"name":"chunkIndex","type":"int","doc":"Chunk."},{"name":"frames","type":"long","doc":"Frames of every video rendition, or samples of sound."},{"name":"cpuMs","type":["null","long"],"doc":"CPU time of the encoder, milliseconds; null where the system does not tell."},{"name":"wallMs","type":"long","doc":"Wall time, milliseconds."},{"name":"worker","type":"string","doc":"Which worker."},{"name":"attempt","type":"int","doc":"Which attempt, from 1."}]}',
 }
 
 export const ClaimRefusedSchema: AvroSchema<ClaimRefused> = {

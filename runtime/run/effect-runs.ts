@@ -103,6 +103,7 @@ export class EffectRuns {
     const signal = timeout === null ? run.controller.signal : AbortSignal.any([run.controller.signal, timeout])
     const fields = { processor: processor.name, effect: name, effectId: effect.id, key: effect.key, attempt: runs }
     const startedAt = performance.now()
+    const aborted = rejectionOf(signal)
     const runLog = log.child(fields)
     const context: EffectRun<unknown> = {
       effectId: effect.id,
@@ -116,12 +117,15 @@ export class EffectRuns {
       report: (n, value) =>
         n <= resumeFrom || signal.aborted
           ? Promise.resolve()
-          : new Promise((done) => tell({ kind: 'report', effectId: effect.id, n, value, done })),
+          : Promise.race([
+              new Promise<void>((done) => tell({ kind: 'report', effectId: effect.id, n, value, done })),
+              aborted,
+            ]),
     }
     const done = () => this.forget(effect.id)
     const work = this.#start(name, effect.input, context)
     try {
-      const value = await Promise.race([work, rejectOn(signal)])
+      const value = await Promise.race([work, aborted])
       runLog.info({ durationMs: Math.round(performance.now() - startedAt) }, 'effect settled')
       if (!run.controller.signal.aborted)
         tell({ kind: 'settled', effectId: effect.id, outcome: { ok: true, value }, done })
@@ -154,13 +158,17 @@ const after = (ms: number): Promise<void> =>
 
 type EffectReads = (effect: LiveEffect) => ReadonlyMap<string, readonly (readonly [string, unknown])[]>
 
-/** An executor that does not listen to its signal must not hold the task for ever. */
-const rejectOn = (signal: AbortSignal): Promise<never> =>
-  new Promise((_, reject) => {
+/** Rejects when the signal aborts: an executor that does not listen to it must not hold the task for ever. */
+const rejectionOf = (signal: AbortSignal): Promise<never> => {
+  const rejection = new Promise<never>((_, reject) => {
     const fail = () => reject(signal.reason)
     if (signal.aborted) fail()
     else signal.addEventListener('abort', fail, { once: true })
   })
+  // Raced against wherever it matters; elsewhere an abort concerns nobody.
+  rejection.catch(() => undefined)
+  return rejection
+}
 
 const timedOut = (timeoutMs: number): Failure => ({
   code: 'EFFECT_TIMEOUT',
