@@ -103,7 +103,7 @@ const runWithSinks = async (
   scope.defer(sockets.close)
   const sinkFailed = new AbortController()
   const command = build(sockets.urls)
-  log.info({ command: shellQuoted(argumentsOf(command)) }, 'ffmpeg starts')
+  log.info({ command: shellQuoted(argumentsOf(withoutUrl(command))) }, 'ffmpeg starts')
   const taken = sinks.map(async (sink, i) => {
     try {
       await sink(sockets.streams[i] ?? emptyStream())
@@ -182,7 +182,7 @@ const translate = (guarded: readonly string[], command: FfmpegCommand): fluent.F
   const [env = 'env', ...guard] = guarded
   const translated = fluent({ stdoutLines: 1 })
   translated.setFfmpegPath(env)
-  // Answers instead of processes; everything that we name is a muxer or encoder of every build with libx264.
+  // Answers instead of processes.
   translated.availableFormats = (callback) => callback(NO_ERROR, KNOWN_FORMATS)
   translated.availableEncoders = (callback) => callback(NO_ERROR, {})
   translated.input(command.input).inputOptions(...pair([...guard, ...command.inputOptions]))
@@ -201,8 +201,10 @@ const pair = (options: readonly string[]): string[] => {
 /** The library tests for null; its types say Error. */
 const NO_ERROR = null as unknown as Error
 
-const KNOWN_FORMATS: fluent.Formats = Object.fromEntries(
-  ['mp4', 'mjpeg', 'null'].map((name) => [name, { description: name, canDemux: false, canMux: true }]),
+/** Knows every name: FFmpeg itself says what it does not have, and says it better. */
+const KNOWN_FORMATS: fluent.Formats = new Proxy<fluent.Formats>(
+  {},
+  { has: () => true, get: (_, name) => ({ description: String(name), canDemux: true, canMux: true }) },
 )
 
 /** null when FFmpeg exited with 0. */
@@ -277,6 +279,10 @@ const versionOf = async (ffmpeg: string): Promise<string> => {
 }
 
 const firstLine = (text: string): string => text.split('\n', 1)[0] ?? ''
+
+/** Whoever has the URL of a source can read it, so it is no matter for a log. */
+const withoutUrl = (command: FfmpegCommand): FfmpegCommand =>
+  command.input.startsWith('http') ? { ...command, input: 'SOURCE' } : command
 
 /** For the log: can be pasted into a shell. */
 const shellQuoted = (args: readonly string[]): string =>
