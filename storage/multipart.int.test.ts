@@ -134,6 +134,6 @@ t.test('one bit flipped on the way is refused by S3, and so is a part without it
   t.equal(await put(signed.headers, flipped), 400)
   t.equal(await put({}, body), 403)
   t.equal(await put(signed.headers, body), 200)
-  t.not(new URL(signed.url).searchParams.has('x-amz-checksum-crc32'), 'no checksum of an empty body is signed')
+  t.notOk(new URL(signed.url).searchParams.has('x-amz-checksum-crc32'), 'no checksum of an empty body is signed')
   await abortMultipart(s3, ref)
 })

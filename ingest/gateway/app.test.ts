@@ -1,0 +1,485 @@
+import Fastify, { type InjectOptions } from 'fastify'
+import t, { type Test } from 'tap'
+import { silentLogger } from '../../platform/log.ts'
+import { MiB } from '../../storage/part-size.ts'
+import gateway from './app.ts'
+import { createAuthenticator, localAuthorId, signLocalToken } from './author-token.ts'
+import { DEFAULT_LIMITS, type GatewayLimits } from './context.ts'
+import { fakePipeline } from './testing/fakes.ts'
+import { createUploadHandles } from './upload-handle.ts'
+
+const SECRET = 'a secret of at least thirty-two characters'
+const ada = localAuthorId('Ada')
+const tokens = {
+  ada: await signLocalToken(SECRET, ada, 'Ada'),
+  bob: await signLocalToken(SECRET, localAuthorId('Bob'), 'Bob'),
+  admin: await signLocalToken(SECRET, 'root', 'Root', 'ADMIN'),
+}
+
+const newUpload = { fileName: 'holiday.mp4', contentType: 'video/mp4', sizeBytes: 20 * MiB, title: 'Holiday' }
+const sha = (fill: string) => `${fill.repeat(43)}=`
+const stored = (partNumber: number, sizeBytes = 8 * MiB) => ({
+  partNumber,
+  sizeBytes,
+  etag: `"etag-${partNumber}"`,
+  checksumSha256: sha('A'),
+})
+
+const startGateway = async (t: Test, options: { limits?: Partial<GatewayLimits>; signIn?: boolean } = {}) => {
+  const pipeline = fakePipeline()
+  const time = { nowMs: Date.now() }
+  const app = Fastify()
+  await app.register(gateway, {
+    localSignInSecret: options.signIn === true ? SECRET : undefined,
+    context: {
+      ...pipeline,
+      authenticator: createAuthenticator({ jwtSecret: SECRET, jwksUrl: '' }),
+      handles: createUploadHandles('s3 secret'),
+      limits: {
+        ...DEFAULT_LIMITS,
+        maxUploadBytes: 1024 * MiB,
+        partSizeBytes: 8 * MiB,
+        uploadLifeMs: 3_600_000,
+        ...options.limits,
+      },
+      clock: { now: () => time.nowMs },
+      log: silentLogger,
+      watchUrl: (videoId, origin) => `${origin}/v/${videoId}`,
+    },
+  })
+  t.teardown(() => app.close())
+  const call = async (
+    method: 'POST' | 'PUT' | 'PATCH' | 'DELETE' | 'GET',
+    url: string,
+    { as = 'ada', headers = {}, body }: { as?: string; headers?: Record<string, string>; body?: unknown } = {},
+  ) => {
+    const token = as in tokens ? tokens[as as keyof typeof tokens] : as
+    const authorization: Record<string, string> = token === '' ? {} : { authorization: `Bearer ${token}` }
+    const request: InjectOptions = { method, url, headers: { ...authorization, ...headers } }
+    const answer = await app.inject(body === undefined ? request : { ...request, payload: body as object })
+    return { status: answer.statusCode, headers: answer.headers, body: answer.json() }
+  }
+  const create = (body: object = {}, key = 'key-1', as = 'ada') =>
+    call('POST', '/uploads', { as, headers: { 'idempotency-key': key }, body: { ...newUpload, ...body } })
+  return { ...pipeline, call, create, time, app }
+}
+
+t.test('create', async (t) => {
+  t.test('answers with what is recorded', async (t) => {
+    const { create, sent, multiparts } = await startGateway(t)
+    const { status, body } = await create({ tags: ['Sea', 'sea', 'Sun'], metadata: { camera: { iso: 100 } } })
+    t.equal(status, 201)
+    t.match(body, { status: 'open', partSizeBytes: 8 * MiB, partCount: 3, claimId: sent[0]?.id })
+    t.equal(body.videoId, body.uploadId)
+    t.equal(body.watchUrl, `http://localhost:80/v/${body.videoId}`)
+    t.match(sent, [
+      {
+        type: 'UploadStarted',
+        videoId: body.videoId,
+        data: {
+          authorId: ada,
+          sizeBytes: 20 * MiB,
+          partCount: 3,
+          contentType: 'video/mp4',
+          bucket: 'media',
+          objectKey: `v/${body.videoId}/source`,
+          details: {
+            title: 'Holiday',
+            author: 'Ada',
+            description: '',
+            tags: ['sea', 'sun'],
+            visibility: 'PUBLIC',
+            fileName: 'holiday.mp4',
+            metadata: '{"camera":{"iso":100}}',
+          },
+        },
+      },
+    ])
+    t.equal(multiparts.size, 1)
+  })
+
+  t.test('the same key and body again is the same upload, without another multipart or claim', async (t) => {
+    const { create, sent, multiparts } = await startGateway(t)
+    const { uploadToken: _first, ...first } = (await create()).body
+    const { uploadToken: _second, ...second } = (await create()).body
+    t.same(second, first)
+    t.equal(sent.length, 1)
+    t.equal(multiparts.size, 1)
+  })
+
+  t.test('the same key with another body is refused', async (t) => {
+    const { create } = await startGateway(t)
+    await create()
+    for (const other of [{ sizeBytes: 5 }, { contentType: 'video/webm' }, { title: 'Other' }, { tags: ['x'] }]) {
+      t.match(await create(other), { status: 422, body: { code: 'IDEMPOTENCY_KEY_REUSED' } })
+    }
+  })
+
+  t.test('a repetition after the author changed the title is still the same upload', async (t) => {
+    const { create, videos } = await startGateway(t)
+    const { videoId } = (await create()).body
+    const video = videos.get(videoId)
+    if (video !== undefined) {
+      videos.set(videoId, { ...video, revision: 2, details: { ...video.details, title: 'New' } })
+    }
+    t.match(await create(), { status: 201, body: { videoId } })
+  })
+
+  t.test('the same key of another author is another video', async (t) => {
+    const { create } = await startGateway(t)
+    t.not((await create()).body.videoId, (await create({}, 'key-1', 'bob')).body.videoId)
+  })
+
+  t.test('without a key every create is a new video', async (t) => {
+    const { call } = await startGateway(t)
+    const one = await call('POST', '/uploads', { body: newUpload })
+    t.not((await call('POST', '/uploads', { body: newUpload })).body.videoId, one.body.videoId)
+  })
+
+  t.test('of two creates that race, both get the upload of the first, and the loser frees its multipart', async (t) => {
+    const { create, fault, uploads, multiparts, sent } = await startGateway(t)
+    fault.beforeClaim = async () => {
+      // Somebody else, who did not see our multipart, gets its claim in first.
+      delete fault.beforeClaim
+      const mine = [...multiparts.entries()]
+      multiparts.clear()
+      await create()
+      for (const [id, ref] of mine) multiparts.set(id, ref)
+    }
+    const { status, body } = await create()
+    t.equal(status, 201)
+    t.equal(uploads.get(body.videoId)?.s3UploadId, 's3-upload-2')
+    t.same([...multiparts.keys()], ['s3-upload-2'])
+    t.equal(body.claimId, sent[0]?.id, 'the claim that counts is the one of the winner')
+  })
+
+  t.test('an empty file, and one that is too large, are refused before anything is made', async (t) => {
+    const { create, sent, multiparts } = await startGateway(t)
+    t.match(await create({ sizeBytes: 0 }), { status: 422, body: { code: 'EMPTY_FILE' } })
+    t.match(await create({ sizeBytes: 1024 * MiB + 1 }), { status: 413, body: { code: 'FILE_TOO_LARGE' } })
+    t.match(await create({ sizeBytes: 1024 * MiB }), { status: 201 })
+    t.equal(sent.length, 1)
+    t.equal(multiparts.size, 1)
+  })
+
+  t.test('a body that breaks a limit is refused, naming the field', async (t) => {
+    const { create, sent } = await startGateway(t)
+    const long = 'x'.repeat(201)
+    const bad: [string, object][] = [
+      ['title', { title: '' }],
+      ['title', { title: '  ' }],
+      ['title', { title: long }],
+      ['description', { description: 'x'.repeat(5001) }],
+      ['author', { author: long }],
+      ['tags', { tags: Array.from({ length: 51 }, (_, i) => `t${i}`) }],
+      ['tags.0', { tags: ['x'.repeat(51)] }],
+      ['visibility', { visibility: 'everybody' }],
+      ['sizeBytes', { sizeBytes: -1 }],
+      ['sizeBytes', { sizeBytes: 1.5 }],
+      ['sizeBytes', { sizeBytes: '5' }],
+      ['fileName', { fileName: '' }],
+      ['contentType', { contentType: 'video/mp4\r\nx: y' }],
+      ['metadata', { metadata: [] }],
+      ['(body)', { surprise: 1 }],
+    ]
+    for (const [field, body] of bad) {
+      const answer = await create(body)
+      t.match(answer, { status: 400, body: { code: 'VALIDATION_FAILED' } }, JSON.stringify(body).slice(0, 60))
+      const fields = answer.body.errors?.map((error: { field: string }) => error.field)
+      t.ok(fields?.includes(field), `${field} in ${fields}`)
+      t.match(answer.headers['content-type'], /^application\/problem\+json/)
+    }
+    t.match(await create({ title: 'a\u0000b' }), { status: 400, body: { code: 'VALIDATION_FAILED' } })
+    t.match(await create({ metadata: { 'a\u0000': 1 } }), { status: 422, body: { code: 'METADATA_INVALID' } })
+    t.equal(sent.length, 0)
+  })
+
+  t.test('Kafka away: 503, and the repetition finishes what was begun', async (t) => {
+    const { create, fault, multiparts, sent } = await startGateway(t)
+    fault.kafka = 'away'
+    const answer = await create()
+    t.match(answer, { status: 503, body: { code: 'CLAIM_DOUBTFUL' }, headers: { 'retry-after': '2' } })
+    delete fault.kafka
+    t.match(await create(), { status: 201 })
+    t.same([...multiparts.keys()], ['s3-upload-1'], 'with the same multipart')
+    t.equal(sent.length, 1)
+  })
+
+  t.test('a claim that was certainly not written leaves no multipart', async (t) => {
+    const { create, fault, multiparts } = await startGateway(t)
+    fault.kafka = 'refuses-to-write'
+    t.match(await create(), { status: 503 })
+    t.equal(multiparts.size, 0)
+  })
+
+  t.test('a claim that was refused leaves no multipart', async (t) => {
+    const { create, fault, multiparts } = await startGateway(t)
+    fault.refuse = 'CONFLICT'
+    t.match(await create(), { status: 409, body: { code: 'CONFLICT', detail: 'Refused.' } })
+    t.equal(multiparts.size, 0)
+  })
+
+  t.test('a pipeline that stands still: 503, and the claim goes on to count', async (t) => {
+    const { create, fault, multiparts, sent } = await startGateway(t)
+    fault.pipeline = 'stopped'
+    t.match(await create(), { status: 503, body: { code: 'UPLOAD_NOT_RECORDED_YET' } })
+    delete fault.pipeline
+    const { status, body } = await create()
+    t.equal(status, 201)
+    t.same(new Set(sent.map((claim) => claim.id)), new Set([body.claimId]), 'repeated as the same claim')
+    t.equal(multiparts.size, 1)
+  })
+
+  t.test('S3 or the database away: 503 with Retry-After, nothing made', async (t) => {
+    const { create, fault, multiparts, sent } = await startGateway(t)
+    fault.s3 = 'away'
+    t.match(await create(), { status: 503, body: { code: 'S3_UNAVAILABLE' }, headers: { 'retry-after': '2' } })
+    delete fault.s3
+    fault.database = 'away'
+    t.match(await create(), { status: 503, body: { code: 'DATABASE_UNAVAILABLE' }, headers: { 'retry-after': '2' } })
+    t.equal(multiparts.size + sent.length, 0)
+  })
+})
+
+t.test('parts', async (t) => {
+  t.test('are signed as planned, by the author or with the upload token', async (t) => {
+    const { create, call } = await startGateway(t)
+    const { uploadId, uploadToken } = (await create()).body
+    const parts = [
+      { partNumber: 1, sizeBytes: 8 * MiB, checksumSha256: sha('A') },
+      { partNumber: 3, sizeBytes: 4 * MiB, checksumSha256: sha('B') },
+    ]
+    for (const as of ['ada', 'admin', uploadToken]) {
+      const { status, body } = await call('POST', `/uploads/${uploadId}/parts/sign`, { as, body: { parts } })
+      t.equal(status, 200)
+      t.match(body.parts, [
+        { partNumber: 1, url: /partNumber=1&uploadId=s3-upload-1/, headers: { 'x-amz-checksum-sha256': sha('A') } },
+        { partNumber: 3, url: /partNumber=3/, expiresAtMs: Number },
+      ])
+    }
+  })
+
+  t.test('that are not in the plan are refused', async (t) => {
+    const { create, call, sent } = await startGateway(t)
+    const { uploadId } = (await create()).body
+    const parts = [stored(4), stored(1, 5), stored(3, 8 * MiB)]
+    for (const { etag, ...part } of parts) {
+      const body = { parts: [part] }
+      const signed = await call('POST', `/uploads/${uploadId}/parts/sign`, { body })
+      t.match(signed, { status: 422, body: { code: 'PART_INVALID' } })
+      const { partNumber, ...rest } = part
+      const reported = await call('PUT', `/uploads/${uploadId}/parts/${partNumber}`, { body: { ...rest, etag } })
+      t.match(reported, { status: 422, body: { code: 'PART_INVALID' } })
+    }
+    t.equal(sent.length, 1, 'only the UploadStarted')
+  })
+
+  t.test('in a form that is not documented are refused', async (t) => {
+    const { create, call } = await startGateway(t)
+    const { uploadId } = (await create()).body
+    const sign = (parts: unknown) => call('POST', `/uploads/${uploadId}/parts/sign`, { body: { parts } })
+    const good = { partNumber: 1, sizeBytes: 8 * MiB, checksumSha256: sha('A') }
+    for (const bad of [
+      [],
+      Array.from({ length: 101 }, () => good),
+      [{ ...good, partNumber: 0 }],
+      [{ ...good, partNumber: 10_001 }],
+      [{ ...good, checksumSha256: 'short' }],
+      [{ partNumber: 1 }],
+    ]) {
+      t.match(await sign(bad), { status: 400, body: { code: 'VALIDATION_FAILED' } })
+    }
+    const report = { etag: 'e', sizeBytes: 8 * MiB, checksumSha256: sha('A') }
+    t.match(await call('PUT', `/uploads/${uploadId}/parts/one`, { body: report }), { status: 400 })
+  })
+
+  t.test('are claimed one by one or together, and again as the same claim', async (t) => {
+    const { create, call, sent } = await startGateway(t)
+    const { uploadId } = (await create()).body
+    const { partNumber: _n, ...first } = stored(1)
+    const one = await call('PUT', `/uploads/${uploadId}/parts/1`, { body: first })
+    t.equal(one.status, 202)
+    const both = await call('POST', `/uploads/${uploadId}/parts`, { body: { parts: [stored(1), stored(2)] } })
+    t.equal(both.status, 202)
+    t.equal(both.body.parts[0].claimId, one.body.claimId)
+    t.not(both.body.parts[1].claimId, one.body.claimId)
+    t.match(sent.slice(1), [
+      { type: 'PartUploaded', videoId: uploadId, data: { partNumber: 1, etag: 'etag-1', checksum: sha('A') } },
+      { type: 'PartUploaded', data: { partNumber: 1 } },
+      { type: 'PartUploaded', data: { partNumber: 2, sizeBytes: 8 * MiB } },
+    ])
+  })
+
+  t.test('of an upload that is closed or expired are neither signed nor taken', async (t) => {
+    const { create, call, uploads, time, sent } = await startGateway(t)
+    const { uploadId } = (await create()).body
+    const upload = uploads.get(uploadId)
+    if (upload === undefined) throw new Error('no upload')
+    const { etag: _etag, ...toSign } = stored(1)
+    const attempts = async () => [
+      await call('POST', `/uploads/${uploadId}/parts/sign`, { body: { parts: [toSign] } }),
+      await call('POST', `/uploads/${uploadId}/parts`, { body: { parts: [stored(1)] } }),
+    ]
+    for (const status of ['completed', 'aborted'] as const) {
+      uploads.set(uploadId, { ...upload, status })
+      for (const answer of await attempts()) t.match(answer, { status: 409, body: { code: 'UPLOAD_CLOSED' } })
+    }
+    uploads.set(uploadId, upload)
+    time.nowMs += 3_600_000
+    for (const answer of await attempts()) t.match(answer, { status: 409, body: { code: 'UPLOAD_CLOSED' } })
+    t.equal(sent.length, 1)
+  })
+})
+
+t.test('abort', async (t) => {
+  const { create, call, sent, uploads } = await startGateway(t)
+  const { uploadId, uploadToken } = (await create()).body
+  t.match(await call('DELETE', `/uploads/${uploadId}`), { status: 202, body: { claimId: String } })
+  t.match(sent[1], { type: 'UploadAbortRequested', data: { actor: { id: ada, role: 'AUTHOR' } } })
+  await call('DELETE', `/uploads/${uploadId}`, { as: uploadToken })
+  t.equal(sent[2]?.id, sent[1]?.id, 'asking twice is the same wish')
+  const upload = uploads.get(uploadId)
+  if (upload !== undefined) uploads.set(uploadId, { ...upload, status: 'completed' })
+  t.match(await call('DELETE', `/uploads/${uploadId}`), { status: 409, body: { code: 'UPLOAD_CLOSED' } })
+})
+
+t.test('videos', async (t) => {
+  t.test('a change claims only what was given', async (t) => {
+    const { create, call, sent } = await startGateway(t)
+    const { videoId } = (await create()).body
+    const body = { title: ' New ', tags: ['A', 'a'], visibility: 'unlisted' }
+    const answer = await call('PATCH', `/videos/${videoId}`, { headers: { 'if-match': '"1"' }, body })
+    t.equal(answer.status, 202)
+    t.same(sent[1], {
+      type: 'VideoDetailsChanged',
+      videoId,
+      id: answer.body.claimId,
+      data: {
+        actor: { id: ada, role: 'AUTHOR' },
+        title: 'New',
+        description: null,
+        author: null,
+        tags: ['a'],
+        visibility: 'UNLISTED',
+        metadata: null,
+        sealedDetails: null,
+        expectedRevision: 1,
+        revision: null,
+      },
+    })
+  })
+
+  t.test('a stale revision is refused, one that the reads do not know yet is left to the log', async (t) => {
+    const { create, call, videos, sent } = await startGateway(t)
+    const { videoId } = (await create()).body
+    const video = videos.get(videoId)
+    if (video !== undefined) videos.set(videoId, { ...video, revision: 3 })
+    const change = (revision: string) =>
+      call('PATCH', `/videos/${videoId}`, { headers: { 'if-match': revision }, body: { title: 'x' } })
+    t.match(await change('"2"'), { status: 412, body: { code: 'REVISION_CONFLICT' } })
+    t.match(await change('"4"'), { status: 202 })
+    t.match(await change('*'), { status: 202 })
+    t.match(sent.slice(1), [{ data: { expectedRevision: 4 } }, { data: { expectedRevision: null } }])
+    t.match(await change('three'), { status: 400 })
+  })
+
+  t.test('a change of nothing, or of what is not a detail, is refused', async (t) => {
+    const { create, call } = await startGateway(t)
+    const { videoId } = (await create()).body
+    for (const body of [{}, { status: 'ready' }, { title: null }]) {
+      t.match(await call('PATCH', `/videos/${videoId}`, { body }), { status: 400, body: { code: 'VALIDATION_FAILED' } })
+    }
+  })
+
+  t.test('the same Idempotency-Key is the same claim', async (t) => {
+    const { create, call } = await startGateway(t)
+    const { videoId } = (await create()).body
+    const remove = (key: string) => call('DELETE', `/videos/${videoId}`, { headers: { 'idempotency-key': key } })
+    const first = await remove('a')
+    t.equal(first.status, 202)
+    t.equal((await remove('a')).body.claimId, first.body.claimId)
+    t.not((await remove('b')).body.claimId, first.body.claimId)
+  })
+
+  t.test('what is deleted, unknown or private to somebody else is not found', async (t) => {
+    const { create, call, videos } = await startGateway(t)
+    const { videoId } = (await create({ visibility: 'PRIVATE' })).body
+    const notFound = { status: 404, body: { code: 'VIDEO_NOT_FOUND' } }
+    t.match(await call('DELETE', '/videos/unknown'), notFound)
+    t.match(await call('DELETE', `/videos/${videoId}`, { as: 'bob' }), notFound)
+    const video = videos.get(videoId)
+    if (video !== undefined) videos.set(videoId, { ...video, status: 'deleted' })
+    t.match(await call('DELETE', `/videos/${videoId}`), notFound)
+  })
+})
+
+t.test('who may do what', async (t) => {
+  const { create, call } = await startGateway(t)
+  const { uploadId, uploadToken } = (await create()).body
+  const other = (await create({}, 'key-2')).body
+  const { partNumber: _n, etag, ...part } = stored(1)
+  const routes = {
+    sign: ['POST', `/uploads/${uploadId}/parts/sign`, { parts: [{ partNumber: 1, ...part }] }],
+    report: ['PUT', `/uploads/${uploadId}/parts/1`, { ...part, etag }],
+    reportAll: ['POST', `/uploads/${uploadId}/parts`, { parts: [stored(1)] }],
+    abort: ['DELETE', `/uploads/${uploadId}`, undefined],
+    change: ['PATCH', `/videos/${uploadId}`, { title: 'x' }],
+    remove: ['DELETE', `/videos/${uploadId}`, undefined],
+  } as const
+  const uploads = ['sign', 'report', 'reportAll', 'abort']
+  for (const [name, [method, url, body]] of Object.entries(routes)) {
+    const status = async (as: string) =>
+      (await call(method, url, { as, ...(body === undefined ? {} : { body }) })).status
+    const allowed = name === 'sign' ? 200 : 202
+    const withHandle = uploads.includes(name)
+    t.equal(await status('ada'), allowed, `${name}: the author may`)
+    t.equal(await status('admin'), allowed, `${name}: an admin may`)
+    t.equal(await status('bob'), 403, `${name}: another author may not`)
+    t.equal(await status(''), 401, `${name}: nobody may`)
+    t.equal(await status('nonsense'), 401, `${name}: a token that is none may not`)
+    t.equal(await status(uploadToken), withHandle ? allowed : 401, `${name}: the upload token`)
+    t.equal(await status(other.uploadToken), withHandle ? 403 : 401, `${name}: the token of another upload may not`)
+  }
+  t.equal((await create({}, 'key-3', '')).status, 401)
+  t.equal((await create({}, 'key-3', uploadToken)).status, 401, 'an upload token creates nothing')
+  t.match(await call('POST', '/uploads/unknown/parts/sign', { body: routes.sign[2] }), {
+    status: 404,
+    body: { code: 'UPLOAD_NOT_FOUND' },
+  })
+})
+
+t.test('session', async (t) => {
+  t.test('is not there unless it is switched on', async (t) => {
+    const { call } = await startGateway(t)
+    t.match(await call('POST', '/session', { body: { name: 'Ada' } }), { status: 404, body: { code: 'NOT_FOUND' } })
+  })
+
+  t.test('gives the same author for the same name, with a token that works', async (t) => {
+    const { call, create } = await startGateway(t, { signIn: true })
+    const { status, body } = await call('POST', '/session', { as: '', body: { name: ' ada ' } })
+    t.equal(status, 200)
+    t.equal(body.authorId, ada)
+    t.equal((await create({}, 'key-1', body.token)).status, 201)
+    t.equal((await call('POST', '/session', { as: '', body: { name: ' ' } })).status, 400)
+  })
+})
+
+t.test('too many requests of one author are slowed down, and nobody else is', async (t) => {
+  const { create } = await startGateway(t, { limits: { createsPerMinute: 2 } })
+  await create({}, 'a')
+  await create({}, 'b')
+  const answer = await create({}, 'c')
+  t.match(answer, { status: 429, body: { code: 'RATE_LIMITED' } })
+  t.ok(answer.headers['retry-after'])
+  t.equal((await create({}, 'c', 'bob')).status, 201)
+})
+
+t.test('what cannot be read is a problem, not a stack trace', async (t) => {
+  const { app, call } = await startGateway(t)
+  const headers = { authorization: `Bearer ${tokens.ada}`, 'content-type': 'application/json' }
+  const broken = await app.inject({ method: 'POST', url: '/uploads', headers, payload: '{' })
+  t.equal(broken.statusCode, 400)
+  const large = await app.inject({ method: 'POST', url: '/uploads', headers, payload: `"${'x'.repeat(600 * 1024)}"` })
+  t.match(large.json(), { status: 413, code: 'PAYLOAD_TOO_LARGE' })
+  t.match(await call('GET', '/nothing'), { status: 404, body: { code: 'NOT_FOUND' } })
+})

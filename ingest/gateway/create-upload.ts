@@ -1,0 +1,131 @@
+import { BadInputError, UpstreamError } from '../../platform/errors.ts'
+import { deriveId, videoIdFor } from '../../platform/ids.ts'
+import type { UploadStarted, VideoDetails } from '../../schemas/generated.ts'
+import type { MultipartRef } from '../../storage/multipart.ts'
+import { partPlanFor } from '../../storage/part-size.ts'
+import { hasCode } from '../../storage/s3-errors.ts'
+import type { Author } from './author-token.ts'
+import { CLAIM_DOUBTFUL } from './claim-producer.ts'
+import type { GatewayContext } from './context.ts'
+import { sameDetails } from './details.ts'
+import type { RecordedUpload } from './upload-reads.ts'
+
+/**
+ * Creating an upload: a multipart in S3, a claim in Kafka, a row in Postgres, and no transaction around the three.
+ *
+ * The rule that makes it safe: THE ANSWER COMES FROM THE ROW, never from what this request did. The Idempotency-Key
+ * names the video (videoIdFor), the first UploadStarted of a video wins in the log, and everybody who creates with that
+ * key, now or later, here or on another gateway, is told what the winner's row says. So:
+ *
+ *     the row is there already     answer from it; the same body is a repetition, another body is refused
+ *     two creates race             both are told the winner's upload; the loser aborts its own multipart
+ *     the claim was refused        the refusal's code; the multipart is aborted
+ *     the claim is in doubt        503. The multipart STAYS: the claim may be in the log, and a fact that names an
+ *                                  aborted multipart would be an upload that can never succeed. The repetition takes
+ *                                  the same multipart up again (upload-store.ts) and sends the same claim id.
+ *     the row does not come        503, likewise; what nobody repeats is swept by age.
+ */
+export interface NewUpload {
+  readonly contentType: string
+  readonly sizeBytes: number
+  readonly details: VideoDetails
+}
+
+export interface CreatedUpload {
+  readonly upload: RecordedUpload
+  /** ce_id of the claim that made it. */
+  readonly claimId: string
+}
+
+/** @throws BadInputError EMPTY_FILE, FILE_TOO_LARGE, IDEMPOTENCY_KEY_REUSED or a refusal's; UpstreamError (retryable) */
+export const createUpload = async (
+  context: GatewayContext,
+  author: Author,
+  idempotencyKey: string,
+  wanted: NewUpload,
+): Promise<CreatedUpload> => {
+  checkSize(wanted.sizeBytes, context.limits.maxUploadBytes)
+  const videoId = videoIdFor(author.id, idempotencyKey)
+  const recorded = (await context.reads.findUpload(videoId)) ?? (await begin(context, author, videoId, wanted))
+  await checkSameRequest(context, recorded, wanted)
+  return { upload: recorded, claimId: claimIdFor(videoId, recorded.s3UploadId) }
+}
+
+const checkSize = (sizeBytes: number, maxBytes: number): void => {
+  if (sizeBytes === 0) throw new BadInputError('EMPTY_FILE', 'The file is empty.')
+  if (sizeBytes <= maxBytes) return
+  throw new BadInputError('FILE_TOO_LARGE', `The file has ${sizeBytes} bytes; at most ${maxBytes} are accepted.`)
+}
+
+/** One multipart of one video is one claim, however often it is sent. */
+const claimIdFor = (videoId: string, s3UploadId: string): string => deriveId('UploadStarted', videoId, s3UploadId)
+
+const begin = async (
+  context: GatewayContext,
+  author: Author,
+  videoId: string,
+  wanted: NewUpload,
+): Promise<RecordedUpload> => {
+  const multipart = await context.store.begin({ videoId, contentType: wanted.contentType })
+  const claimId = claimIdFor(videoId, multipart.uploadId)
+  try {
+    const started = uploadStarted(context, author, multipart, wanted)
+    await context.claims.claim('UploadStarted', videoId, started, { id: claimId })
+  } catch (error) {
+    if (!hasCode(error, CLAIM_DOUBTFUL)) await giveUp(context, multipart)
+    throw error
+  }
+  const outcome = await context.reads.waitForOutcome(claimId, context.limits.outcomeTimeoutMs)
+  const recorded = await context.reads.findUpload(videoId)
+  if (recorded?.s3UploadId === multipart.uploadId) return recorded
+  if (recorded !== null || (outcome !== null && outcome.code !== null)) await giveUp(context, multipart)
+  if (recorded !== null) return recorded
+  if (outcome !== null && outcome.code !== null) {
+    throw new BadInputError(outcome.code, outcome.detail ?? 'The upload was refused.')
+  }
+  throw new UpstreamError('UPLOAD_NOT_RECORDED_YET', 'The upload is not recorded yet. Repeat with the same key.')
+}
+
+const uploadStarted = (
+  { limits, clock }: GatewayContext,
+  author: Author,
+  { bucket, key, uploadId }: MultipartRef,
+  { contentType, sizeBytes, details }: NewUpload,
+): UploadStarted => ({
+  authorId: author.id,
+  details,
+  sealedDetails: null,
+  contentType,
+  sizeBytes,
+  ...partPlanFor(sizeBytes, limits.partSizeBytes),
+  checksumAlgorithm: 'SHA256',
+  bucket,
+  objectKey: key,
+  s3UploadId: uploadId,
+  expiresAtMs: clock.now() + limits.uploadLifeMs,
+})
+
+/** The caller's answer does not depend on it: a multipart that cannot be aborted now is swept by age. */
+const giveUp = async ({ store, log }: GatewayContext, multipart: MultipartRef): Promise<void> => {
+  try {
+    await store.abort(multipart)
+  } catch (error) {
+    log.warn({ err: error, objectKey: multipart.key }, 'multipart upload not aborted, left to the sweep')
+  }
+}
+
+/**
+ * A key names one file with one set of details. The details can be compared only as long as nobody changed them; after
+ * that the file alone is compared, because nothing keeps what was asked for first.
+ */
+const checkSameRequest = async (
+  { reads }: GatewayContext,
+  recorded: RecordedUpload,
+  wanted: NewUpload,
+): Promise<void> => {
+  const sameFile = recorded.sizeBytes === wanted.sizeBytes && recorded.contentType === wanted.contentType
+  const video = sameFile ? await reads.findVideo(recorded.videoId) : null
+  const untouched = video !== null && video.revision === 1
+  if (sameFile && (!untouched || sameDetails(video.details, wanted.details))) return
+  throw new BadInputError('IDEMPOTENCY_KEY_REUSED', 'This Idempotency-Key was used for an upload with another body.')
+}

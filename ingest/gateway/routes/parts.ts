@@ -1,0 +1,137 @@
+import { Type } from 'typebox'
+import { BadInputError } from '../../../platform/errors.ts'
+import { deriveId } from '../../../platform/ids.ts'
+import { MAX_PARTS, partRange } from '../../../storage/part-size.ts'
+import { ownUpload } from '../access.ts'
+import type { GatewayContext } from '../context.ts'
+import { problemResponses } from '../problems.ts'
+import type { RecordedUpload } from '../upload-reads.ts'
+import { ClaimAnswer, type Routes, UploadParams } from './routes.ts'
+
+/** A window of parts: enough for any client's parallelism, small enough for one answer. */
+const MAX_WINDOW = 100
+
+const PartNumber = Type.Integer({ minimum: 1, maximum: MAX_PARTS })
+const SizeBytes = Type.Integer({ minimum: 1 })
+/** 32 bytes in base64. */
+const Sha256 = Type.String({ pattern: '^[A-Za-z0-9+/]{43}=$', description: 'SHA-256 of the part, base64.' })
+const Etag = Type.String({ pattern: '^"?[!#-~]{1,200}"?$', description: 'As S3 answered it.' })
+
+const PartToSign = Type.Object({ partNumber: PartNumber, sizeBytes: SizeBytes, checksumSha256: Sha256 })
+const StoredPart = Type.Object({ etag: Etag, sizeBytes: SizeBytes, checksumSha256: Sha256 })
+const NumberedPart = Type.Object({ partNumber: PartNumber, ...StoredPart.properties })
+const windowOf = <T extends typeof PartToSign | typeof NumberedPart>(part: T) =>
+  Type.Object({ parts: Type.Array(part, { minItems: 1, maxItems: MAX_WINDOW }) }, { additionalProperties: false })
+
+const SignedPart = Type.Object({
+  partNumber: PartNumber,
+  url: Type.String({ description: 'A secret while it lives.' }),
+  headers: Type.Record(Type.String(), Type.String(), { description: 'To be sent exactly so.' }),
+  expiresAtMs: Type.Integer(),
+})
+
+export const partsRoutes: Routes = (app, context) => {
+  app.route({
+    method: 'POST',
+    url: '/uploads/:uploadId/parts/sign',
+    schema: {
+      tags: ['uploads'],
+      summary: 'Sign the PUT of parts',
+      description: 'Each URL is good for exactly these bytes: S3 refuses any other length or checksum.',
+      params: UploadParams,
+      body: windowOf(PartToSign),
+      response: { 200: Type.Object({ parts: Type.Array(SignedPart) }), ...problemResponses },
+    },
+    handler: async (request) => {
+      const { upload } = await ownUpload(context, request, request.params.uploadId)
+      checkOpen(context, upload)
+      for (const part of request.body.parts) checkPlan(upload, part.partNumber, part.sizeBytes)
+      const { bucket, objectKey: key, s3UploadId: uploadId } = upload
+      const sign = async (part: (typeof request.body.parts)[number]) => ({
+        partNumber: part.partNumber,
+        ...(await context.store.signPart({ bucket, key, uploadId }, part, context.limits.signatureLifeSeconds)),
+      })
+      return { parts: await Promise.all(request.body.parts.map(sign)) }
+    },
+  })
+
+  app.route({
+    method: 'PUT',
+    url: '/uploads/:uploadId/parts/:partNumber',
+    schema: {
+      tags: ['uploads'],
+      summary: 'Report a stored part',
+      params: Type.Object({ ...UploadParams.properties, partNumber: PartNumber }),
+      body: Type.Object(StoredPart.properties, { additionalProperties: false }),
+      response: { 202: ClaimAnswer, ...problemResponses },
+    },
+    handler: async (request, reply) => {
+      const { uploadId, partNumber } = request.params
+      const { upload } = await ownUpload(context, request, uploadId)
+      checkOpen(context, upload)
+      return reply.status(202).send(await report(context, upload, { ...request.body, partNumber }))
+    },
+  })
+
+  app.route({
+    method: 'POST',
+    url: '/uploads/:uploadId/parts',
+    schema: {
+      tags: ['uploads'],
+      summary: 'Report stored parts',
+      params: UploadParams,
+      body: windowOf(NumberedPart),
+      response: {
+        202: Type.Object({
+          parts: Type.Array(Type.Object({ partNumber: PartNumber, claimId: Type.String() })),
+        }),
+        ...problemResponses,
+      },
+    },
+    handler: async (request, reply) => {
+      const { upload } = await ownUpload(context, request, request.params.uploadId)
+      checkOpen(context, upload)
+      for (const part of request.body.parts) checkPlan(upload, part.partNumber, part.sizeBytes)
+      const reported = request.body.parts.map(async (part) => ({
+        partNumber: part.partNumber,
+        ...(await report(context, upload, part)),
+      }))
+      return reply.status(202).send({ parts: await Promise.all(reported) })
+    },
+  })
+}
+
+interface ReportedPart {
+  readonly partNumber: number
+  readonly etag: string
+  readonly sizeBytes: number
+  readonly checksumSha256: string
+}
+
+/** The same part with the same bytes is the same claim: a report may be repeated. */
+const report = async (
+  { claims }: GatewayContext,
+  upload: RecordedUpload,
+  part: ReportedPart,
+): Promise<{ readonly claimId: string }> => {
+  const { partNumber, sizeBytes, checksumSha256: checksum } = part
+  checkPlan(upload, partNumber, sizeBytes)
+  const etag = part.etag.replaceAll('"', '')
+  const id = deriveId('PartUploaded', upload.s3UploadId, partNumber, etag, checksum)
+  return claims.claim('PartUploaded', upload.videoId, { partNumber, sizeBytes, etag, checksum }, { id })
+}
+
+const checkOpen = ({ clock }: GatewayContext, upload: RecordedUpload): void => {
+  if (upload.status === 'open' && upload.expiresAtMs > clock.now()) return
+  const why = upload.status === 'open' ? 'expired' : upload.status
+  throw new BadInputError('UPLOAD_CLOSED', `The upload is ${why}: it takes no parts any more.`)
+}
+
+/** A part has the length that the plan gives it: a file that changed while it is uploaded is noticed here. */
+const checkPlan = (upload: RecordedUpload, partNumber: number, sizeBytes: number): void => {
+  if (upload.sizeBytes === null) return
+  const range = partRange(upload.sizeBytes, upload.partSizeBytes, partNumber)
+  if (range?.sizeBytes === sizeBytes) return
+  const expected = range === undefined ? 'does not exist' : `has ${range.sizeBytes} bytes, not ${sizeBytes}`
+  throw new BadInputError('PART_INVALID', `By the plan of this upload, part ${partNumber} ${expected}.`)
+}

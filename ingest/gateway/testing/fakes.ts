@@ -1,0 +1,114 @@
+import { UpstreamError } from '../../../platform/errors.ts'
+import type { VideoDetails } from '../../../schemas/generated.ts'
+import type { MultipartRef } from '../../../storage/multipart.ts'
+import type { PartToSign } from '../../../storage/presign.ts'
+import { CLAIM_DOUBTFUL, type Claim, type ClaimProducer } from '../claim-producer.ts'
+import type { ClaimOutcome, RecordedUpload, RecordedVideo, UploadReads } from '../upload-reads.ts'
+import type { UploadStore } from '../upload-store.ts'
+
+export type SentClaim = Claim & { readonly videoId: string; readonly id: string }
+
+/**
+ * A pipeline in memory: what is claimed is "admitted" at once and shows in the reads, first UploadStarted wins. Faults
+ * and delays are switched on by the fields.
+ */
+export interface FakePipeline {
+  readonly reads: UploadReads
+  readonly claims: ClaimProducer
+  readonly store: UploadStore
+  readonly sent: SentClaim[]
+  readonly uploads: Map<string, RecordedUpload>
+  readonly videos: Map<string, RecordedVideo>
+  /** Open multipart uploads by id. */
+  readonly multiparts: Map<string, MultipartRef>
+  readonly fault: {
+    kafka?: 'away' | 'refuses-to-write'
+    s3?: 'away'
+    database?: 'away'
+    /** Claims are appended, but nobody folds them. */
+    pipeline?: 'stopped'
+    /** admit-events refuses the next claim with this code. */
+    refuse?: string
+    /** Runs between the multipart and the claim of a create: somebody else may be faster. */
+    beforeClaim?: () => Promise<void>
+  }
+}
+
+export const fakePipeline = (bucket = 'media'): FakePipeline => {
+  const sent: SentClaim[] = []
+  const uploads = new Map<string, RecordedUpload>()
+  const videos = new Map<string, RecordedVideo>()
+  const multiparts = new Map<string, MultipartRef>()
+  const outcomes = new Map<string, ClaimOutcome>()
+  const fault: FakePipeline['fault'] = {}
+  let made = 0
+
+  const away = (what: string, code: string) => new UpstreamError(code, `${what} is away.`)
+  const reading = <T>(value: T): Promise<T> =>
+    fault.database === 'away' ? Promise.reject(away('The database', 'DATABASE_UNAVAILABLE')) : Promise.resolve(value)
+
+  const fold = (claim: SentClaim): void => {
+    if (fault.pipeline === 'stopped') return
+    if (fault.refuse !== undefined) {
+      outcomes.set(claim.id, { code: fault.refuse, detail: 'Refused.' })
+      return
+    }
+    if (claim.type === 'UploadStarted' && uploads.has(claim.videoId)) {
+      outcomes.set(claim.id, { code: 'UPLOAD_EXISTS', detail: 'There is one already.' })
+      return
+    }
+    outcomes.set(claim.id, { code: null, detail: null })
+    if (claim.type !== 'UploadStarted') return
+    const { details, ...started } = claim.data
+    uploads.set(claim.videoId, { ...started, videoId: claim.videoId, status: 'open' })
+    if (details !== null) videos.set(claim.videoId, videoOf(started.authorId, details))
+  }
+
+  return {
+    sent,
+    uploads,
+    videos,
+    multiparts,
+    fault,
+    reads: {
+      findUpload: (videoId) => reading(uploads.get(videoId) ?? null),
+      findVideo: (videoId) => reading(videos.get(videoId) ?? null),
+      waitForOutcome: (claimId) => reading(outcomes.get(claimId) ?? null),
+    },
+    claims: {
+      async claim(type, videoId, data, { id }) {
+        await fault.beforeClaim?.()
+        if (fault.kafka === 'away') throw away('Kafka', CLAIM_DOUBTFUL)
+        if (fault.kafka === 'refuses-to-write') throw away('Kafka', 'KAFKA_UNAUTHORIZED')
+        const claim = { type, videoId, data, id } as unknown as SentClaim
+        sent.push(claim)
+        fold(claim)
+        return { claimId: id }
+      },
+    },
+    store: {
+      async begin({ videoId }) {
+        if (fault.s3 === 'away') throw away('S3', 'S3_UNAVAILABLE')
+        const key = `v/${videoId}/source`
+        const open = [...multiparts.values()].find((multipart) => multipart.key === key)
+        if (open !== undefined) return open
+        made += 1
+        const ref = { bucket, key, uploadId: `s3-upload-${made}` }
+        multiparts.set(ref.uploadId, ref)
+        return ref
+      },
+      async abort({ uploadId }) {
+        multiparts.delete(uploadId)
+      },
+      async signPart(ref, part: PartToSign, expiresInSeconds) {
+        const url = `https://s3.test/${ref.key}?partNumber=${part.partNumber}&uploadId=${ref.uploadId}`
+        return { url, headers: { 'x-amz-checksum-sha256': part.checksumSha256 }, expiresAtMs: expiresInSeconds * 1000 }
+      },
+    },
+  }
+}
+
+export const videoOf = (authorId: string, details: VideoDetails): RecordedVideo => {
+  const { fileName: _fileName, ...kept } = details
+  return { authorId, revision: 1, status: 'uploading', details: kept }
+}

@@ -1,0 +1,71 @@
+import { hkdfSync } from 'node:crypto'
+import { errors, jwtVerify, SignJWT } from 'jose'
+import { unauthenticated } from './author-token.ts'
+
+/**
+ * The upload handle (`uploadToken`): the right to put parts into ONE upload and to give that upload up.
+ *
+ * It names the author, the key, the S3 upload and the part plan, and is signed, so a page or a device can be handed an
+ * upload without being handed the author. It opens nothing else, and ends with the upload's expiry. The plan inside is
+ * not trusted beyond the signature: every use is compared with the recorded upload, so a handle of an upload that was
+ * closed, or that lost the race of two creates, is worth nothing.
+ *
+ * Signed with a key derived from a secret that every gateway of a deployment shares (RFC 5869).
+ */
+export interface UploadHandle {
+  readonly uploadId: string
+  readonly authorId: string
+  readonly objectKey: string
+  readonly s3UploadId: string
+  readonly partSizeBytes: number
+  readonly partCount: number | null
+}
+
+export interface UploadHandles {
+  issue(handle: UploadHandle, expiresAtMs: number): Promise<string>
+  /** @throws BadInputError UNAUTHENTICATED */
+  verify(token: string): Promise<UploadHandle>
+  /** Whether it claims to be a handle: tells it from an author's token without checking either. */
+  recognises(token: string): boolean
+}
+
+/** Also the JWT's `typ`, so that a handle is never taken for an author's token, nor the other way round. */
+const TYPE = 'reelstream-upload+jwt'
+
+export const createUploadHandles = (deploymentSecret: string): UploadHandles => {
+  const key = new Uint8Array(hkdfSync('sha256', deploymentSecret, '', 'reelstream upload handle', 32))
+  return {
+    issue: ({ uploadId, ...plan }, expiresAtMs) =>
+      new SignJWT({ ...plan })
+        .setProtectedHeader({ alg: 'HS256', typ: TYPE })
+        .setSubject(uploadId)
+        .setExpirationTime(Math.floor(expiresAtMs / 1000))
+        .sign(key),
+
+    async verify(token) {
+      try {
+        const { payload } = await jwtVerify<Omit<UploadHandle, 'uploadId'>>(token, key, {
+          algorithms: ['HS256'],
+          typ: TYPE,
+          requiredClaims: ['sub', 'exp'],
+        })
+        const { authorId, objectKey, s3UploadId, partSizeBytes, partCount, sub = '' } = payload
+        return { uploadId: sub, authorId, objectKey, s3UploadId, partSizeBytes, partCount }
+      } catch (error) {
+        const expired = error instanceof errors.JWTExpired
+        throw unauthenticated(expired ? 'The upload has expired.' : 'The upload token is not valid.', error)
+      }
+    },
+
+    recognises: (token) => headerOf(token)?.typ === TYPE,
+  }
+}
+
+const headerOf = (token: string): { readonly typ?: unknown } | undefined => {
+  try {
+    return JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString('utf8'))
+  } catch {
+    // Not a JWT at all: whoever verifies it as an author's token says so.
+    return undefined
+  }
+}

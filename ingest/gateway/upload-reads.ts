@@ -1,0 +1,46 @@
+import type { VideoDetails } from '../../schemas/generated.ts'
+
+/**
+ * What the gateway has to know before it lets somebody act: who owns what, and what state it is in. A port, read-only:
+ * the truth is folded by video-catalogue, the gateway only looks (prisma-upload-reads.ts; testing/ has one in memory).
+ *
+ * Reads may be behind the log by as long as the projection needs. That is safe, because the gateway only claims: what
+ * slips through here is refused by admit-events, which decides in the order of the log.
+ *
+ * Every method throws UpstreamError DATABASE_UNAVAILABLE (retryable) when the database is away.
+ */
+export interface UploadReads {
+  findUpload(videoId: string): Promise<RecordedUpload | null>
+  findVideo(videoId: string): Promise<RecordedVideo | null>
+  /** How the claim ended; null when nothing is known after `timeoutMs`. Never for PartUploaded, which leaves none. */
+  waitForOutcome(claimId: string, timeoutMs: number): Promise<ClaimOutcome | null>
+}
+
+export interface RecordedUpload {
+  readonly videoId: string
+  readonly authorId: string
+  readonly status: 'open' | 'completed' | 'aborted'
+  readonly s3UploadId: string
+  readonly bucket: string
+  readonly objectKey: string
+  readonly contentType: string
+  readonly partSizeBytes: number
+  readonly partCount: number | null
+  readonly sizeBytes: number | null
+  readonly expiresAtMs: number
+}
+
+export interface RecordedVideo {
+  readonly authorId: string
+  /** Of the details, from 1. */
+  readonly revision: number
+  readonly status: string
+  /** As they are now; the file's name is not kept in the read model. */
+  readonly details: Omit<VideoDetails, 'fileName'>
+}
+
+export interface ClaimOutcome {
+  /** Null when admitted, else the stable code of the refusal. */
+  readonly code: string | null
+  readonly detail: string | null
+}
