@@ -1,0 +1,173 @@
+import { effect, exponential } from '../../runtime/effect-policy.ts'
+import { type Context, defineProcessor, from, to } from '../../runtime/processor.ts'
+import type { PartUploaded, UploadAborted, UploadAbortReason } from '../../schemas/generated.ts'
+import { videoEvents } from '../../schemas/topics.ts'
+import { UPLOAD_ENDS, type UploadEnd } from './ends.ts'
+import {
+  AbortInputSchema,
+  AbortOutcomeSchema,
+  CompleteInputSchema,
+  CompleteOutcomeSchema,
+  PartSchema,
+  type Upload,
+  UploadSchema,
+} from './generated.ts'
+
+/**
+ * The one owner of how an upload ends. It collects the parts, last report per number wins, and when all are there makes
+ * one object of them; it gives the upload up when the client asks or the time is over.
+ *
+ *     RECEIVING ── all parts there ──► COMPLETING ── object verified ──► UploadCompleted
+ *         │                                └── parts are wrong ──┐
+ *         └── asked to, or expired ──► ABORTING ◄───────────────┘ ──► UploadAborted
+ *
+ * One effect at a time per upload, chosen by the phase, so neither expiry nor an abort can race a completion that S3 may
+ * already have carried out: once it has begun only its outcome counts. A part that is uploaded again meanwhile gives the
+ * completion a second try, should S3 refuse the list that it was begun with.
+ *
+ * The key's life ends with its own fact, read back. Imported videos have no upload: nothing is known of them here.
+ */
+const MINUTE_MS = 60_000
+
+const writes = [to(videoEvents, ['UploadCompleted', 'UploadAborted'])] as const
+
+const state = { upload: UploadSchema, part: PartSchema }
+
+const effects = {
+  // S3 may take minutes over 10,000 parts. A store that is away for hours must not cost anybody an upload: with these
+  // waits the last attempt is made about eight hours after the first.
+  complete: effect({
+    input: CompleteInputSchema,
+    outcome: CompleteOutcomeSchema,
+    reads: ['part'],
+    attempts: 100,
+    backoffMs: exponential(1_000, 5 * MINUTE_MS),
+    timeoutMs: 10 * MINUTE_MS,
+  }),
+  abort: effect({
+    input: AbortInputSchema,
+    outcome: AbortOutcomeSchema,
+    attempts: 20,
+    backoffMs: exponential(1_000, 5 * MINUTE_MS),
+  }),
+}
+
+type Ctx = Context<typeof writes, typeof state, typeof effects, 'expire'>
+
+export const finishUpload = defineProcessor(
+  {
+    name: 'finish-upload',
+    reads: [from(videoEvents, ['UploadStarted', 'PartUploaded', 'UploadSealed', 'UploadAbortRequested'])],
+    writes,
+    state,
+    effects,
+    confirmedBy: {
+      complete: [from(videoEvents, ['UploadCompleted', 'UploadAborted'])],
+      abort: [from(videoEvents, ['UploadAborted'])],
+    },
+    timers: ['expire'],
+    closedBy: [from(videoEvents, ['UploadCompleted', 'UploadAborted', 'VideoDeleted'])],
+  },
+  {
+    on: {
+      'video-events': {
+        UploadStarted: (ctx, { bucket, objectKey, s3UploadId, partCount, sizeBytes, expiresAtMs }) => {
+          if (ctx.state.upload.get() !== undefined) return
+          const progress = { receivedParts: 0, phase: 'RECEIVING', partsChanged: false } as const
+          ctx.state.upload.put({ bucket, objectKey, s3UploadId, partCount, sizeBytes, ...progress })
+          ctx.schedule('expire', expiresAtMs)
+        },
+        PartUploaded: (ctx, part) => {
+          const upload = ctx.state.upload.get()
+          if (upload !== undefined && takesPart(upload, part.partNumber)) receive(ctx, upload, part)
+        },
+        UploadSealed: (ctx, { partCount, sizeBytes }) => {
+          const upload = ctx.state.upload.get()
+          if (upload === undefined || upload.partCount !== null || upload.phase !== 'RECEIVING') return
+          const receivedParts = dropPartsAfter(ctx, partCount)
+          completeIfWhole(ctx, { ...upload, partCount, sizeBytes, receivedParts })
+        },
+        UploadAbortRequested: (ctx) => giveUp(ctx, 'CLIENT', 'UPLOAD_CANCELLED'),
+      },
+    },
+    due: { expire: (ctx) => giveUp(ctx, 'EXPIRED', 'UPLOAD_EXPIRED') },
+    settled: {
+      complete: (ctx, { bucket, objectKey }, outcome) => {
+        const upload = ctx.state.upload.get()
+        if (upload === undefined) return
+        const { completed, rejection } = outcome.ok ? outcome.value : NEITHER
+        if (completed !== null) {
+          ctx.emit.UploadCompleted({ bucket, objectKey, ...completed, ...NOT_IMPORTED })
+        } else if (rejection !== null && upload.partsChanged) {
+          completeIfWhole(ctx, { ...upload, partsChanged: false })
+        } else {
+          abort(ctx, upload, { reason: 'REJECTED', ...(rejection ?? endOf('UPLOAD_FAILED')) })
+        }
+      },
+      // Parts that could not be thrown away cost space, not truth: the upload is over either way.
+      abort: (ctx, { reason, code, detail }) => {
+        if (ctx.state.upload.get() !== undefined) ctx.emit.UploadAborted({ reason, code, detail })
+      },
+    },
+    closing: {
+      'video-events': {
+        VideoDeleted: (ctx) => {
+          const upload = ctx.state.upload.get()
+          // The state is gone when this settles, so nothing more is said about the upload of a deleted video.
+          if (upload !== undefined) abort(ctx, upload, { reason: 'CLIENT', ...endOf('UPLOAD_CANCELLED') })
+        },
+      },
+    },
+  },
+)
+
+const NEITHER = { completed: null, rejection: null }
+const NOT_IMPORTED = { authorId: null, details: null, sealedDetails: null }
+
+const endOf = (code: UploadEnd): { readonly code: string; readonly detail: string } => ({
+  code,
+  detail: UPLOAD_ENDS[code],
+})
+
+const partId = (partNumber: number): string => String(partNumber).padStart(5, '0')
+
+const takesPart = ({ phase, partCount }: Upload, partNumber: number): boolean =>
+  phase !== 'ABORTING' && (partCount === null || partNumber <= partCount)
+
+const receive = (ctx: Ctx, upload: Upload, { partNumber, sizeBytes, etag, checksum }: PartUploaded): void => {
+  const before = ctx.state.part.get(partId(partNumber))
+  if (before?.etag === etag && before.checksum === checksum) return
+  ctx.state.part.put({ partNumber, sizeBytes, etag, checksum }, partId(partNumber))
+  const receivedParts = upload.receivedParts + (before === undefined ? 1 : 0)
+  if (upload.phase === 'COMPLETING') ctx.state.upload.put({ ...upload, partsChanged: true })
+  else completeIfWhole(ctx, { ...upload, receivedParts })
+}
+
+/** A client that sealed its upload does not want what it sent beyond the end. Returns how many parts are left. */
+const dropPartsAfter = (ctx: Ctx, partCount: number): number => {
+  const parts = ctx.state.part.entries()
+  const beyond = parts.filter(([, part]) => part.partNumber > partCount)
+  for (const [id] of beyond) ctx.state.part.delete(id)
+  return parts.length - beyond.length
+}
+
+const completeIfWhole = (ctx: Ctx, upload: Upload): void => {
+  const { bucket, objectKey, s3UploadId, partCount, sizeBytes, receivedParts } = upload
+  if (partCount === null || sizeBytes === null || receivedParts < partCount) return ctx.state.upload.put(upload)
+  ctx.state.upload.put({ ...upload, phase: 'COMPLETING' })
+  ctx.unschedule('expire')
+  ctx.perform.complete({ bucket, objectKey, s3UploadId, partCount, sizeBytes })
+}
+
+/** Only what is still receiving can be given up: a completion that began is ended by its outcome alone. */
+const giveUp = (ctx: Ctx, reason: UploadAbortReason, code: UploadEnd): void => {
+  const upload = ctx.state.upload.get()
+  if (upload?.phase === 'RECEIVING') abort(ctx, upload, { reason, ...endOf(code) })
+}
+
+const abort = (ctx: Ctx, upload: Upload, end: UploadAborted): void => {
+  const { bucket, objectKey, s3UploadId } = upload
+  ctx.state.upload.put({ ...upload, phase: 'ABORTING' })
+  ctx.unschedule('expire')
+  ctx.perform.abort({ bucket, objectKey, s3UploadId, ...end })
+}
