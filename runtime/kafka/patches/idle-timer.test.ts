@@ -4,6 +4,9 @@ import { idleTimer } from './idle-timer.ts'
 import type { KafkajsPatch } from './modules.ts'
 
 interface Queue {
+  readonly inflight: Map<number, { sentAt: number; requestTimeout: number; timeoutRequest(): void }>
+  scheduleRequestTimeoutCheck(): void
+  destroy(): void
   throttledUntil: number
   checkPendingRequests(): void
   push(request: object): void
@@ -12,7 +15,12 @@ interface Queue {
 /** A queue whose timers are recorded instead of armed; `fire` runs the ones armed so far. */
 const queueOf = (t: Test, patches: readonly KafkajsPatch[]) => {
   const RequestQueue = freshKafkajs(patches).load<new (options: object) => Queue>('network/requestQueue/index.js')
-  const queue = new RequestQueue({ maxInFlightRequests: null, requestTimeout: 1000, logger: quietLogger })
+  const queue = new RequestQueue({
+    maxInFlightRequests: null,
+    requestTimeout: 1000,
+    enforceRequestTimeout: true,
+    logger: quietLogger,
+  })
   const timers: { run: () => void; delayMs: number }[] = []
   t.intercept(globalThis, 'setTimeout', {
     value: (run: () => void, delayMs: number) => timers.push({ run, delayMs }),
@@ -53,4 +61,23 @@ t.test('stock arms one for ever: the patch is still needed', async (t) => {
     t.ok((timers[0]?.delayMs ?? 0) < 0, 'with a negative delay')
     fire()
   }
+})
+
+t.test('requests in flight are looked at twice a second, and time out', async (t) => {
+  const { queue } = queueOf(t, [idleTimer])
+  const checks: { run: () => void; everyMs: number }[] = []
+  t.intercept(globalThis, 'setInterval', {
+    value: (run: () => void, everyMs: number) => checks.push({ run, everyMs }),
+  })
+  const timedOut: string[] = []
+  const request = (name: string, ageMs: number) => ({
+    sentAt: Date.now() - ageMs,
+    requestTimeout: 1000,
+    timeoutRequest: () => timedOut.push(name),
+  })
+  queue.inflight.set(1, request('old', 1500)).set(2, request('young', 100))
+  queue.scheduleRequestTimeoutCheck()
+  t.match(checks, [{ everyMs: 500 }])
+  checks[0]?.run()
+  t.same(timedOut, ['old'])
 })

@@ -4,6 +4,7 @@ import { assertPatchable, type KafkajsPatch, kafkajsModules } from './modules.ts
 import { noOffsetReset } from './no-offset-reset.ts'
 import { readCommittedFilter } from './read-committed-filter.ts'
 import { sendEveryPartition } from './send-every-partition.ts'
+import { shortWaitWhenPaused } from './short-wait-when-paused.ts'
 import { singleConnect } from './single-connect.ts'
 import { transactionBackoff } from './transaction-backoff.ts'
 
@@ -23,6 +24,7 @@ export type { KafkajsModules, KafkajsPatch } from './modules.ts'
  * | compacted-batches | reading a compacted topic crawls, or stands still for ever |
  * | no-offset-reset | a consumer skips over a hole in the log and says nothing |
  * | single-connect | two requests in the same moment open two sockets and mix up their answers |
+ * | short-wait-when-paused | a partition that is paused for back-pressure stands still until a long poll ends |
  */
 export const KAFKAJS_PATCHES: readonly KafkajsPatch[] = [
   readCommittedFilter,
@@ -32,6 +34,7 @@ export const KAFKAJS_PATCHES: readonly KafkajsPatch[] = [
   compactedBatches,
   noOffsetReset,
   singleConnect,
+  shortWaitWhenPaused,
 ]
 
 let applied = false
