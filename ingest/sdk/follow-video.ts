@@ -1,0 +1,69 @@
+import { failureOf, send } from './requests.ts'
+import { pause, Retryable, retrying } from './retry.ts'
+import { parseServerSentEvents, type ServerSentEvent } from './server-sent-events.ts'
+import type { TokenSource } from './types.ts'
+
+/** One event of a video's history as the API streams it. */
+export type VideoEvent = ServerSentEvent
+
+export interface FollowOptions {
+  /** Base URL of the API. */
+  readonly apiUrl: string
+  readonly token?: TokenSource | undefined
+  /** Ends the following: there is no other end. */
+  readonly signal: AbortSignal
+  /** Only events after this one. */
+  readonly lastEventId?: string | undefined
+  readonly fetch?: typeof fetch | undefined
+}
+
+/** Between two connections; a server that ends a stream has its reasons, and is not to be hammered. */
+const RECONNECT_MS = 500
+
+/**
+ * Calls `onEvent` for every event of the video, from its first one on, in order, each once: after a cut it connects
+ * again and goes on behind the last event seen. Works where EventSource does not: in Node, and with a token.
+ * Resolves when the signal aborts.
+ * @throws UploadError when the API refuses (unknown video, no right) or stays away
+ */
+export const followVideo = async (
+  videoId: string,
+  onEvent: (event: VideoEvent) => void,
+  options: FollowOptions,
+): Promise<void> => {
+  const { apiUrl, token, signal, fetch = globalThis.fetch } = options
+  const server = { url: apiUrl, token, fetch }
+  let lastEventId = options.lastEventId ?? ''
+  const connect = async (): Promise<ReadableStream<Uint8Array> | null> => {
+    const headers = { accept: 'text/event-stream', ...(lastEventId === '' ? {} : { 'last-event-id': lastEventId }) }
+    const answer = await send(server, `/videos/${encodeURIComponent(videoId)}/events`, { headers, signal })
+    if (!answer.ok) throw await failureOf(answer)
+    return answer.body
+  }
+  try {
+    while (!signal.aborted) {
+      const body = await retrying(connect, signal)
+      if (body !== null) {
+        await reading(body, (event) => {
+          if (event.id !== '') lastEventId = event.id
+          onEvent(event)
+        })
+      }
+      await pause(RECONNECT_MS, signal)
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error instanceof Retryable ? error.reason : error
+  }
+}
+
+const reading = async (body: ReadableStream<Uint8Array>, onEvent: (event: VideoEvent) => void): Promise<void> => {
+  const parser = parseServerSentEvents(onEvent)
+  const decoder = new TextDecoder()
+  const reader = body.getReader()
+  for (;;) {
+    // A cut is an end like any other: the caller connects again.
+    const { done, value } = await reader.read().catch(() => ({ done: true as const, value: undefined }))
+    if (done) return
+    parser(decoder.decode(value, { stream: true }))
+  }
+}

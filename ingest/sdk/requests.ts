@@ -1,0 +1,83 @@
+import { UploadError } from './errors.ts'
+import { Retryable, retrying } from './retry.ts'
+import type { TokenSource } from './types.ts'
+
+/** JSON over HTTP to the gateway and the API, with our errors and repetitions. */
+export interface Server {
+  /** Base URL, with or without a slash at its end. */
+  readonly url: string
+  readonly token?: TokenSource | undefined
+  readonly fetch: typeof fetch
+}
+
+interface Request {
+  readonly method?: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: unknown
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * Only for requests that may be repeated: no answer, 5xx and 429 are tried again.
+ * @throws UploadError with the problem's code
+ */
+export const requestJson = <T>(server: Server, path: string, request: Request = {}): Promise<T> =>
+  retrying(async () => {
+    const answer = await send(server, path, request)
+    if (!answer.ok) throw await failureOf(answer)
+    return (await answer.json()) as T
+  }, request.signal)
+
+/** One try. A connection that fails is Retryable; an answer, whatever its status, is returned. */
+export const send = async (server: Server, path: string, request: Request): Promise<Response> => {
+  const { method = 'GET', headers = {}, body, signal } = request
+  const token = typeof server.token === 'function' ? await server.token() : server.token
+  const init: RequestInit = {
+    method,
+    headers: {
+      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...headers,
+    },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    ...(signal === undefined ? {} : { signal }),
+  }
+  return connecting(() => server.fetch(server.url.replace(/\/+$/, '') + path, init), signal)
+}
+
+/** A fetch that got no answer is Retryable, unless we ended it ourselves. */
+export const connecting = async (call: () => Promise<Response>, signal?: AbortSignal): Promise<Response> => {
+  try {
+    return await call()
+  } catch (error) {
+    if (signal?.aborted) throw error
+    throw new Retryable(new UploadError('CONNECTION_FAILED', 'The server cannot be reached.', null, error))
+  }
+}
+
+/** An answer that is no success, as an UploadError; wrapped in Retryable where another try may help. */
+export const failureOf = async (answer: Response): Promise<Error> => {
+  const { code, detail } = await problemIn(answer)
+  const error = new UploadError(code, detail, answer.status)
+  if (answer.status < 500 && answer.status !== 429 && answer.status !== 408) return error
+  return new Retryable(error, retryAfterMs(answer))
+}
+
+const problemIn = async (answer: Response): Promise<{ readonly code: string; readonly detail: string }> => {
+  const fallback = { code: `HTTP_${answer.status}`, detail: `The server answered ${answer.status}.` }
+  const problem: unknown = await answer.json().catch(() => null)
+  if (typeof problem !== 'object' || problem === null) return fallback
+  const { code, detail, errors } = problem as { code?: unknown; detail?: unknown; errors?: unknown }
+  if (typeof code !== 'string' || typeof detail !== 'string') return fallback
+  return { code, detail: [detail, ...fieldsIn(errors)].join(' ') }
+}
+
+const fieldsIn = (errors: unknown): readonly string[] =>
+  Array.isArray(errors) ? errors.map(({ field, message }) => `${field}: ${message}.`) : []
+
+const MAX_RETRY_AFTER_MS = 60_000
+
+const retryAfterMs = (answer: Response): number => {
+  const seconds = Number(answer.headers.get('retry-after'))
+  return Number.isFinite(seconds) ? Math.min(seconds * 1000, MAX_RETRY_AFTER_MS) : 0
+}

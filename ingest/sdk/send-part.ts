@@ -1,0 +1,81 @@
+import { batching } from './batch.ts'
+import { UploadError } from './errors.ts'
+import { connecting, failureOf, requestJson, type Server } from './requests.ts'
+import { Retryable } from './retry.ts'
+
+/** A part on its way: read and hashed, so that trying again costs no reading. */
+export interface PreparedPart {
+  readonly partNumber: number
+  readonly sizeBytes: number
+  /** Base64. */
+  readonly checksumSha256: string
+  readonly bytes: ArrayBuffer
+}
+
+interface SignedPart {
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+}
+
+export interface PartSender {
+  /**
+   * Signs the part, PUTs it and reports it. ONE try; a signature is made for every try, so one that expired while its
+   * part waited is not a special case. Throws Retryable, or UploadError for what will not heal.
+   */
+  send(part: PreparedPart, signal: AbortSignal): Promise<void>
+}
+
+/** As many as the gateway takes in one request. */
+const MAX_WINDOW = 100
+
+/** @param server the gateway, with the upload token */
+export const createPartSender = (server: Server, uploadId: string, signal: AbortSignal): PartSender => {
+  const path = `/uploads/${encodeURIComponent(uploadId)}/parts`
+  const sign = batching(async (parts: readonly Omit<PreparedPart, 'bytes'>[]) => {
+    const body = {
+      parts: parts.map(({ partNumber, sizeBytes, checksumSha256 }) => ({ partNumber, sizeBytes, checksumSha256 })),
+    }
+    return (await requestJson<{ parts: SignedPart[] }>(server, `${path}/sign`, { method: 'POST', body, signal })).parts
+  }, MAX_WINDOW)
+  const report = batching(async (parts: readonly object[]) => {
+    await requestJson(server, path, { method: 'POST', body: { parts }, signal })
+    return parts
+  }, MAX_WINDOW)
+
+  return {
+    async send(part, partSignal) {
+      const signed = await sign(part)
+      const { partNumber, sizeBytes, checksumSha256 } = part
+      const etag = await put(server.fetch, signed, part.bytes, partSignal)
+      await report({ partNumber, sizeBytes, checksumSha256, etag })
+    },
+  }
+}
+
+const put = async (
+  fetch: Server['fetch'],
+  { url, headers }: SignedPart,
+  body: ArrayBuffer,
+  signal: AbortSignal,
+): Promise<string> => {
+  const answer = await connecting(() => fetch(url, { method: 'PUT', headers, body, signal }), signal)
+  if (!answer.ok) throw await refusalOf(answer)
+  // Unread bodies keep their connection from being used again.
+  await answer.arrayBuffer()
+  const etag = answer.headers.get('etag')
+  if (etag === null)
+    throw new UploadError('ETAG_HIDDEN', 'The bucket hides the ETag from pages: its CORS rules must expose it.')
+  return etag
+}
+
+/**
+ * 400: damaged on the way, or too slow. 403: the signature expired. 404: the upload ended meanwhile, which the gateway
+ * will say when the part is signed again. 409: another writer. All are worth another try with a new signature.
+ */
+const CURED_BY_SIGNING_AGAIN = [400, 403, 404, 409]
+
+const refusalOf = async (answer: Response): Promise<Error> => {
+  if (!CURED_BY_SIGNING_AGAIN.includes(answer.status)) return failureOf(answer)
+  await answer.arrayBuffer()
+  return new Retryable(new UploadError('S3_REFUSED', `S3 refused a part (${answer.status}).`, answer.status))
+}

@@ -1,0 +1,322 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { gzipSync } from 'node:zlib'
+import { build } from 'esbuild'
+import t from 'tap'
+import { createUpload, type UploadOptions, type UploadProgress, type UploadState } from './index.ts'
+
+const PART = 1000
+const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('base64')
+const json = (status: number, body: unknown, headers: Record<string, string> = {}) =>
+  new Response(JSON.stringify(body), { status, headers: { 'content-type': 'application/json', ...headers } })
+const problem = (status: number, code: string) =>
+  json(status, { status, code, detail: `${code}.` }, { 'retry-after': '0' })
+
+type Step = 'create' | 'sign' | 'put' | 'report' | 'status' | 'abort'
+interface Call {
+  readonly step: Step
+  readonly url: string
+  readonly init: RequestInit
+  readonly body: Record<string, unknown>
+}
+
+/** Gateway, API and S3 behind one fetch. `fault` may answer in their place, or throw as a broken connection does. */
+const fakeServers = (sizeBytes: number) => {
+  const partCount = Math.ceil(sizeBytes / PART)
+  const servers = {
+    calls: [] as Call[],
+    stored: new Map<number, Uint8Array>(),
+    reported: new Map<number, { etag: string; checksumSha256: string; sizeBytes: number }>(),
+    status: { status: 'uploading' } as Record<string, unknown>,
+    created: 'open',
+    partsAtATime: 0,
+    fault: (_call: Call, _nth: number): Response | undefined => undefined,
+    count: (step: Step) => servers.calls.filter((call) => call.step === step).length,
+    fetch: async (input: string | URL | Request, init: RequestInit = {}): Promise<Response> => {
+      const url = String(input)
+      const body = typeof init.body === 'string' ? JSON.parse(init.body) : {}
+      const call = { step: stepOf(url, init.method ?? 'GET'), url, init, body }
+      servers.calls.push(call)
+      init.signal?.throwIfAborted()
+      const fault = servers.fault(call, servers.count(call.step))
+      if (fault !== undefined) return fault
+      return answer(call)
+    },
+  }
+  let inFlight = 0
+
+  const answer = async ({ step, url, init, body }: Call): Promise<Response> => {
+    if (step === 'create') {
+      return json(201, {
+        videoId: 'v1',
+        uploadId: 'v1',
+        status: servers.created,
+        partSizeBytes: PART,
+        partCount,
+        uploadToken: 'handle',
+        watchUrl: 'http://web/v/v1',
+      })
+    }
+    if (step === 'sign') {
+      const parts = (body.parts as { partNumber: number; checksumSha256: string }[]).map((part) => ({
+        partNumber: part.partNumber,
+        url: `http://s3/part/${part.partNumber}`,
+        headers: { 'x-amz-checksum-sha256': part.checksumSha256 },
+      }))
+      return json(200, { parts })
+    }
+    if (step === 'put') {
+      inFlight += 1
+      servers.partsAtATime = Math.max(servers.partsAtATime, inFlight)
+      await new Promise(setImmediate)
+      inFlight -= 1
+      init.signal?.throwIfAborted()
+      const bytes = new Uint8Array(init.body as ArrayBuffer)
+      const headers = init.headers as Record<string, string>
+      if (sha256(bytes) !== headers['x-amz-checksum-sha256']) return new Response('', { status: 400 })
+      servers.stored.set(Number(url.split('/').at(-1)), bytes)
+      return new Response('', { status: 200, headers: { etag: `"${sha256(bytes).slice(0, 8)}"` } })
+    }
+    if (step === 'report') {
+      for (const part of body.parts as {
+        partNumber: number
+        etag: string
+        checksumSha256: string
+        sizeBytes: number
+      }[]) {
+        servers.reported.set(part.partNumber, part)
+      }
+      if (servers.reported.size === partCount) servers.status = { status: 'completed' }
+      return json(202, { parts: [] })
+    }
+    return step === 'status' ? json(200, servers.status) : json(202, { claimId: 'c1' })
+  }
+  return servers
+}
+
+const stepOf = (url: string, method: string): Step => {
+  if (url.startsWith('http://s3/')) return 'put'
+  if (url.endsWith('/uploads')) return 'create'
+  if (url.endsWith('/sign')) return 'sign'
+  if (url.endsWith('/parts')) return 'report'
+  return method === 'DELETE' ? 'abort' : 'status'
+}
+
+const start = (bytes: Uint8Array, servers: ReturnType<typeof fakeServers>, options: Partial<UploadOptions> = {}) =>
+  createUpload(new File([new Uint8Array(bytes)], 'holiday.mp4', { type: 'video/mp4' }), {
+    gatewayUrl: 'http://gateway/',
+    token: 'author',
+    details: { title: 'Holiday' },
+    fetch: servers.fetch,
+    ...options,
+  })
+
+const whole = (servers: ReturnType<typeof fakeServers>): Buffer =>
+  Buffer.concat([...servers.stored].sort(([a], [b]) => a - b).map(([, bytes]) => bytes))
+
+t.test('a file arrives as it is, in parts, with what the gateway needs to know', async (t) => {
+  const bytes = randomBytes(4500)
+  const servers = fakeServers(4500)
+  const upload = start(bytes, servers)
+  const progress: UploadProgress[] = []
+  const states: UploadState[] = []
+  upload.on('progress', (value) => progress.push(value))
+  upload.on('state', (value) => states.push(value))
+  t.same(await upload.done, { videoId: 'v1', watchUrl: 'http://web/v/v1' })
+  t.ok(whole(servers).equals(bytes))
+  t.match(servers.calls[0], {
+    url: 'http://gateway/uploads',
+    init: { headers: { authorization: 'Bearer author', 'idempotency-key': /^[0-9a-f-]{36}$/ } },
+    body: { title: 'Holiday', fileName: 'holiday.mp4', contentType: 'video/mp4', sizeBytes: 4500 },
+  })
+  t.match(servers.calls.find((call) => call.step === 'sign')?.init.headers, { authorization: 'Bearer handle' })
+  t.equal(servers.reported.get(5)?.sizeBytes, 500)
+  t.equal(servers.reported.get(1)?.checksumSha256, sha256(bytes.subarray(0, 1000)))
+  t.equal(progress.length, 5)
+  t.match(progress.at(-1), { sentBytes: 4500, totalBytes: 4500, etaMs: 0 })
+  t.same(states, ['completing', 'completed'])
+})
+
+t.test('no more parts are in memory than are on their way', async (t) => {
+  const servers = fakeServers(30_000)
+  let held = 0
+  let most = 0
+  const source = {
+    size: 30_000,
+    slice: (start: number, end: number) => ({
+      arrayBuffer: async () => {
+        held += 1
+        most = Math.max(most, held)
+        return new ArrayBuffer(end - start)
+      },
+    }),
+  }
+  const upload = createUpload(source, {
+    gatewayUrl: 'http://gateway',
+    token: 'author',
+    details: { title: 'Holiday' },
+    fetch: servers.fetch,
+    parallel: 3,
+  })
+  upload.on('progress', () => {
+    held -= 1
+  })
+  await upload.done
+  t.equal(most, 3)
+  t.equal(servers.partsAtATime, 3)
+})
+
+t.test('faults are lived through, and every byte is still right', async (t) => {
+  const faults: Record<string, (servers: ReturnType<typeof fakeServers>) => void> = {
+    'a gateway that is away': (servers) => {
+      servers.fault = (_call, nth) => (nth === 1 ? problem(503, 'CLAIM_DOUBTFUL') : undefined)
+    },
+    'too many requests': (servers) => {
+      servers.fault = ({ step }, nth) => (step === 'sign' && nth < 3 ? problem(429, 'RATE_LIMITED') : undefined)
+    },
+    'connections that break': (servers) => {
+      servers.fault = (_call, nth) => {
+        if (nth % 2 === 1) throw new TypeError('fetch failed')
+        return undefined
+      }
+    },
+    'signatures that have expired': (servers) => {
+      servers.fault = ({ step }, nth) => (step === 'put' && nth <= 2 ? new Response('', { status: 403 }) : undefined)
+    },
+    'S3 that fails': (servers) => {
+      servers.fault = ({ step }, nth) => (step === 'put' && nth <= 3 ? new Response('', { status: 500 }) : undefined)
+    },
+    'a bit that flips': (servers) => {
+      servers.fault = ({ step }, nth) => (step === 'put' && nth === 1 ? new Response('', { status: 400 }) : undefined)
+    },
+  }
+  await Promise.all(
+    Object.entries(faults).map(async ([what, arrange]) => {
+      const bytes = randomBytes(2500)
+      const servers = fakeServers(2500)
+      arrange(servers)
+      await start(bytes, servers).done
+      t.ok(whole(servers).equals(bytes), what)
+      const keys = servers.calls.filter(({ step }) => step === 'create').map(({ init }) => init.headers)
+      t.same(new Set(keys.map((headers) => (headers as Record<string, string>)['idempotency-key'])).size, 1)
+    }),
+  )
+})
+
+t.test('a part that is sent again is signed again, and only that part is sent again', async (t) => {
+  const servers = fakeServers(3000)
+  servers.fault = ({ url }) => {
+    const again = servers.calls.filter((call) => call.url === url).length > 1
+    return url.endsWith('/part/2') && !again ? new Response('', { status: 403 }) : undefined
+  }
+  await start(randomBytes(3000), servers).done
+  t.equal(servers.count('put'), 4)
+  const signed = servers.calls.flatMap(({ step, body }) =>
+    step === 'sign' ? (body.parts as { partNumber: number }[]) : [],
+  )
+  t.same(signed.map(({ partNumber }) => partNumber).sort(), [1, 2, 2, 3])
+})
+
+t.test('what will not heal fails with its code, at once', async (t) => {
+  const cases: [string, Step, () => Response][] = [
+    ['UNAUTHENTICATED', 'create', () => problem(401, 'UNAUTHENTICATED')],
+    ['EMPTY_FILE', 'create', () => problem(422, 'EMPTY_FILE')],
+    ['FORBIDDEN', 'sign', () => problem(403, 'FORBIDDEN')],
+    ['HTTP_404', 'report', () => new Response('<html>', { status: 404 })],
+    ['ETAG_HIDDEN', 'put', () => new Response('', { status: 200 })],
+    ['UPLOAD_EXPIRED', 'status', () => json(200, { status: 'aborted', code: 'UPLOAD_EXPIRED', detail: 'Too late.' })],
+    ['UPLOAD_ABORTED', 'status', () => json(200, { status: 'aborted' })],
+  ]
+  for (const [code, step, answer] of cases) {
+    const servers = fakeServers(2500)
+    servers.fault = (call) => (call.step === step ? answer() : undefined)
+    const upload = start(randomBytes(2500), servers, { parallel: 1 })
+    let failed: string | undefined
+    upload.on('failed', (error) => {
+      failed = error.code
+    })
+    await t.rejects(upload.done, { name: 'UploadError', code })
+    t.equal(failed, code)
+    t.equal(upload.state, 'failed')
+    t.equal(servers.count(step), 1, `${code}: not tried again`)
+  }
+})
+
+t.test('a problem names the fields that were refused', async (t) => {
+  const servers = fakeServers(10)
+  const errors = [{ field: 'title', message: 'must not be empty' }]
+  servers.fault = () => json(400, { code: 'VALIDATION_FAILED', detail: 'No.', errors })
+  await t.rejects(start(randomBytes(10), servers).done, { message: 'No. title: must not be empty.' })
+})
+
+t.test('a file that became shorter is noticed', async (t) => {
+  const servers = fakeServers(1500)
+  const source = { size: 1500, slice: () => ({ arrayBuffer: async () => new ArrayBuffer(10) }) }
+  const options = { gatewayUrl: 'http://g', token: 't', details: { title: 'x' }, fetch: servers.fetch }
+  await t.rejects(createUpload(source, options).done, { code: 'FILE_UNREADABLE' })
+})
+
+t.test('pausing stops at once, resuming sends what is missing', async (t) => {
+  const bytes = randomBytes(6000)
+  const servers = fakeServers(6000)
+  const upload = start(bytes, servers, { parallel: 2 })
+  const paused = new Promise<void>((resolve) => {
+    const off = upload.on('progress', () => {
+      off()
+      upload.pause()
+      resolve()
+    })
+  })
+  await paused
+  t.equal(upload.state, 'paused')
+  for (let i = 0; i < 20; i++) await new Promise(setImmediate)
+  const sent = servers.count('put')
+  for (let i = 0; i < 20; i++) await new Promise(setImmediate)
+  t.equal(servers.count('put'), sent, 'nothing is sent while it is paused')
+  t.ok(servers.stored.size < 6)
+  upload.resume()
+  await upload.done
+  t.ok(whole(servers).equals(bytes))
+})
+
+t.test('cancelling gives the upload up on the server too', async (t) => {
+  const servers = fakeServers(6000)
+  const upload = start(randomBytes(6000), servers, { parallel: 1 })
+  await new Promise<void>((resolve) => void upload.on('progress', () => resolve()))
+  await upload.cancel()
+  await t.rejects(upload.done, { code: 'CANCELLED' })
+  t.equal(upload.state, 'cancelled')
+  t.equal(servers.count('abort'), 1)
+  await upload.cancel()
+  t.equal(servers.count('abort'), 1)
+})
+
+t.test('an upload that is closed when its last parts come is asked how it ended', async (t) => {
+  const servers = fakeServers(2500)
+  servers.fault = ({ step }) => (step === 'sign' ? problem(409, 'UPLOAD_CLOSED') : undefined)
+  servers.status = { status: 'completed' }
+  t.match(await start(randomBytes(2500), servers).done, { videoId: 'v1' }, 'another client finished it')
+  servers.status = { status: 'aborted', code: 'UPLOAD_CANCELLED' }
+  await t.rejects(start(randomBytes(2500), servers).done, { code: 'UPLOAD_CANCELLED' })
+})
+
+t.test('a key whose upload is complete already sends nothing', async (t) => {
+  const servers = fakeServers(2500)
+  servers.created = 'completed'
+  servers.status = { status: 'completed' }
+  await start(randomBytes(2500), servers, { idempotencyKey: 'mine' }).done
+  t.equal(servers.count('put'), 0)
+  t.match(servers.calls[0]?.init.headers, { 'idempotency-key': 'mine' })
+})
+
+t.test('the client is small, and stands on nothing of Node', async (t) => {
+  const { outputFiles } = await build({
+    entryPoints: [new URL('./index.ts', import.meta.url).pathname],
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    platform: 'browser',
+    write: false,
+  })
+  const bytes = gzipSync(outputFiles[0]?.contents ?? '').length
+  t.ok(bytes > 500 && bytes <= 10 * 1024, `${bytes} bytes gzip`)
+})
