@@ -40,6 +40,8 @@ export interface ChildExit {
 export interface Child {
   readonly name: string
   readonly pid: number
+  /** where the output of this run begins in its log file, bytes */
+  readonly logOffsetBytes: number
   /** never rejects */
   readonly exited: Promise<ChildExit>
   isRunning(): boolean
@@ -79,8 +81,10 @@ export const createChildren = (dataDir: string): Children => {
 
   const start = (spec: ChildSpec): Child => {
     if (closing.signal.aborted) throw stoppingError(spec.name)
+    rotate(logFile(spec.name))
+    const logOffsetBytes = sizeOf(logFile(spec.name))
     const process = spawnLogged(spec, logFile(spec.name))
-    const child = watch(spec, process)
+    const child = watch(spec, process, logOffsetBytes)
     running.set(child, {
       name: spec.name,
       pid: child.pid,
@@ -107,7 +111,7 @@ export const createChildren = (dataDir: string): Children => {
       const exit = await child.exited
       closing.signal.removeEventListener('abort', stop)
       if (closing.signal.aborted) throw stoppingError(spec.name)
-      if (exit.code !== 0) throw await exitError(spec.name, exit, logFile(spec.name))
+      if (exit.code !== 0) throw await exitError(child, exit, logFile(spec.name))
     },
     killAll() {
       closing.abort()
@@ -123,22 +127,26 @@ export const createChildren = (dataDir: string): Children => {
 const stoppingError = (name: string) => new UpstreamError('STOPPING', `${name} does not run: stop was asked for`)
 
 /** The error of a child that ended when it should not have, with the lines of its log that say why. */
-export const exitError = async (name: string, exit: ChildExit, logFile: string): Promise<UpstreamError> => {
+export const exitError = async (
+  { name, logOffsetBytes }: Pick<Child, 'name' | 'logOffsetBytes'>,
+  exit: ChildExit,
+  logFile: string,
+): Promise<UpstreamError> => {
   const how = exit.error?.message ?? (exit.signal ? `killed by ${exit.signal}` : `exit code ${exit.code}`)
-  const lines = await tellingLines(logFile)
+  const lines = await tellingLines(logFile, logOffsetBytes)
   return new UpstreamError('CHILD_FAILED', `${name} ended (${how}). ${logFile} says:\n${lines}`, {
     cause: exit.error,
     facts: { name, code: exit.code, signal: exit.signal },
   })
 }
 
-/** The last lines of a log that look like a reason, or just the last lines. Empty when there is no log. */
-export const tellingLines = async (logFile: string, count = 6): Promise<string> => {
-  const text = await readFile(logFile, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return ''
+/** The last lines of a log, from an offset on, that look like a reason, or just the last lines. Empty when there is no log. */
+export const tellingLines = async (logFile: string, fromBytes = 0, count = 6): Promise<string> => {
+  const log = await readFile(logFile).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return Buffer.alloc(0)
     throw error
   })
-  const lines = text.trimEnd().split('\n').slice(-200)
+  const lines = log.subarray(fromBytes).toString().trimEnd().split('\n').slice(-200)
   const reasons = lines.filter((line) => /error|fatal|exception|in use|failed|refused|denied/i.test(line))
   return (reasons.length > 0 ? reasons : lines).slice(-count).join('\n')
 }
@@ -170,7 +178,6 @@ export const runToEnd = async (
 }
 
 const spawnLogged = (spec: ChildSpec, logFile: string): ChildProcess => {
-  rotate(logFile)
   const log = openSync(logFile, 'a', 0o600)
   try {
     return spawn(spec.command, spec.args, {
@@ -189,9 +196,10 @@ const stopSignalOf = (spec: ChildSpec): NodeJS.Signals => spec.stopSignal ?? 'SI
 
 /** One old log is kept: enough to look back over a restart, never a full disk. */
 const rotate = (logFile: string) => {
-  const size = statSync(logFile, { throwIfNoEntry: false })?.size ?? 0
-  if (size > LOG_ROTATE_BYTES) renameSync(logFile, `${logFile}.1`)
+  if (sizeOf(logFile) > LOG_ROTATE_BYTES) renameSync(logFile, `${logFile}.1`)
 }
+
+const sizeOf = (file: string): number => statSync(file, { throwIfNoEntry: false })?.size ?? 0
 
 const exitOf = (process: ChildProcess): Promise<ChildExit> =>
   new Promise((resolve) => {
@@ -199,7 +207,7 @@ const exitOf = (process: ChildProcess): Promise<ChildExit> =>
     process.once('exit', (code, signal) => resolve({ code, signal }))
   })
 
-const watch = (spec: ChildSpec, process: ChildProcess): Child => {
+const watch = (spec: ChildSpec, process: ChildProcess, logOffsetBytes: number): Child => {
   const exited = exitOf(process)
   const pid = process.pid
   if (pid === undefined) {
@@ -218,5 +226,5 @@ const watch = (spec: ChildSpec, process: ChildProcess): Child => {
     const timer = setTimeout(() => signalGroup(pid, 'SIGKILL'), spec.stopTimeoutMs ?? STOP_TIMEOUT_MS)
     return gone.finally(() => clearTimeout(timer))
   }
-  return { name: spec.name, pid, exited: gone, isRunning: () => exit === undefined, stop }
+  return { name: spec.name, pid, logOffsetBytes, exited: gone, isRunning: () => exit === undefined, stop }
 }

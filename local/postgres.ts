@@ -44,8 +44,10 @@ export const postgresServer = (home: PostgresHome, port: number): LocalServer =>
     spec: () => run('postgres', 'postgres', ['-D', cluster, '-p', String(port), ...setting(SETTINGS)]),
     isHealthy: () => answers(port),
     finish: () => createDatabase(port),
-    // After a kill -9 of the server, its sessions need a moment to notice and to let go of the shared memory.
-    isPassing: (error) => error.message.includes('pre-existing shared memory block'),
+    // After a kill -9 its pid stays taken until init has seen it die, and its sessions need a moment to notice and to
+    // let go of the shared memory. Nobody else can be using the folder: we hold the lock of the data folder.
+    isPassing: ({ message }) =>
+      /pre-existing shared memory block|lock file "postmaster.pid" already exists/.test(message),
   }
 }
 

@@ -128,14 +128,14 @@ const untilHealthy = async (
   const end = Date.now() + readyTimeoutMs
   while (!(await managed.isHealthy())) {
     if (over.aborted) throw new UpstreamError('STOPPING', `${managed.name} was stopped while it started`)
-    if (!child.isRunning()) throw await exitError(managed.name, await child.exited, children.logFile(managed.name))
+    if (!child.isRunning()) throw await exitError(child, await child.exited, children.logFile(managed.name))
     if (Date.now() > end) {
       throw new UpstreamError('NOT_READY', `${managed.name} did not answer within ${readyTimeoutMs / 1000} s`)
     }
     await delay(PROBE_EVERY_MS)
   }
   // Something else may have answered on the port while our own process was failing.
-  if (!child.isRunning()) throw await exitError(managed.name, await child.exited, children.logFile(managed.name))
+  if (!child.isRunning()) throw await exitError(child, await child.exited, children.logFile(managed.name))
 }
 
 const pauseUnless = async (signal: AbortSignal, pauseMs: number) => {
