@@ -1,172 +1,175 @@
-import avsc from 'avsc'
-import { BadInputError, BugError, UpstreamError } from '../../platform/errors.ts'
-
 /**
- * Avro values in the Confluent wire format: a zero byte, the id of the writer's schema (int32, big-endian), the value.
+ * Values to bytes and back: Avro in the Confluent wire format (byte 0, the writer schema's id as int32, then Avro).
  *
- * Encoding writes with our schema. Decoding resolves the writer's schema to ours; the resolver is made once per pair and
- * kept, so that decoding is synchronous and costs what avsc costs (parsing the schema for each message, as registry
- * clients do, is a thousand times slower). Ids come from a `SchemaDirectory`, which is filled before anything is decoded.
+ * Reading resolves the schema that wrote into the schema that reads, so a processor sees the fields it was compiled with,
+ * whoever wrote the record and when. The resolver of each pair is made once: a decode then costs what avsc's own does
+ * (the registry client's re-parses both schemas for each message). Everything is synchronous; an id must have been
+ * learned before its bytes arrive here (`SchemaDirectory.learn`), which is what keeps handlers pure.
  *
  * Numbers: `long` is a JavaScript number, and one that is not exact (beyond ±2^53) is refused in both directions.
- * `timestamp-millis` stays a number, `bytes` is a Buffer, `["null", X]` is `X | null`. Whatever a schema declares must be
- * there: a field that is left out is refused, not defaulted.
+ * `timestamp-millis` stays a number, `bytes` is a Buffer, `["null", X]` is `X | null`.
  */
+import { BadInputError, BugError, UpstreamError } from '../../platform/errors.ts'
+import { type AvroResolver, type AvroType, compileSchema } from './avsc.ts'
+
+/** A record type: its full name, and the self-contained Avro schema that is registered for it. */
 export interface AvroSchema<T> {
-  /** Full name of the record. */
   readonly name: string
-  /** Self-contained Avro schema, JSON. */
   readonly schema: string
   readonly __type?: T
 }
 
 /** Schema ids both ways. Synchronous: what is not known yet is learned by whoever feeds the task. */
 export interface SchemaIds {
-  /** Id under which this exact schema is registered. Throws ConfigError SCHEMA_NOT_REGISTERED. */
+  /** Id under which exactly this schema is registered. Throws ConfigError SCHEMA_NOT_REGISTERED. */
   idOf(schema: AvroSchema<unknown>): number
   /** The writer's schema text, or undefined when the id is not known (yet). */
   schemaOf(id: number): string | undefined
 }
 
 export interface Codec {
-  /** Throws BugError ENCODE_INVALID with the path of the field that does not fit, ConfigError SCHEMA_NOT_REGISTERED. */
+  /**
+   * Throws BugError ENCODE_INVALID, naming every field that does not fit, and ConfigError SCHEMA_NOT_REGISTERED.
+   * Longs beyond 2^53 do not fit.
+   */
   encode<T>(schema: AvroSchema<T>, value: T): Buffer
   /**
-   * Throws UpstreamError SCHEMA_UNKNOWN (retryable; `facts.schemaId` is to be learned) or BadInputError UNDECODABLE when
-   * the bytes are not a value, or one of a schema that does not resolve to this one. The value shares no memory with
-   * `bytes`, except for fields of type bytes.
+   * The value as `schema` sees it: plain objects, longs as numbers, bytes as Buffers (views of `bytes`, copy what is
+   * kept). Throws UpstreamError SCHEMA_UNKNOWN (retryable, `facts.schemaId`: learn it) and BadInputError UNDECODABLE
+   * for anything that is not a record which this schema can read.
    */
   decode<T>(schema: AvroSchema<T>, bytes: Buffer): T
-  /** Full name of the record in these bytes; undefined when it cannot be told. */
+  /** Id of the schema that wrote; undefined when the bytes are not in the wire format. */
+  schemaId(bytes: Buffer): number | undefined
+  /** Full name of the record that was written; undefined when the id is not known (yet). */
   writerName(bytes: Buffer): string | undefined
+  /** Whether bytes written with this schema id can be decoded without learning. */
+  knows(schemaId: number): boolean
 }
 
 const MAGIC = 0
 const HEADER_BYTES = 5
+const SCRATCH_BYTES = 64 * 1024
 
-/** avsc's own long loses precision silently; this one refuses what is not exact. */
-const exactLong = avsc.types.LongType.__with({
-  fromBuffer: (buffer: Buffer) => exact(Number(buffer.readBigInt64LE())),
-  toBuffer: (value: number) => {
-    const buffer = Buffer.alloc(8)
-    buffer.writeBigInt64LE(BigInt(value))
-    return buffer
-  },
-  fromJSON: Number,
-  toJSON: Number,
-  isValid: (value: unknown) => Number.isSafeInteger(value),
-  compare: (a: number, b: number) => (a === b ? 0 : a < b ? -1 : 1),
-})
+export const createCodec = (directory: SchemaIds): Codec => {
+  const encoder = createEncoder()
+  const readers = new WeakMap<AvroSchema<unknown>, Reader>()
+  const writers = new Map<number, AvroType>()
 
-const exact = (value: number): number => {
-  if (Number.isSafeInteger(value)) return value
-  throw new BadInputError('UNDECODABLE', 'a long is beyond ±2^53')
+  const writerType = (id: number): AvroType | undefined => {
+    const known = writers.get(id)
+    if (known !== undefined) return known
+    const schema = directory.schemaOf(id)
+    if (schema === undefined) return undefined
+    const type = compileSchema(schema)
+    writers.set(id, type)
+    return type
+  }
+  const readerOf = (schema: AvroSchema<unknown>): Reader => {
+    const known = readers.get(schema) ?? createReader(schema, writerType)
+    readers.set(schema, known)
+    return known
+  }
+
+  return {
+    encode: (schema, value) => encoder(schema, directory.idOf(schema), readerOf(schema).type, value),
+    decode: <T>(schema: AvroSchema<T>, bytes: Buffer) => readerOf(schema).read(bytes) as T,
+    schemaId: schemaIdOf,
+    writerName: (bytes) => {
+      const id = schemaIdOf(bytes)
+      return id === undefined ? undefined : writerType(id)?.name
+    },
+    knows: (schemaId) => directory.schemaOf(schemaId) !== undefined,
+  }
 }
 
-const compile = (schema: string): avsc.Type =>
-  avsc.Type.forSchema(JSON.parse(schema), { wrapUnions: 'never', registry: { long: exactLong } })
+const schemaIdOf = (bytes: Buffer): number | undefined =>
+  bytes.length > HEADER_BYTES && bytes[0] === MAGIC ? bytes.readInt32BE(1) : undefined
 
-export const createCodec = (ids: SchemaIds): Codec => {
-  const readers = new Map<AvroSchema<unknown>, Reader>()
-  const names = new Map<number, string>()
-  const readerOf = (schema: AvroSchema<unknown>): Reader => {
-    let reader = readers.get(schema)
-    if (reader === undefined) {
-      reader = { type: compile(schema.schema), id: null, resolvers: new Map() }
-      readers.set(schema, reader)
+/** Encodes into one scratch buffer, which grows when a value does not fit, and copies out. */
+const createEncoder = () => {
+  let scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES)
+  return (schema: AvroSchema<unknown>, id: number, type: AvroType, value: unknown): Buffer => {
+    let end = encodeInto(scratch, schema, type, value)
+    if (end < 0) {
+      scratch = Buffer.allocUnsafeSlow(scratch.length - end)
+      end = encodeInto(scratch, schema, type, value)
     }
-    return reader
+    scratch[0] = MAGIC
+    scratch.writeInt32BE(id, 1)
+    return Buffer.from(scratch.subarray(0, end))
   }
-  return {
-    encode: (schema, value) => {
-      const reader = readerOf(schema)
-      reader.id ??= ids.idOf(schema)
-      return withHeader(reader.id, encodeValue(schema, reader.type, value))
-    },
-    decode: <T>(schema: AvroSchema<T>, bytes: Buffer): T => {
-      const reader = readerOf(schema)
-      const writerId = idIn(bytes)
-      if (writerId === null) throw undecodable(schema, 'not in the Confluent wire format')
-      let resolver = reader.resolvers.get(writerId)
-      if (resolver === undefined) {
-        resolver = resolve(schema, reader.type, writerId, ids)
-        reader.resolvers.set(writerId, resolver)
-      }
-      return resolver(bytes) as T
-    },
-    writerName: (bytes) => {
-      const id = idIn(bytes)
-      if (id === null) return undefined
-      const known = names.get(id)
-      if (known !== undefined) return known
-      const text = ids.schemaOf(id)
-      if (text === undefined) return undefined
-      const name = compile(text).name
-      if (name !== undefined) names.set(id, name)
-      return name
-    },
+}
+
+/** End of the encoded value, or minus the bytes that were missing. */
+const encodeInto = (buffer: Buffer, schema: AvroSchema<unknown>, type: AvroType, value: unknown): number => {
+  try {
+    return type.encode(value, buffer, HEADER_BYTES)
+  } catch (error) {
+    throw new BugError('ENCODE_INVALID', `Not a ${schema.name}: ${misfits(type, value) || String(error)}`, {
+      cause: error,
+      facts: { schema: schema.name },
+    })
   }
+}
+
+const misfits = (type: AvroType, value: unknown): string => {
+  const found: string[] = []
+  type.isValid(value, {
+    errorHook: (path, wrong, expected) => {
+      found.push(`${path.join('.') || 'the value'} is ${describe(wrong)}, expected ${expected.typeName}`)
+    },
+  })
+  return found.join('; ')
+}
+
+/** What it is, without quoting what may be personal. */
+const describe = (value: unknown): string => {
+  if (value === undefined) return 'missing'
+  if (value === null) return 'null'
+  return typeof value === 'number' ? `the number ${value}` : `a ${typeof value}`
 }
 
 interface Reader {
-  readonly type: avsc.Type
-  id: number | null
-  readonly resolvers: Map<number, (bytes: Buffer) => unknown>
+  readonly type: AvroType
+  read(bytes: Buffer): unknown
 }
 
-const idIn = (bytes: Buffer): number | null =>
-  bytes.length >= HEADER_BYTES && bytes[0] === MAGIC ? bytes.readInt32BE(1) : null
+const createReader = (schema: AvroSchema<unknown>, writerType: (id: number) => AvroType | undefined): Reader => {
+  const type = compileSchema(schema.schema)
+  const resolvers = new Map<number, AvroResolver>()
 
-const withHeader = (id: number, body: Buffer): Buffer => {
-  const bytes = Buffer.allocUnsafe(HEADER_BYTES + body.length)
-  bytes[0] = MAGIC
-  bytes.writeInt32BE(id, 1)
-  body.copy(bytes, HEADER_BYTES)
-  return bytes
-}
-
-const encodeValue = (schema: AvroSchema<unknown>, type: avsc.Type, value: unknown): Buffer => {
-  const wrong: string[] = []
-  type.isValid(value, {
-    errorHook: (path) => {
-      wrong.push(path.length === 0 ? '(the value itself)' : path.join('.'))
-    },
-  })
-  if (wrong.length === 0) return type.toBuffer(value)
-  throw new BugError('ENCODE_INVALID', `a ${schema.name} does not fit its schema at ${wrong.join(', ')}`, {
-    facts: { schema: schema.name, field: wrong[0] },
-  })
-}
-
-const resolve = (
-  schema: AvroSchema<unknown>,
-  type: avsc.Type,
-  writerId: number,
-  ids: SchemaIds,
-): ((bytes: Buffer) => unknown) => {
-  const text = ids.schemaOf(writerId)
-  if (text === undefined) {
-    throw new UpstreamError('SCHEMA_UNKNOWN', `schema id ${writerId} is not known yet`, {
-      facts: { schemaId: writerId },
-    })
-  }
-  let resolver: avsc.Resolver
-  try {
-    resolver = type.createResolver(compile(text))
-  } catch (cause) {
-    throw undecodable(schema, `schema id ${writerId} does not resolve to it`, cause)
-  }
-  return (bytes) => {
-    try {
-      return type.fromBuffer(bytes.subarray(HEADER_BYTES), resolver)
-    } catch (cause) {
-      throw undecodable(schema, 'the bytes do not hold a value', cause)
+  const resolverFor = (id: number): AvroResolver => {
+    const known = resolvers.get(id)
+    if (known !== undefined) return known
+    const writer = writerType(id)
+    if (writer === undefined) {
+      throw new UpstreamError('SCHEMA_UNKNOWN', `Schema ${id} has not been learned`, { facts: { schemaId: id } })
     }
+    const resolver = type.createResolver(writer)
+    resolvers.set(id, resolver)
+    return resolver
+  }
+
+  const undecodable = (why: string, facts: { schemaId?: number } = {}, cause?: unknown): BadInputError =>
+    new BadInputError('UNDECODABLE', `Not a ${schema.name}: ${why}`, {
+      cause,
+      facts: { schema: schema.name, ...facts },
+    })
+
+  return {
+    type,
+    read: (bytes) => {
+      const schemaId = schemaIdOf(bytes)
+      if (schemaId === undefined) throw undecodable('no schema id in front')
+      try {
+        const { value, offset } = type.decode(bytes, HEADER_BYTES, resolverFor(schemaId))
+        if (offset === bytes.length) return value
+        throw undecodable(offset < 0 ? 'the bytes end too early' : 'there are bytes left over', { schemaId })
+      } catch (error) {
+        if (error instanceof UpstreamError || error instanceof BadInputError) throw error
+        throw undecodable((error as Error).message, { schemaId }, error)
+      }
+    },
   }
 }
-
-const undecodable = (schema: AvroSchema<unknown>, why: string, cause?: unknown): BadInputError =>
-  new BadInputError('UNDECODABLE', `cannot be read as ${schema.name}: ${why}`, {
-    cause,
-    facts: { schema: schema.name },
-  })

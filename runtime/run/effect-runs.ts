@@ -101,7 +101,7 @@ export class EffectRuns {
     const policy = processor.effects[name]?.policy
     const timeout = policy?.timeoutMs == null ? null : AbortSignal.timeout(policy.timeoutMs)
     const signal = timeout === null ? run.controller.signal : AbortSignal.any([run.controller.signal, timeout])
-    const fields = { processor: processor.name, effect: name, effectId: effect.id, key: effect.key, attempt: runs }
+    const fields = { effect: name, effectId: effect.id, key: effect.key, attempt: runs }
     const startedAt = performance.now()
     const aborted = rejectionOf(signal)
     const runLog = log.child(fields)

@@ -43,10 +43,10 @@ const record = <T>(name: string, fields: Readonly<Record<string, unknown>>): Avr
 })
 
 export const OrderPlacedSchema = record<OrderPlaced>('OrderPlaced', { boxes: 'int' })
-const ParcelSchema = record<Parcel>('Parcel', { boxes: 'int' })
-const ReceiptSchema = record<Receipt>('Receipt', { trackingId: 'string' })
-const BoxSentSchema = record<BoxSent>('BoxSent', { n: 'int' })
-const CountSchema = record<Count>('Count', { count: 'int' })
+export const ParcelSchema = record<Parcel>('Parcel', { boxes: 'int' })
+export const ReceiptSchema = record<Receipt>('Receipt', { trackingId: 'string' })
+export const BoxSentSchema = record<BoxSent>('BoxSent', { n: 'int' })
+export const CountSchema = record<Count>('Count', { count: 'int' })
 
 export const orders = {
   name: 'orders',

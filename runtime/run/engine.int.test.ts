@@ -1,0 +1,165 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import path from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { envelopeHeaders } from '../codec/envelope.ts'
+import { createIdempotentProducer } from '../kafka/idempotent-producer.ts'
+import type { LogRecord } from '../kafka/log-records.ts'
+import { createPartitionReader } from '../kafka/partition-reader.ts'
+import { ensureTopics } from '../kafka/topics.ts'
+import * as shop from '../testing/example.ts'
+import { openShop, runShop, type Shop, shopKafka } from '../testing/shop.ts'
+import { initialPositions } from './initial-positions.ts'
+import { changelogOf } from './kafka-task-log.ts'
+
+/**
+ * The engine on a real broker. A process is killed at moments that nobody chose; whatever it was doing, each order is
+ * sent once, each of its boxes once and in order.
+ */
+const PARTITIONS = 2
+const PROCESS = path.join(import.meta.dirname, '..', 'testing', 'shop-process.ts')
+
+const prepare = async (t: Test, options: { readonly positions?: boolean } = {}) => {
+  const suffix = randomUUID().slice(0, 8)
+  const opened = openShop(suffix)
+  const kafka = shopKafka(`test-${suffix}`)
+  const { orders, deliveries } = opened.topics
+  const spec = (name: string, config: Record<string, string>) => ({
+    name,
+    partitions: PARTITIONS,
+    replicationFactor: 1,
+    config,
+  })
+  await ensureTopics(kafka, [
+    spec(orders, {}),
+    spec(deliveries, {}),
+    spec(changelogOf(opened.processor), { 'cleanup.policy': 'compact' }),
+  ])
+  const reader = await createPartitionReader(kafka)
+  const producer = createIdempotentProducer(kafka)
+  t.teardown(async () => {
+    await producer.close()
+    await reader.close()
+  })
+  if (options.positions !== false) {
+    await producer.send(await initialPositions([opened.processor], () => PARTITIONS, reader, opened.codec))
+  }
+  const place = (key: string, boxes: number) => producer.send([order(opened, key, boxes)])
+  const delivered = async (): Promise<LogRecord[]> => {
+    const all: LogRecord[] = []
+    for (let partition = 0; partition < PARTITIONS; partition++) {
+      await reader.readToEnd(deliveries, partition, 0n, (records) => void all.push(...records))
+    }
+    return all
+  }
+  return { ...opened, suffix, place, delivered }
+}
+
+const order = ({ topics, codec }: Shop, key: string, boxes: number) => {
+  const schema = shop.OrderPlacedSchema
+  const headers = envelopeHeaders({
+    id: randomUUID(),
+    type: schema.name,
+    source: '/test',
+    timeMs: Date.now(),
+    causationId: null,
+    traceparent: null,
+  })
+  return { topic: topics.orders, key, value: codec.encode(schema, { boxes }), headers }
+}
+
+const until = async (what: string, condition: () => Promise<boolean>, timeoutMs = 40_000): Promise<void> => {
+  const end = Date.now() + timeoutMs
+  while (!(await condition())) {
+    if (Date.now() > end) throw new Error(`not within ${timeoutMs} ms: ${what}`)
+    await delay(50)
+  }
+}
+
+const ofType = (records: readonly LogRecord[], type: string): readonly LogRecord[] =>
+  records.filter(({ headers }) => headers.ce_type === `shop.${type}`)
+
+t.test('kill -9 at any moment: each order is sent once, each box once and in order', async (t) => {
+  const { suffix, place, delivered, codec } = await prepare(t)
+  const orders = 24
+  const boxes = 12
+  let child: ChildProcess | null = null
+  const start = () => {
+    child = spawn(process.execPath, [PROCESS, suffix, '15'], { stdio: ['ignore', 'inherit', 'inherit'] })
+    return child
+  }
+  t.teardown(() => child?.kill('SIGKILL'))
+  start()
+  for (let n = 0; n < orders; n++) await place(`order-${n}`, boxes)
+  await until('the first boxes', async () => ofType(await delivered(), 'BoxSent').length > 0)
+  for (let death = 0; death < 5; death++) {
+    await delay(200 + Math.random() * 600)
+    const victim = child as unknown as ChildProcess
+    victim.kill('SIGKILL')
+    await once(victim, 'exit')
+    start()
+    const before = ofType(await delivered(), 'BoxSent').length
+    await until(
+      'progress after a death',
+      async () =>
+        ofType(await delivered(), 'BoxSent').length > before ||
+        ofType(await delivered(), 'OrderSent').length === orders,
+    )
+  }
+  await until('all orders', async () => ofType(await delivered(), 'OrderSent').length >= orders, 60_000)
+  const facts = await delivered()
+  t.equal(ofType(facts, 'OrderSent').length, orders, 'no order twice')
+  t.equal(ofType(facts, 'OrderLost').length, 0, 'none was given up')
+  for (let n = 0; n < orders; n++) {
+    const sent = ofType(facts, 'BoxSent').filter(({ key }) => key === `order-${n}`)
+    const numbers = sent.map(({ value }) => codec.decode(shop.BoxSentSchema, value as Buffer).n)
+    t.same(
+      numbers,
+      Array.from({ length: boxes }, (_, i) => i + 1),
+      `boxes of order ${n}`,
+    )
+  }
+  t.equal(new Set(facts.map(({ headers }) => headers.ce_id)).size, facts.length, 'no id twice')
+})
+
+t.test('a second process takes over half of the tasks, and all of them when the first leaves', async (t) => {
+  const { suffix, place, delivered } = await prepare(t)
+  const first = await runShop(suffix, 1)
+  await until('the first is ready', async () => first.isReady)
+  const second = await runShop(suffix, 1)
+  t.teardown(() => second.stop())
+  await until('both have a task', async () => first.report().length === 1 && second.report().length === 1)
+  for (let n = 0; n < 10; n++) await place(`a-${n}`, 2)
+  await until('ten orders', async () => ofType(await delivered(), 'OrderSent').length === 10)
+  await first.stop()
+  await until('the second has both', async () => second.report().length === PARTITIONS && second.isReady)
+  for (let n = 0; n < 10; n++) await place(`b-${n}`, 2)
+  await until('twenty orders', async () => ofType(await delivered(), 'OrderSent').length >= 20)
+  t.equal(ofType(await delivered(), 'OrderSent').length, 20)
+})
+
+t.test('a handler that throws stops its task and says where, the other task goes on', async (t) => {
+  const { suffix, place, delivered } = await prepare(t)
+  const running = await runShop(suffix, 1)
+  t.teardown(() => running.stop())
+  await place('poison', -1)
+  await until('the task stopped', async () => running.report().some(({ state }) => state === 'failed'))
+  t.notOk(running.isReady)
+  const [failed] = running.report().filter(({ state }) => state === 'failed')
+  t.match(failed?.failure, /HANDLER_FAILED.*"topic":"orders-.*"offset":"0"/)
+  for (let n = 0; n < 8; n++) await place(`fine-${n}`, 1)
+  await until('orders of the other task', async () => ofType(await delivered(), 'OrderSent').length > 0)
+})
+
+t.test('a changelog without a position on a topic with history is refused', async (t) => {
+  const { suffix, place } = await prepare(t, { positions: false })
+  for (let n = 0; n < 8; n++) await place(`order-${n}`, 1)
+  const running = await runShop(suffix, 1)
+  t.teardown(() => running.stop())
+  await until(
+    'both tasks refused',
+    async () => running.report().filter(({ failure }) => failure?.includes('NEEDS_RESET')).length === PARTITIONS,
+  )
+})

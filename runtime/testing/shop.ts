@@ -1,0 +1,113 @@
+import { systemClock } from '../../platform/clock.ts'
+import { readConfig } from '../../platform/config.ts'
+import { createLogger, silentLogger } from '../../platform/log.ts'
+import { type AvroSchema, type Codec, createCodec } from '../codec/avro.ts'
+import { createDirectory } from '../codec/schema-directory.ts'
+import { createKafka, type Kafka } from '../kafka/client.ts'
+import { createPartitionReader } from '../kafka/partition-reader.ts'
+import type { Processor, TopicRef } from '../processor.ts'
+import { bound, type RunningTopology, run } from '../run/run.ts'
+import { ClosedKeySchema, PendingEffectSchema, PositionSchema, TimerSchema } from '../state/generated.ts'
+import * as shop from './example.ts'
+
+/**
+ * The example domain on a real broker, under names of its own, so that tests may run side by side. Schema ids are given
+ * by position: every process of a test knows the same ones without a registry.
+ */
+export interface Shop {
+  readonly processor: Processor
+  readonly topics: { readonly orders: string; readonly deliveries: string }
+  readonly codec: Codec
+}
+
+const SCHEMAS: readonly AvroSchema<unknown>[] = [
+  ...Object.values<AvroSchema<unknown>>(shop.orders.events),
+  ...Object.values<AvroSchema<unknown>>(shop.deliveries.events),
+  shop.ParcelSchema,
+  shop.ReceiptSchema,
+  shop.CountSchema,
+  PositionSchema,
+  TimerSchema,
+  PendingEffectSchema,
+  ClosedKeySchema,
+]
+
+export const shopCodec = (): Codec => {
+  const directory = createDirectory((id) => Promise.reject(new RangeError(`there is no schema ${id}`)))
+  for (const [index, { schema }] of SCHEMAS.entries()) directory.add(index + 1, schema)
+  return createCodec(directory)
+}
+
+/** The example processor with its topics and its name made unique by a suffix. */
+export const openShop = (suffix: string): Shop => {
+  const renamed = (topic: TopicRef): TopicRef => ({ ...topic, name: `${topic.name}-${suffix}` })
+  const { sendOrders } = shop
+  const edges = (list: Processor['reads']) => list.map((edge) => ({ ...edge, topic: renamed(edge.topic) }))
+  const onTopic = <T>(handlers: Readonly<Record<string, T>>): Record<string, T> =>
+    Object.fromEntries(Object.entries(handlers).map(([topic, value]) => [`${topic}-${suffix}`, value]))
+  const { behaviour } = sendOrders
+  const processor: Processor = {
+    ...sendOrders,
+    name: `${sendOrders.name}-${suffix}`,
+    reads: edges(sendOrders.reads),
+    writes: edges(sendOrders.writes),
+    closedBy: edges(sendOrders.closedBy),
+    behaviour: { ...behaviour, on: onTopic(behaviour.on), closing: onTopic(behaviour.closing) },
+  }
+  const topics = { orders: `orders-${suffix}`, deliveries: `deliveries-${suffix}` }
+  return { processor, topics, codec: shopCodec() }
+}
+
+export const shopKafka = (clientId: string): Kafka => {
+  const config = readConfig()
+  return createKafka({ brokers: config.kafkaBrokers, clientId, logger: createLogger(clientId, 'error') })
+}
+
+/** Runs the shop's processor in this process; each box takes `boxMs`. */
+export const runShop = async (suffix: string, boxMs: number): Promise<RunningTopology> => {
+  const { processor, codec } = openShop(suffix)
+  const kafka = shopKafka(`shop-${suffix}`)
+  const send = async (
+    { boxes }: shop.Parcel,
+    {
+      report,
+      resumeFrom,
+      effectId,
+      signal,
+    }: {
+      report(n: number, box: shop.BoxSent): Promise<void>
+      resumeFrom: number
+      effectId: string
+      signal: AbortSignal
+    },
+  ): Promise<shop.Receipt> => {
+    for (let n = resumeFrom + 1; n <= boxes; n++) {
+      await new Promise((resolve) => setTimeout(resolve, boxMs))
+      signal.throwIfAborted()
+      await report(n, { n })
+    }
+    return { trackingId: effectId }
+  }
+  const reader = await createPartitionReader(kafka)
+  const running = await run([bound(processor, { send })], {
+    kafka,
+    codec,
+    reader,
+    learn: (id) => Promise.reject(new RangeError(`there is no schema ${id}`)),
+    appId: `shop-${suffix}`,
+    instanceId: `${process.pid}`,
+    clock: systemClock,
+    log: silentLogger,
+    sessionTimeoutMs: 6_000,
+  })
+  return {
+    get isReady() {
+      return running.isReady
+    },
+    report: () => running.report(),
+    stop: async () => {
+      await running.stop()
+      await reader.close()
+    },
+  }
+}

@@ -1,0 +1,82 @@
+import type { Config } from '../../platform/config.ts'
+import type { Logger } from '../../platform/log.ts'
+import { schemasOf } from '../../processors/schemas.ts'
+import { createCodec } from '../../runtime/codec/avro.ts'
+import { fetchSchema, registerSchemas, schemaIdRecords } from '../../runtime/codec/registry.ts'
+import { addSchemaIds, createDirectory, SCHEMA_IDS_TOPIC } from '../../runtime/codec/schema-directory.ts'
+import { createKafka, type Kafka } from '../../runtime/kafka/client.ts'
+import { createIdempotentProducer } from '../../runtime/kafka/idempotent-producer.ts'
+import { createPartitionReader } from '../../runtime/kafka/partition-reader.ts'
+import { ensureTopics, type TopicSpec } from '../../runtime/kafka/topics.ts'
+import { initialPositions } from '../../runtime/run/initial-positions.ts'
+import { changelogSpecs, type Topology } from '../../runtime/topology.ts'
+import { type Topic, topics } from '../../schemas/topics.ts'
+
+/**
+ * Topics, schemas, schema ids, first positions: what Kafka must hold before a process starts. Doing it again changes
+ * nothing. A topic or a schema that is there but differs is an error that says how to mend it, never mended silently.
+ */
+export const migrateKafka = async (config: Config, topology: Topology, log: Logger): Promise<void> => {
+  const kafka = createKafka({ brokers: config.kafkaBrokers, clientId: `${config.appId}-migrate`, logger: log })
+  const created = await ensureTopics(kafka, topicSpecs(config, topology))
+  log.info({ created: created.length }, 'topics checked')
+  await migrateSchemas(config, kafka, topology, log)
+}
+
+/** Largest batch of a topic, bytes: a transaction may hold several records of almost a megabyte for one partition. */
+const MAX_BATCH_BYTES = 8 * 1024 * 1024
+
+export const topicSpecs = (config: Config, topology: Topology): readonly TopicSpec[] => {
+  const counts = { videoPartitions: config.videoPartitions, lanes: config.lanes, one: 1 }
+  const partitionsOf = (topic: { readonly partitions: string }) => counts[topic.partitions as Topic['partitions']]
+  const { replicationFactor } = config
+  const common = {
+    'max.message.bytes': String(MAX_BATCH_BYTES),
+    'min.insync.replicas': String(Math.max(1, replicationFactor - 1)),
+  }
+  const events = topics.map((topic) => ({
+    name: topic.name,
+    partitions: partitionsOf(topic),
+    config: {
+      'cleanup.policy': topic.cleanup,
+      'retention.ms': String(topic.retentionMs),
+      'message.timestamp.type': topic.timestamps,
+    },
+  }))
+  const schemaIds = { name: SCHEMA_IDS_TOPIC, partitions: 1, config: { 'cleanup.policy': 'compact' } }
+  return [...events, ...changelogSpecs(topology, partitionsOf), schemaIds].map((spec) => ({
+    ...spec,
+    replicationFactor,
+    config: { ...common, ...spec.config },
+  }))
+}
+
+const migrateSchemas = async (config: Config, kafka: Kafka, topology: Topology, log: Logger): Promise<void> => {
+  const url = config.schemaRegistryUrl
+  const schemas = schemasOf(topology.processors)
+  const reader = await createPartitionReader(kafka)
+  const producer = createIdempotentProducer(kafka)
+  try {
+    const directory = createDirectory((id) => fetchSchema(url, id))
+    await reader.readToEnd(SCHEMA_IDS_TOPIC, 0, (await reader.offsets(SCHEMA_IDS_TOPIC, 0)).beginning, (records) =>
+      addSchemaIds(directory, records),
+    )
+    const ids = await registerSchemas(url, schemas)
+    const unknown = schemaIdRecords(directory, schemas, ids)
+    if (unknown.length > 0) await producer.send(unknown)
+    for (const { key, value } of unknown) directory.add(Number(key), String(value))
+    log.info({ schemas: schemas.length, added: unknown.length }, 'schemas registered')
+    const counts = new Map(topicSpecs(config, topology).map(({ name, partitions }) => [name, partitions]))
+    const positions = await initialPositions(
+      topology.processors,
+      (topic) => counts.get(topic) ?? 1,
+      reader,
+      createCodec(directory),
+    )
+    if (positions.length > 0) await producer.send(positions)
+    log.info({ written: positions.length }, 'first positions written')
+  } finally {
+    await producer.close()
+    await reader.close()
+  }
+}
