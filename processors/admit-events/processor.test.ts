@@ -1,6 +1,5 @@
 import t from 'tap'
 import { createCodec } from '../../runtime/codec/avro.ts'
-import { envelopeHeaders } from '../../runtime/codec/envelope.ts'
 import { memoryDirectory } from '../../runtime/codec/schema-directory.ts'
 import { TaskCore } from '../../runtime/task/task-core.ts'
 import { testDriver } from '../../runtime/testing/test-driver.ts'
@@ -168,10 +167,10 @@ t.test('decides the second of two claims although the first fact has not come ba
   const core = new TaskCore({ processor, codec, source: '/test', task: 0, instanceId: 'test' })
   const schema = videoIntake.events.UploadStarted
   for (const [offset, id] of ['first', 'second'].entries()) {
-    const envelope = { id, type: schema.name, source: '/test', timeMs: 0, causationId: null, traceparent: null }
+    const headers = { ce_id: id, ce_type: schema.name }
     const value = codec.encode(schema, examples.UploadStarted)
     const place = { topic: videoIntake.name, partition: 0, offset: BigInt(offset), timestampMs: 0 }
-    core.fold({ ...place, key: VIDEO, value, headers: envelopeHeaders(envelope) }, 0)
+    core.fold({ ...place, key: VIDEO, value, headers }, 0)
   }
   t.strictSame(
     core.takeBatch()?.outputs.map(({ headers }) => headers.ce_type),
