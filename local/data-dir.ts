@@ -1,4 +1,4 @@
-import { chmod, mkdir, realpath } from 'node:fs/promises'
+import { mkdir, realpath } from 'node:fs/promises'
 import { connect, createServer, type Server } from 'node:net'
 import { pathHash } from './postgres-home.ts'
 
@@ -17,8 +17,8 @@ export type Claim = { readonly lock: DataDirLock } | { readonly takenBy: number 
 
 /** Makes the data folder when it is missing and returns its one true path (symbolic links resolved). */
 export const openDataDir = async (dataDir: string): Promise<string> => {
-  const created = await mkdir(dataDir, { recursive: true, mode: 0o700 })
-  if (created === undefined) await chmod(dataDir, 0o700)
+  // The mode of a folder that was there is its owner's affair: DATA_DIR may name one by mistake.
+  await mkdir(dataDir, { recursive: true, mode: 0o700 })
   return realpath(dataDir)
 }
 

@@ -32,7 +32,8 @@ export const resetDataDir = async (dataDir: string): Promise<void> => {
     const entries = await readdir(folder)
     const foreign = entries.filter((entry) => !OWN_ENTRIES.has(entry))
     if (foreign.length > 0) {
-      throw new ConfigError('FOREIGN_FILES', `${folder} holds what Reelstream did not make: ${foreign.join(', ')}`)
+      const named = foreign.slice(0, 5).join(', ') + (foreign.length > 5 ? ` and ${foreign.length - 5} more` : '')
+      throw new ConfigError('FOREIGN_FILES', `${folder} holds what Reelstream did not make: ${named}`)
     }
     await stopLeftovers(folder)
     await removeSharedPostgresData(folder)
