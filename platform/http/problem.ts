@@ -41,6 +41,9 @@ export const statusOf = (error: ReelstreamError): number => {
   return 500
 }
 
+/** Of a claim that was refused after it had been accepted: what the code says, else a conflict with what is. */
+export const statusOfRefusal = (code: string): number => STATUS_OF_CODE[code] ?? 409
+
 const TITLES: Readonly<Record<number, string>> = {
   400: 'Bad Request',
   401: 'Unauthorized',

@@ -1,0 +1,55 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type } from 'typebox'
+import { BadInputError } from '../../../../platform/errors.ts'
+import type { RouteOptions } from '../../../context.ts'
+import { AfterQuery, waitForAfter } from '../../../reading/after.ts'
+import { reading } from '../../../reading/read.ts'
+import { problemResponses, UploadBody, VideoParams } from '../../../reading/schemas.ts'
+
+/**
+ * GET /uploads/:id: what is stored of an upload, for whoever resumes it. The id is the capability: it derives from the
+ * author's own idempotency key, and nothing here says who that is or lets anybody write.
+ */
+const getUpload: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { context }) => {
+  app.get(
+    '/',
+    {
+      schema: {
+        summary: 'State of an upload',
+        tags: ['uploads'],
+        params: VideoParams,
+        querystring: Type.Object({ after: AfterQuery }),
+        response: { 200: UploadBody, ...problemResponses },
+      },
+    },
+    async (request, reply) => {
+      await waitForAfter(context, request.query.after, ['video-catalogue'])
+      const upload = await reading(() =>
+        context.db.upload.findUnique({
+          where: { videoId: request.params.id },
+          include: { parts: { orderBy: { partNumber: 'asc' } } },
+        }),
+      )
+      if (upload === null) throw new BadInputError('UPLOAD_NOT_FOUND', 'There is no such upload.')
+      void reply.header('cache-control', 'private, no-cache')
+      return {
+        videoId: upload.videoId,
+        status: upload.status as 'open' | 'completed' | 'aborted',
+        sizeBytes: upload.sizeBytes === null ? null : Number(upload.sizeBytes),
+        partSizeBytes: Number(upload.partSizeBytes),
+        partCount: upload.partCount,
+        parts: upload.parts.map(({ partNumber, sizeBytes, etag, checksum }) => ({
+          partNumber,
+          sizeBytes: Number(sizeBytes),
+          etag,
+          checksum,
+        })),
+        code: upload.code,
+        detail: upload.detail,
+        expiresAt: upload.expiresAt.toISOString(),
+      }
+    },
+  )
+}
+
+export default getUpload

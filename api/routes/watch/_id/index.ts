@@ -1,0 +1,115 @@
+/**
+ * GET /watch/:id/…: HLS playback.
+ *
+ *     master.m3u8                     the master of the playback pointer; the URL that players are given
+ *     g<generation>/current/<file>    newest revision of a playlist: reloaded while the video grows
+ *     g<generation>/…                 whatever lies below the generation in the bucket: write-once, so immutable
+ *
+ * Nothing outside a generation is reachable: not the source, not another video.
+ */
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { Type } from 'typebox'
+import { BadInputError } from '../../../../platform/errors.ts'
+import type { ApiContext, RouteOptions } from '../../../context.ts'
+import { etagOf, matches, sendWithEtag } from '../../../reading/etag.ts'
+import { problemResponses, VideoParams } from '../../../reading/schemas.ts'
+import { maySee, videoNotFound, viewerOf } from '../../../reading/viewer.ts'
+import { spanOf } from '../../../watch/byte-range.ts'
+import { createPlaybacks, type Playback } from '../../../watch/playback.ts'
+import { CURRENT_FOLDER, currentFolder, rebaseMaster } from '../../../watch/playlist-urls.ts'
+
+const CONTENT_TYPES: Readonly<Record<string, string>> = {
+  m3u8: 'application/vnd.apple.mpegurl',
+  m4s: 'video/mp4',
+  mp4: 'video/mp4',
+  jpg: 'image/jpeg',
+  vtt: 'text/vtt; charset=utf-8',
+}
+
+const PATH = /^g(\d{1,9})\/((?:[A-Za-z0-9][A-Za-z0-9._-]{0,199}\/)*[A-Za-z0-9][A-Za-z0-9._-]{0,199}\.([a-z0-9]{3,4}))$/
+
+const IMMUTABLE = 'max-age=31536000, immutable'
+
+const watch: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { context }) => {
+  const playbacks = createPlaybacks(context.db, context.positions)
+  app.addHook('onClose', async () => playbacks.close())
+
+  const playbackFor = async (request: FastifyRequest, id: string): Promise<Playback> => {
+    const viewer = await viewerOf(context, request)
+    const playback = await playbacks.find(id)
+    if (playback === null || playback.status === 'deleted' || !maySee(playback, viewer)) throw videoNotFound()
+    return playback
+  }
+  const schema = { tags: ['watch'], params: VideoParams, response: problemResponses }
+
+  app.get('/master.m3u8', { schema: { ...schema, summary: 'HLS master playlist' } }, async (request, reply) => {
+    const { masterKey, playbackGeneration, visibility } = await playbackFor(request, request.params.id)
+    if (masterKey === null || playbackGeneration === null) {
+      throw new BadInputError('NOT_PLAYABLE_YET', 'There is nothing to play yet.')
+    }
+    const text = (await context.media.whole(masterKey)).toString()
+    void reply.type(CONTENT_TYPES.m3u8 as string).header('cache-control', cacheControl(visibility, 'no-cache'))
+    return sendWithEtag(request, reply, rebaseMaster(text, currentFolder(playbackGeneration)))
+  })
+
+  app.get(
+    '/*',
+    {
+      schema: {
+        ...schema,
+        summary: 'Playlists, segments and pictures',
+        params: Type.Object({ ...VideoParams.properties, '*': Type.String({ maxLength: 500 }) }),
+      },
+    },
+    async (request, reply) => {
+      const { id, '*': path } = request.params
+      const [, generation = '', file = '', extension = ''] = PATH.exec(path) ?? []
+      const contentType = CONTENT_TYPES[extension]
+      if (contentType === undefined) throw new BadInputError('NOT_FOUND', 'There is no such file.')
+      const playback = await playbackFor(request, id)
+      const current = file.startsWith(`${CURRENT_FOLDER}/`)
+      const key = current ? currentKey(playback, generation, file.slice(CURRENT_FOLDER.length + 1)) : `v/${id}/${path}`
+      void reply
+        .type(contentType)
+        .header('cache-control', cacheControl(playback.visibility, current ? 'no-cache' : IMMUTABLE))
+      return sendObject(context, request, reply, key)
+    },
+  )
+}
+
+/** The newest revision's file; those that no rendition names (I-frame playlists) lie beside its master. */
+const currentKey = ({ generations }: Playback, generation: string, file: string): string => {
+  const published = generations[generation]
+  if (published === undefined || file.includes('/')) throw new BadInputError('NOT_FOUND', 'There is no such file.')
+  return published.playlists[file] ?? `${published.masterKey.slice(0, published.masterKey.lastIndexOf('/') + 1)}${file}`
+}
+
+const cacheControl = (visibility: string, rule: string): string =>
+  `${visibility === 'PRIVATE' ? 'private' : 'public'}, ${rule}`
+
+/** A key is written once, so the key is as good a validator as the bytes. */
+const sendObject = async (context: ApiContext, request: FastifyRequest, reply: FastifyReply, key: string) => {
+  const etag = etagOf(key)
+  void reply.header('etag', etag)
+  const sizeBytes = await context.media.sizeBytes(key)
+  if (matches(request.headers['if-none-match'], etag)) return reply.code(304).send()
+  const ifRange = request.headers['if-range']
+  const span = ifRange === undefined || ifRange === etag ? rangeOf(request, reply, sizeBytes) : null
+  const bytes = span === null ? sizeBytes : span.last - span.first + 1
+  void reply.header('accept-ranges', 'bytes').header('content-length', bytes)
+  if (span !== null) void reply.code(206).header('content-range', `bytes ${span.first}-${span.last}/${sizeBytes}`)
+  if (request.method === 'HEAD') return reply.send()
+  return reply.send(await context.media.part(key, span))
+}
+
+const rangeOf = (request: FastifyRequest, reply: FastifyReply, sizeBytes: number) => {
+  try {
+    return spanOf(request.headers.range, sizeBytes)
+  } catch (error) {
+    void reply.header('content-range', `bytes */${sizeBytes}`)
+    throw error
+  }
+}
+
+export default watch

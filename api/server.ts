@@ -1,0 +1,33 @@
+/** The read API as a process of its own. `npm start` serves the same plugin beside the gateway and the pages. */
+import closeWithGrace from 'close-with-grace'
+import Fastify, { type FastifyBaseLogger } from 'fastify'
+import pg from 'pg'
+import { createAuthenticator } from '../ingest/gateway/author-token.ts'
+import { readConfig, requireSettings } from '../platform/config.ts'
+import { answerUnknownPaths } from '../platform/http/fastify-problems.ts'
+import { createLogger } from '../platform/log.ts'
+import { createDatabase } from '../prisma/client.ts'
+import { createS3Client, s3SettingsOf } from '../storage/s3-client.ts'
+import api from './app.ts'
+
+const CONNECTIONS = 8
+
+const config = readConfig()
+requireSettings(config, ['databaseUrl', 's3Endpoint', 's3AccessKeyId', 's3SecretAccessKey'])
+const log = createLogger('api', config.logLevel)
+const db = createDatabase({ url: config.databaseUrl, maxConnections: CONNECTIONS, log })
+
+const app = Fastify({ loggerInstance: log as FastifyBaseLogger, forceCloseConnections: true })
+answerUnknownPaths(app)
+await app.register(api, {
+  db,
+  createClient: () => new pg.Client({ connectionString: config.databaseUrl, keepAlive: true }),
+  viewers: createAuthenticator(config),
+  media: { s3: createS3Client(s3SettingsOf(config)), bucket: config.s3Bucket },
+  log,
+})
+closeWithGrace({ logger: log }, async () => {
+  await app.close()
+  await db.$disconnect()
+})
+await app.listen({ host: config.host, port: config.webPort })

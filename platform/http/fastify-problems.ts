@@ -1,0 +1,54 @@
+import type { FastifyInstance, FastifyReply } from 'fastify'
+import { ReelstreamError } from '../errors.ts'
+import { PROBLEM_CONTENT_TYPE, type Problem, problem, problemOf } from './problem.ts'
+
+/** Seconds after which a client may try again what failed because something of ours is away or behind. */
+const RETRY_AFTER_SECONDS = '1'
+
+/**
+ * Every answer of `app` that is not a success is problem+json with a stable code. `problemFor` may know an error better
+ * than the common table; undefined = it does not.
+ */
+export const answerWithProblems = (
+  app: FastifyInstance,
+  problemFor: (error: Error) => Problem | undefined = () => undefined,
+): void => {
+  app.setErrorHandler((error: Error, request, reply) => {
+    const answer = problemFor(error) ?? problemOfAny(error)
+    if (answer.status >= 500) request.log.error({ err: error, code: answer.code }, 'request failed')
+    else request.log.debug({ code: answer.code, detail: answer.detail }, 'request refused')
+    if (answer.status === 503) void reply.header('retry-after', RETRY_AFTER_SECONDS)
+    if (answer.status === 401) void reply.header('www-authenticate', 'Bearer')
+    return sendProblem(reply, answer)
+  })
+}
+
+/** For the outermost server only: what no route answers. */
+export const answerUnknownPaths = (app: FastifyInstance): void => {
+  app.setNotFoundHandler((request, reply) =>
+    sendProblem(reply, problem(404, 'NOT_FOUND', `There is no ${request.method} ${request.url.split('?')[0]}.`)),
+  )
+}
+
+const sendProblem = (reply: FastifyReply, answer: Problem) =>
+  reply.status(answer.status).header('cache-control', 'no-store').type(PROBLEM_CONTENT_TYPE).send(answer)
+
+const problemOfAny = (error: Error): Problem => {
+  if (error instanceof ReelstreamError) return problemOf(error)
+  const { statusCode = 500, validation, code } = error as FrameworkError
+  if (validation !== undefined) {
+    const errors = validation.map(({ instancePath, message }) => ({ field: fieldOf(instancePath), message }))
+    return problem(400, 'VALIDATION_FAILED', 'The request does not have the form that is documented.', errors)
+  }
+  if (statusCode >= 400 && statusCode < 500) return problem(statusCode, code ?? 'BAD_REQUEST', error.message)
+  return problem(500, 'INTERNAL', 'The server failed. The log has the details.')
+}
+
+/** What Fastify and its plugins throw. */
+interface FrameworkError extends Error {
+  readonly statusCode?: number
+  readonly code?: string
+  readonly validation?: readonly { readonly instancePath: string; readonly message: string }[]
+}
+
+const fieldOf = (instancePath: string): string => instancePath.slice(1).replaceAll('/', '.') || '(request)'
