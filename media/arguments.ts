@@ -47,8 +47,7 @@ export const videoCommand = (
   threads: number,
 ): FfmpegCommand => ({
   inputOptions: [
-    ...quiet,
-    ...fenced(input),
+    ...inputOptionsFor(input),
     // A picture that changes its size halfway goes through the same graph, whose scaler follows; the default rebuilds
     // the graph, which would start the constant-rate clock again at zero.
     ...['-reinit_filter', '0'],
@@ -64,7 +63,7 @@ export const videoCommand = (
 
 /** All sound tracks in one process. `outputs[i]` receives `plan.audio[i]`. Always the whole file: see audioOutput. */
 export const audioCommand = (plan: TranscodePlan, input: string, outputs: readonly string[]): FfmpegCommand => ({
-  inputOptions: [...quiet, ...fenced(input)],
+  inputOptions: [...inputOptionsFor(input)],
   input: inputUrl(input),
   filterGraph: null,
   outputs: plan.audio.map((track, i) => ({ options: audioOutput(plan, track), url: outputs[i] ?? '' })),
@@ -74,7 +73,7 @@ export const audioCommand = (plan: TranscodePlan, input: string, outputs: readon
 export const posterCommand = (plan: TranscodePlan, input: string, output: string): FfmpegCommand => {
   const [largest] = plan.renditions
   return {
-    inputOptions: [...quiet, ...fenced(input), '-ss', seconds(Math.min(plan.durationMs * 100, 30_000_000))],
+    inputOptions: [...inputOptionsFor(input), '-ss', seconds(Math.min(plan.durationMs * 100, 30_000_000))],
     input: inputUrl(input),
     filterGraph: largest === undefined ? null : posterGraph(plan, largest),
     outputs: [
@@ -134,10 +133,14 @@ const fenced = (input: string): readonly string[] => [
   ...['-max_pixels', String(MAX_PIXELS)],
 ]
 
+/** What every command says about itself and its input. */
+export const inputOptionsFor = (input: string): readonly string[] => [...quiet, ...fenced(input)]
+
 const isHttp = (input: string): boolean => input.startsWith('http://')
 
 /** With the scheme spelled out, a path that holds a colon or begins with a dash is still a path. */
-const inputUrl = (input: string): string => (isHttp(input) || input.startsWith('file:') ? input : `file:${input}`)
+export const inputUrl = (input: string): string =>
+  isHttp(input) || input.startsWith('file:') ? input : `file:${input}`
 
 const seconds = (us: number): string => String(Math.round(us) / 1_000_000)
 

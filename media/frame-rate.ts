@@ -32,7 +32,7 @@ export const measureRate = (
   const fits = sane.find((rate) => isConstant(rate, intervals, tickSeconds) && agrees(rate, averageRate))
   if (fits !== undefined) return { ...fits, variable: false }
   const median = medianOf(intervals.filter((seconds) => seconds > 0))
-  const nominal = median === null ? (sane[0] ?? FALLBACK) : nominalRate(1 / median)
+  const nominal = median === null ? (sane[0] ?? FALLBACK) : nominalRate(1 / median, sane)
   return { ...nominal, variable: true }
 }
 
@@ -70,10 +70,10 @@ const COMMON_RATES: readonly Rate[] = [
   { num: 120_000, den: 1001 },
 ]
 
-/** A common rate within 1.5 % (the jitter of phones), the nearest one; else the measured rate in thousandths. */
-const nominalRate = (hertz: number): Rate => {
+/** A declared rate within 1.5 % (the jitter of phones), else the nearest common one, else the measured in thousandths. */
+const nominalRate = (hertz: number, declared: readonly Rate[]): Rate => {
   const distance = ({ num, den }: Rate) => Math.abs(num / den / hertz - 1)
-  const nearest = COMMON_RATES.toSorted((a, b) => distance(a) - distance(b))[0]
-  if (nearest !== undefined && distance(nearest) < 0.015) return nearest
-  return { num: Math.max(1, Math.round(hertz * 1000)), den: 1000 }
+  const isNear = (rate: Rate) => distance(rate) < 0.015
+  const nearest = COMMON_RATES.toSorted((a, b) => distance(a) - distance(b)).find(isNear)
+  return declared.find(isNear) ?? nearest ?? { num: Math.max(1, Math.round(hertz * 1000)), den: 1000 }
 }

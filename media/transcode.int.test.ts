@@ -5,11 +5,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { silentLogger } from '../platform/log.ts'
-import { createFfmpeg } from './ffmpeg.ts'
+import { type FfmpegCommand, posterCommand } from './arguments.ts'
+import { createFfmpeg, type Sink } from './ffmpeg.ts'
 import { checkPresentation, isPublishable } from './hls/check.ts'
 import { readLadder } from './ladder-file.ts'
 import { planRenditions } from './plan.ts'
 import { isRejection } from './probe.ts'
+import { planStoryboard, storyboardCommand } from './storyboard.ts'
 import {
   mustProbe,
   probeFile,
@@ -80,7 +82,7 @@ const packetTimes = async (path: string, file: string): Promise<number[]> => {
 const flashes = async (path: string, file: string, rate: number): Promise<number[]> => {
   const luma = await stockFfmpeg(
     ...['-i', join(path, 'r0', file), '-map', '0:v', '-vf', 'scale=1:1,format=gray'],
-    ...['-fps_mode', 'passthrough', '-f', 'rawvideo', '-'],
+    ...['-fps_mode', 'passthrough', '-enc_time_base', '1/1000', '-f', 'rawvideo', '-'],
   )
   return onsets([...luma].map((value) => value > 128)).map((frame) => frame / rate)
 }
@@ -176,6 +178,28 @@ t.test('every I-frame byte range holds exactly one decodable picture', async (t)
   t.equal(raw.length, 320 * 180)
 })
 
+t.test('poster and storyboard are pictures of the planned size', async (t) => {
+  const path = await make('board.mp4', ...picture('320x180', '25'), '-t', '5', ...H264)
+  const { folder, plan } = await transcode(path)
+  const parts = ['init.mp4', '00000.m4s', '00001.m4s', '00002.m4s'].map((name) =>
+    readFile(join(folder, 'video/180p', name)),
+  )
+  const joined = join(folder, 'joined.mp4')
+  await writeFile(joined, Buffer.concat(await Promise.all(parts)))
+  const sizeOf = async (build: (output: string) => FfmpegCommand): Promise<string> => {
+    const jpeg: Uint8Array[] = []
+    const take: Sink = async (bytes) => {
+      for await (const chunk of bytes) jpeg.push(chunk)
+    }
+    await ffmpeg.run(([url]) => build(url ?? ''), [take], { signal: AbortSignal.timeout(20_000) })
+    const file = join(folder, 'picture.jpg')
+    await writeFile(file, Buffer.concat(jpeg))
+    return (await stockFfprobe('-show_entries', 'stream=codec_name,width,height', '-of', 'csv=p=0', file)).trim()
+  }
+  t.equal(await sizeOf((output) => posterCommand(plan, path, output)), 'mjpeg,320,180')
+  t.equal(await sizeOf((output) => storyboardCommand(planStoryboard(plan.durationMs), joined, output)), 'mjpeg,800,450')
+})
+
 t.test('a video without sound has a master without a sound group', async (t) => {
   const path = await make('silent.mp4', ...picture('640x360', '30000/1001'), '-t', '5', ...H264)
   const result = await transcode(path)
@@ -269,15 +293,29 @@ t.test('a picture that changes its size halfway stays one size', async (t) => {
 
 t.test('a picture that starts after its sound stays that much later', async (t) => {
   const [sight, sound, length] = [flashAndBeep(25, 6).slice(0, 4), flashAndBeep(25, 6).slice(4, 8), ['-t', '6']]
-  const path = await make('late.mp4', ...sound, '-itsoffset', '0.5', ...sight, ...length, ...H264, '-c:a', 'aac')
+  const path = await make(
+    'late.mp4',
+    ...sound,
+    '-itsoffset',
+    '0.507',
+    ...sight,
+    ...length,
+    '-fps_mode',
+    'passthrough',
+    '-enc_time_base',
+    '1/1000',
+    ...H264,
+    '-c:a',
+    'aac',
+  )
   const { plan, source, audio, folder } = await transcode(path)
-  t.equal(source.video.startTimeUs, 500_000)
-  t.equal(plan.originUs, -20_000, 'on the grid of the first frame, no sound lost')
+  t.ok(Math.abs(source.video.startTimeUs - 507_000) < 1000, `started at ${source.video.startTimeUs} µs`)
+  t.ok(Math.abs(plan.originUs + 13_000) < 1000, 'zero lies 13 frames before the first, so that none is moved')
   const [track] = audio
   if (track === undefined) return t.fail('expected a sound track')
   const [seen, heard] = [await flashes(folder, 'video-180p.m3u8', 25), await beeps(folder, track)]
   const laterMs = ((seen[0] ?? 0) - (heard[0] ?? 0)) * 1000
-  t.ok(Math.abs(laterMs - 500) <= 1, `expected 500 ms, got ${laterMs.toFixed(2)}`)
+  t.ok(Math.abs(laterMs - 507) <= 1, `expected 507 ms, got ${laterMs.toFixed(2)}`)
 })
 
 t.test('two chunks show the same pictures as the whole', async (t) => {
