@@ -71,7 +71,7 @@ export const SETTINGS = {
     },
   },
   dataDir: text('DATA_DIR', '.data', 'folder of all local state; emptied by `npm run reset`'),
-  cacheDir: text('CACHE_DIR', '', 'folder of the downloaded local servers, no spaces; empty = the user\'s cache folder'),
+  cacheDir: text('CACHE_DIR', '', "folder of the downloaded local servers, no spaces; empty = the user's cache folder"),
 
   kafkaBrokers: list('KAFKA_BROKERS', '', 'host:port, comma separated; empty = `npm start` runs a local broker'),
   schemaRegistryUrl: text('SCHEMA_REGISTRY_URL', '', 'Confluent-compatible API; empty = a local registry'),
@@ -85,6 +85,11 @@ export const SETTINGS = {
 
   host: text('HOST', '127.0.0.1', 'address the HTTP servers bind'),
   webPort: integer('WEB_PORT', 3000, 0, 65535, 'port of the one origin: pages, API and gateway'),
+  webOrigins: list(
+    'WEB_ORIGINS',
+    '',
+    'origins of the pages that upload, for CORS of the bucket; empty = left as it is',
+  ),
   kafkaPort: integer('KAFKA_PORT', 19092, 1, 65534, 'port of the local broker; its controller takes the next one'),
   registryPort: integer('REGISTRY_PORT', 18081, 1, 65535, 'port of the local schema registry'),
   s3Port: integer('S3_PORT', 19000, 1, 65535, 'port of the local S3 server'),
@@ -104,12 +109,16 @@ export const SETTINGS = {
   localSignIn: flag('LOCAL_SIGN_IN', false, 'one-click sign-in for a single machine; never on a public address'),
   maxUploadBytes: integer('MAX_UPLOAD_BYTES', 5 * TiB, 1, 5 * TiB, 'largest file that may be uploaded, bytes'),
   partSizeBytes: integer('PART_SIZE_BYTES', 8 * MiB, 5 * MiB, 5 * 1024 * MiB, 'smallest part of an upload, bytes'),
+  gatewayUrl: text('GATEWAY_URL', '', 'gateway and API that the command line talks to; empty = the one running here'),
+  authorToken: secret('AUTHOR_TOKEN', '', 'token that the command line signs in with; empty = the local author'),
+  callerDir: text('INIT_CWD', '', 'folder that file names on the command line begin in; npm sets it; empty = here'),
   uploadExpiryHours: integer('UPLOAD_EXPIRY_HOURS', 24, 1, 24 * 30, 'hours until an unfinished upload is aborted'),
   importSources: list('IMPORT_SOURCES', '', 'bucket or bucket/prefix a producer may import from; * = any'),
 
   ffmpegPath: text('FFMPEG_PATH', 'ffmpeg', 'the ffmpeg to run'),
   ffprobePath: text('FFPROBE_PATH', 'ffprobe', 'the ffprobe to run'),
   scratchDir: text('SCRATCH_DIR', '', 'folder of the running job, at most 64 MiB a job; empty = below DATA_DIR'),
+  encoderThreads: integer('ENCODER_THREADS', 4, 1, 64, 'threads of each encoder; another count gives other bytes'),
   workerSlots: integer('WORKER_SLOTS', 1, 1, 64, 'video jobs that one worker process runs at a time'),
 } satisfies Record<string, Setting<unknown>>
 

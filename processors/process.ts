@@ -1,0 +1,91 @@
+import closeWithGrace from 'close-with-grace'
+import { createFfmpeg, type Ffmpeg } from '../media/ffmpeg.ts'
+import { readLadder } from '../media/ladder-file.ts'
+import { systemClock } from '../platform/clock.ts'
+import { type Config, readConfig, requireSettings } from '../platform/config.ts'
+import { startHealthServer } from '../platform/http/health-server.ts'
+import { createLogger } from '../platform/log.ts'
+import type { BoundProcessor } from '../runtime/run/executors.ts'
+import { type RunningTopology, run } from '../runtime/run/run.ts'
+import { openSession } from '../runtime/run/session.ts'
+import { type RangeProxy, startRangeProxy } from '../storage/range-proxy.ts'
+import { createS3Client, type S3Client, s3SettingsOf } from '../storage/s3-client.ts'
+import type { ProductSettings } from './index.ts'
+import { instanceIdOf, productSettings } from './settings.ts'
+
+/**
+ * What `processors` and `workers` have in common as processes: settings, clients, health, and a graceful end. A role
+ * says which processors it runs, with which executors.
+ */
+export interface Tools {
+  readonly config: Config
+  readonly settings: ProductSettings
+  readonly s3: S3Client
+  readonly proxy: RangeProxy
+  readonly ffmpeg: Ffmpeg
+}
+
+export interface RoleDefinition {
+  readonly name: string
+  readonly port: (config: Config) => number
+  readonly bind: (tools: Tools) => readonly BoundProcessor[]
+  /** How long the group waits for a dead process of this role, ms. */
+  readonly sessionTimeoutMs?: number
+}
+
+/** A drain takes a few seconds at most; whoever does not end by then is ended. */
+const STOP_WITHIN_MS = 8_000
+
+export const runRole = async (role: RoleDefinition): Promise<void> => {
+  const config = readConfig()
+  requireSettings(config, ['kafkaBrokers', 'schemaRegistryUrl', 's3Endpoint', 's3AccessKeyId', 's3SecretAccessKey'])
+  const log = createLogger(role.name, config.logLevel)
+  const s3 = createS3Client(s3SettingsOf(config))
+  const [ffmpeg, proxy, session] = await Promise.all([
+    createFfmpeg({ ffmpegPath: config.ffmpegPath, ffprobePath: config.ffprobePath, log }),
+    startRangeProxy(s3),
+    openSession({
+      brokers: config.kafkaBrokers,
+      registryUrl: config.schemaRegistryUrl,
+      clientId: `${config.appId}-${role.name}`,
+      log,
+    }),
+  ])
+  const settings = productSettings(config, readLadder(), await ffmpeg.version())
+  const running = await run(role.bind({ config, settings, s3, proxy, ffmpeg }), {
+    ...session,
+    appId: config.appId,
+    instanceId: instanceIdOf(config),
+    clock: systemClock,
+    log,
+    ...(role.sessionTimeoutMs === undefined ? {} : { sessionTimeoutMs: role.sessionTimeoutMs }),
+  })
+  const health = await startHealthServer({
+    host: config.host,
+    port: role.port(config),
+    name: role.name,
+    ready: async () => readiness(running),
+  })
+  log.info({ port: health.port }, 'role started')
+  closeWithGrace({ delay: STOP_WITHIN_MS, logger: false }, async ({ err }) => {
+    if (err) log.fatal({ err }, 'role ends after an error that nobody handled')
+    await running.stop()
+    await Promise.all([health.close(), proxy.close(), session.close()])
+    s3.destroy()
+    log.info('role stopped')
+  })
+}
+
+const readiness = (running: RunningTopology): { ready: boolean; detail: string } => {
+  const failed = running.report().filter(({ failure }) => failure !== null)
+  if (failed.length > 0) {
+    return {
+      ready: false,
+      detail: failed.map(({ processor, task, failure }) => `${processor}/${task}: ${failure}`).join('; '),
+    }
+  }
+  return {
+    ready: running.isReady,
+    detail: running.isReady ? `${running.report().length} tasks` : 'tasks are being opened',
+  }
+}
