@@ -72,7 +72,11 @@ export const createCodec = (directory: SchemaIds): Codec => {
   }
 
   return {
-    encode: (schema, value) => encoder(schema, directory.idOf(schema), readerOf(schema).type, value),
+    encode: (schema, value) => {
+      const reader = readerOf(schema)
+      reader.id ??= directory.idOf(schema)
+      return encoder(schema, reader.id, reader.type, value)
+    },
     decode: <T>(schema: AvroSchema<T>, bytes: Buffer) => readerOf(schema).read(bytes) as T,
     schemaId: schemaIdOf,
     writerName: (bytes) => {
@@ -132,6 +136,8 @@ const describe = (value: unknown): string => {
 
 interface Reader {
   readonly type: AvroType
+  /** Under which it is registered; looked up when something is first written. */
+  id: number | undefined
   read(bytes: Buffer): unknown
 }
 
@@ -159,6 +165,7 @@ const createReader = (schema: AvroSchema<unknown>, writerType: (id: number) => A
 
   return {
     type,
+    id: undefined,
     read: (bytes) => {
       const schemaId = schemaIdOf(bytes)
       if (schemaId === undefined) throw undecodable('no schema id in front')

@@ -1,15 +1,18 @@
 /**
  * avsc, fenced in and hardened: the only file that imports it.
  *
- * Three things differ from the library as it comes.
+ * What differs from the library as it comes:
  * - Bytes from outside cannot hang the process. An array or map says how many entries follow; avsc believes it and
  *   allocates or loops that often, so eight bytes on a door topic stop a processor. No entry takes less than a byte, so a
  *   count beyond the bytes that are left is refused. (Entries of zero bytes, nulls, do not occur in our schemas.)
  * - Records decode to plain objects. avsc makes a class per record, which no `deepEqual` and no structured clone takes
  *   for the literal it is compared with.
- * - Longs are JS numbers and refused beyond 2^53, logical types are left alone (timestamp-millis stays a number), unions
- *   are never wrapped: with `["null", X]` only, the value itself says which it is.
+ * - Longs are exact up to 2^53 and refused beyond. avsc doubles them on the way (zigzag) and so changes, silently, every
+ *   odd number beyond 2^52.
+ * Logical types are left alone (timestamp-millis stays a number), unions are never wrapped: with `["null", X]` only, the
+ * value itself says which it is.
  */
+import { createRequire } from 'node:module'
 import avsc from 'avsc'
 
 export type AvroType = InstanceType<typeof avsc.Type>
@@ -24,6 +27,7 @@ interface Tap {
   readonly buf: Buffer
   pos: number
   readLong(): number
+  writeLong(value: number): void
   readString(): string
   skipString(): void
   isValid(): boolean
@@ -78,6 +82,40 @@ const boundedMap = {
   },
 }
 
+const LONGEST_VARINT_BYTES = 10
+
+/** Zigzag undone by its parts: the lowest bit is the sign, the rest is at most 2^53 for every number that is exact. */
+function readLong(this: Tap): number {
+  let byte = this.buf[this.pos++] ?? 0
+  const negative = (byte & 1) === 1
+  let magnitude = (byte & 0x7f) >> 1
+  for (let n = 1, scale = 64; byte > 0x7f; n += 1, scale *= 128) {
+    if (n === LONGEST_VARINT_BYTES) return invalidate(this)
+    byte = this.buf[this.pos++] ?? 0
+    magnitude += (byte & 0x7f) * scale
+  }
+  return negative ? -magnitude - 1 : magnitude
+}
+
+const writeLarge = (tap: Tap, value: number): void => {
+  let rest = value < 0 ? -value - 1 : value
+  let low = (rest % 64) * 2 + (value < 0 ? 1 : 0)
+  for (rest = Math.floor(rest / 64); rest > 0; rest = Math.floor(rest / 128)) {
+    tap.buf[tap.pos++] = low | 0x80
+    low = rest % 128
+  }
+  tap.buf[tap.pos++] = low
+}
+
+const exactLongs = (tap: Tap): void => {
+  const writeSmall = tap.writeLong
+  const writeLong = function (this: Tap, value: number): void {
+    if (value >= -(2 ** 30) && value < 2 ** 30) writeSmall.call(this, value)
+    else writeLarge(this, value)
+  }
+  Object.assign(tap, { readLong, readInt: readLong, writeLong, writeInt: writeLong })
+}
+
 /** Every object that avsc's generated constructor makes is an Object. */
 const plainRecords = (recordType: { _createConstructor(...args: unknown[]): { prototype: object } }): void => {
   const create = recordType._createConstructor
@@ -86,6 +124,8 @@ const plainRecords = (recordType: { _createConstructor(...args: unknown[]): { pr
   }
 }
 
+const { Tap } = createRequire(import.meta.url)('avsc/lib/utils') as { Tap: { prototype: Tap } }
+exactLongs(Tap.prototype)
 Object.assign(avsc.types.ArrayType.prototype, boundedArray)
 Object.assign(avsc.types.MapType.prototype, boundedMap)
 plainRecords(avsc.types.RecordType.prototype as unknown as Parameters<typeof plainRecords>[0])

@@ -2,6 +2,7 @@
  * CloudEvents 1.0 in Kafka's binary mode: the event is the value, what is said about it are headers named `ce_…`.
  * Readers route on `ce_type` before they decode anything. `causationid` and `traceparent` are extensions: the `ce_id` of
  * what caused the event, and the W3C trace context that goes on through it.
+ * Sources: CloudEvents v1.0.2 and its Kafka protocol binding; www.w3.org/TR/trace-context.
  */
 export interface Envelope {
   readonly id: string
@@ -13,6 +14,9 @@ export interface Envelope {
   readonly causationId: string | null
   readonly traceparent: string | null
 }
+
+/** W3C trace context, any version; all zeros is no id. */
+const TRACEPARENT = /^[\da-f]{2}-(?!0{32})[\da-f]{32}-(?!0{16})[\da-f]{16}-[\da-f]{2}$/
 
 export const AVRO_CONTENT_TYPE = 'application/vnd.confluent.avro'
 
@@ -27,7 +31,10 @@ export const envelopeHeaders = (envelope: Envelope): Record<string, string> => (
   ...(envelope.traceparent === null ? {} : { traceparent: envelope.traceparent }),
 })
 
-/** What the headers of a record say; foreign producers may leave any of it out. */
+/**
+ * What the headers of a record say; foreign producers may leave any of it out. A traceparent that is not one counts as
+ * left out: the standard wants a new trace then.
+ */
 export const parseEnvelope = (headers: Readonly<Record<string, string>>): Partial<Envelope> => {
   const timeMs = Date.parse(headers.ce_time ?? '')
   return {
@@ -36,6 +43,6 @@ export const parseEnvelope = (headers: Readonly<Record<string, string>>): Partia
     ...(headers.ce_source === undefined ? {} : { source: headers.ce_source }),
     ...(Number.isNaN(timeMs) ? {} : { timeMs }),
     causationId: headers.causationid ?? null,
-    traceparent: headers.traceparent ?? null,
+    traceparent: TRACEPARENT.test(headers.traceparent ?? '') ? (headers.traceparent ?? null) : null,
   }
 }
