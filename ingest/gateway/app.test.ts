@@ -1,5 +1,6 @@
 import Fastify, { type InjectOptions } from 'fastify'
 import t, { type Test } from 'tap'
+import { answerUnknownPaths } from '../../platform/http/fastify-problems.ts'
 import { silentLogger } from '../../platform/log.ts'
 import { MiB } from '../../storage/part-size.ts'
 import gateway from './app.ts'
@@ -29,6 +30,7 @@ const startGateway = async (t: Test, options: { limits?: Partial<GatewayLimits>;
   const pipeline = fakePipeline()
   const time = { nowMs: Date.now() }
   const app = Fastify()
+  answerUnknownPaths(app)
   await app.register(gateway, {
     localSignInSecret: options.signIn === true ? SECRET : undefined,
     context: {
@@ -180,7 +182,7 @@ t.test('create', async (t) => {
       ['fileName', { fileName: '' }],
       ['contentType', { contentType: 'video/mp4\r\nx: y' }],
       ['metadata', { metadata: [] }],
-      ['(body)', { surprise: 1 }],
+      ['(request)', { surprise: 1 }],
     ]
     for (const [field, body] of bad) {
       const answer = await create(body)
@@ -198,7 +200,7 @@ t.test('create', async (t) => {
     const { create, fault, multiparts, sent } = await startGateway(t)
     fault.kafka = 'away'
     const answer = await create()
-    t.match(answer, { status: 503, body: { code: 'CLAIM_DOUBTFUL' }, headers: { 'retry-after': '2' } })
+    t.match(answer, { status: 503, body: { code: 'CLAIM_DOUBTFUL' }, headers: { 'retry-after': '1' } })
     delete fault.kafka
     t.match(await create(), { status: 201 })
     t.same([...multiparts.keys()], ['s3-upload-1'], 'with the same multipart')
@@ -233,10 +235,10 @@ t.test('create', async (t) => {
   t.test('S3 or the database away: 503 with Retry-After, nothing made', async (t) => {
     const { create, fault, multiparts, sent } = await startGateway(t)
     fault.s3 = 'away'
-    t.match(await create(), { status: 503, body: { code: 'S3_UNAVAILABLE' }, headers: { 'retry-after': '2' } })
+    t.match(await create(), { status: 503, body: { code: 'S3_UNAVAILABLE' }, headers: { 'retry-after': '1' } })
     delete fault.s3
     fault.database = 'away'
-    t.match(await create(), { status: 503, body: { code: 'DATABASE_UNAVAILABLE' }, headers: { 'retry-after': '2' } })
+    t.match(await create(), { status: 503, body: { code: 'DATABASE_UNAVAILABLE' }, headers: { 'retry-after': '1' } })
     t.equal(multiparts.size + sent.length, 0)
   })
 })

@@ -1,9 +1,10 @@
 import rateLimit from '@fastify/rate-limit'
 import { TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox'
 import type { FastifyPluginAsync } from 'fastify'
+import { answerWithProblems } from '../../platform/http/fastify-problems.ts'
 import { authenticateAuthor, authenticateCaller, rateKey } from './access.ts'
 import type { GatewayContext } from './context.ts'
-import { answerWithProblems } from './problems.ts'
+import { gatewayProblem } from './problems.ts'
 import { abortRoute } from './routes/abort.ts'
 import { createRoute } from './routes/create.ts'
 import { partsRoutes } from './routes/parts.ts'
@@ -41,7 +42,7 @@ const MAX_BODY_BYTES = 512 * 1024
 
 const gateway: FastifyPluginAsync<GatewayOptions> = async (app, { context, localSignInSecret }) => {
   app.setValidatorCompiler(TypeBoxValidatorCompiler)
-  answerWithProblems(app)
+  answerWithProblems(app, gatewayProblem)
   app.decorateRequest('caller', null)
   await app.register(rateLimit, {
     max: context.limits.requestsPerMinute,

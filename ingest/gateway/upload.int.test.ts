@@ -42,12 +42,12 @@ await app.register(gateway, {
 /** What finish-upload and the API do, in short. */
 app.get<{ Params: { id: string } }>('/uploads/:id', async ({ params: { id } }) => {
   const upload = pipeline.uploads.get(id)
-  if (upload === undefined) return { status: 'uploading' }
+  if (upload === undefined) return { status: 'open' }
   const parts = new Map<number, PartUploaded>()
   for (const { type, videoId, data } of pipeline.sent) {
     if (type === 'PartUploaded' && videoId === id) parts.set(data.partNumber, data)
   }
-  if (parts.size !== upload.partCount) return { status: 'uploading' }
+  if (parts.size !== upload.partCount) return { status: 'open' }
   const ref = { bucket, key: upload.objectKey, uploadId: upload.s3UploadId }
   await completeMultipart(
     s3,

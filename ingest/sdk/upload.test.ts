@@ -26,7 +26,7 @@ const fakeServers = (sizeBytes: number) => {
     calls: [] as Call[],
     stored: new Map<number, Uint8Array>(),
     reported: new Map<number, { etag: string; checksumSha256: string; sizeBytes: number }>(),
-    status: { status: 'uploading' } as Record<string, unknown>,
+    status: { status: 'open' } as Record<string, unknown>,
     created: 'open',
     partsAtATime: 0,
     fault: (_call: Call, _nth: number): Response | undefined => undefined,

@@ -12,7 +12,7 @@ export interface WaitOptions {
 }
 
 interface UploadStatus {
-  readonly status: 'uploading' | 'completed' | 'aborted'
+  readonly status: 'open' | 'completed' | 'aborted'
   readonly code?: string | null
   readonly detail?: string | null
 }

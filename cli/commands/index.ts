@@ -1,0 +1,10 @@
+import type { Command } from 'commander'
+import type { Config } from '../../platform/config.ts'
+import { registerRebuild } from './rebuild.ts'
+import { registerUpload } from './upload.ts'
+
+/** Adds one command to the program. Its file is named like it. */
+export type RegisterCommand = (program: Command, config: Config) => void
+
+/** Every command of `reelstream`, in the order of --help. */
+export const commands: readonly RegisterCommand[] = [registerUpload, registerRebuild]

@@ -1,0 +1,56 @@
+import type { Clock } from '../../platform/clock.ts'
+import type { Config } from '../../platform/config.ts'
+import type { Logger } from '../../platform/log.ts'
+import type { Database } from '../../prisma/client.ts'
+import type { Codec } from '../../runtime/codec/avro.ts'
+import type { IdempotentProducer } from '../../runtime/kafka/idempotent-producer.ts'
+import type { S3Client } from '../../storage/s3-client.ts'
+import type { GatewayOptions } from './app.ts'
+import { createAuthenticator } from './author-token.ts'
+import { DEFAULT_LIMITS } from './context.ts'
+import { kafkaClaimProducer } from './kafka-claim-producer.ts'
+import { prismaUploadReads } from './prisma-upload-reads.ts'
+import { createUploadHandles } from './upload-handle.ts'
+import { s3UploadStore } from './upload-store.ts'
+
+/** Clients that a composition root has made, and will close. */
+export interface GatewayClients {
+  readonly database: Database
+  readonly producer: IdempotentProducer
+  readonly codec: Codec
+  readonly s3: S3Client
+  /** From createPresignClient. */
+  readonly presigner: S3Client
+  readonly clock: Clock
+  readonly log: Logger
+}
+
+const HOUR_MS = 3_600_000
+
+/**
+ * The plugin's options from the settings and the clients: the wiring that server.ts and the one-origin front share.
+ * @throws ConfigError JWT_SETTINGS
+ */
+export const gatewayOptions = (config: Config, clients: GatewayClients): GatewayOptions => {
+  const { database, producer, codec, s3, presigner, clock, log } = clients
+  return {
+    localSignInSecret: config.localSignIn && config.jwksUrl === '' ? config.jwtSecret : undefined,
+    context: {
+      reads: prismaUploadReads(database),
+      claims: kafkaClaimProducer({ producer, codec, clock }),
+      store: s3UploadStore({ s3, presigner, bucket: config.s3Bucket, clock }),
+      authenticator: createAuthenticator(config),
+      // Every gateway of a deployment has the S3 secret, whatever identity provider it uses.
+      handles: createUploadHandles(config.s3SecretAccessKey),
+      limits: {
+        ...DEFAULT_LIMITS,
+        maxUploadBytes: config.maxUploadBytes,
+        partSizeBytes: config.partSizeBytes,
+        uploadLifeMs: config.uploadExpiryHours * HOUR_MS,
+      },
+      clock,
+      log,
+      watchUrl: (videoId, origin) => `${origin}/v/${encodeURIComponent(videoId)}`,
+    },
+  }
+}

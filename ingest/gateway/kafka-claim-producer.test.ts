@@ -1,0 +1,49 @@
+import t from 'tap'
+import { UpstreamError } from '../../platform/errors.ts'
+import { createCodec } from '../../runtime/codec/avro.ts'
+import { memoryDirectory } from '../../runtime/codec/schema-directory.ts'
+import type { OutputRecord } from '../../runtime/kafka/log-records.ts'
+import { PartUploadedSchema } from '../../schemas/generated.ts'
+import { kafkaClaimProducer } from './kafka-claim-producer.ts'
+
+const codec = createCodec(memoryDirectory())
+const clock = { now: () => Date.UTC(2026, 0, 2) }
+const part = { partNumber: 1, sizeBytes: 5, etag: 'e', checksum: 'c' }
+const producing = (send: (records: readonly OutputRecord[]) => Promise<never[]>, timeoutMs?: number) =>
+  kafkaClaimProducer({
+    producer: { send, close: async () => {} },
+    codec,
+    clock,
+    ...(timeoutMs === undefined ? {} : { timeoutMs }),
+  })
+
+t.test('a claim is a CloudEvent on video-intake, keyed by its video', async (t) => {
+  const sent: OutputRecord[] = []
+  const claims = producing(async (records) => {
+    sent.push(...records)
+    return []
+  })
+  t.same(await claims.claim('PartUploaded', 'v1', part, { id: 'c1' }), { claimId: 'c1' })
+  const [record] = sent
+  t.match(record, {
+    topic: 'video-intake',
+    key: 'v1',
+    headers: {
+      ce_specversion: '1.0',
+      ce_id: 'c1',
+      ce_type: 'reelstream.PartUploaded',
+      ce_source: '/reelstream/gateway',
+      ce_time: '2026-01-02T00:00:00.000Z',
+    },
+  })
+  t.notOk(record?.partition, 'the key decides the partition')
+  t.same(codec.decode(PartUploadedSchema, record?.value as Buffer), part)
+})
+
+t.test('what may or may not have been written is in doubt; what was not is not', async (t) => {
+  const failing = (code: string) => () => Promise.reject(new UpstreamError(code, 'No.'))
+  const claim = (producer: ReturnType<typeof producing>) => producer.claim('PartUploaded', 'v1', part, { id: 'c1' })
+  await t.rejects(claim(producing(failing('SEND_FAILED'))), { code: 'CLAIM_DOUBTFUL', retryable: true })
+  await t.rejects(claim(producing(() => new Promise(() => {}), 5)), { code: 'CLAIM_DOUBTFUL' }, 'a silent Kafka')
+  await t.rejects(claim(producing(failing('RECORD_TOO_LARGE'))), { code: 'RECORD_TOO_LARGE' })
+})

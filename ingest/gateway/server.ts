@@ -1,0 +1,74 @@
+import swagger from '@fastify/swagger'
+import closeWithGrace from 'close-with-grace'
+import Fastify, { type FastifyBaseLogger } from 'fastify'
+import { systemClock } from '../../platform/clock.ts'
+import { readConfig, requireSettings } from '../../platform/config.ts'
+import { answerUnknownPaths } from '../../platform/http/fastify-problems.ts'
+import { createLogger } from '../../platform/log.ts'
+import { createDatabase } from '../../prisma/client.ts'
+import { createIdempotentProducer } from '../../runtime/kafka/idempotent-producer.ts'
+import { openSession } from '../../runtime/run/session.ts'
+import { bucketExists } from '../../storage/bucket.ts'
+import { createPresignClient, createS3Client, s3SettingsOf } from '../../storage/s3-client.ts'
+import gateway from './app.ts'
+import { gatewayOptions } from './gateway-options.ts'
+
+/**
+ * The gateway as a process of its own, as docker-compose runs it behind the proxy that makes one origin of everything.
+ * `npm start` mounts the same plugin beside the API and the pages instead (local/front.ts).
+ *
+ * It keeps nothing: any number may run, and each may be killed at any moment.
+ */
+const config = readConfig()
+requireSettings(config, [
+  'kafkaBrokers',
+  'schemaRegistryUrl',
+  'databaseUrl',
+  's3Endpoint',
+  's3AccessKeyId',
+  's3SecretAccessKey',
+])
+const log = createLogger('gateway', config.logLevel)
+const session = await openSession({
+  brokers: config.kafkaBrokers,
+  registryUrl: config.schemaRegistryUrl,
+  clientId: `${config.appId}-gateway`,
+  log,
+})
+const producer = createIdempotentProducer(session.kafka)
+const database = createDatabase({ url: config.databaseUrl, maxConnections: 10, log })
+const s3 = createS3Client(s3SettingsOf(config))
+const presigner = createPresignClient(s3SettingsOf(config))
+
+// Its neighbours on a private network are the proxies that say under which origin people see us.
+const app = Fastify({
+  loggerInstance: log as FastifyBaseLogger,
+  trustProxy: ['loopback', 'uniquelocal'],
+  disableRequestLogging: true,
+})
+answerUnknownPaths(app)
+const { codec } = session
+await app.register(swagger, { openapi: { info: { title: 'Reelstream gateway', version: '1' } } })
+await app.register(
+  gateway,
+  gatewayOptions(config, { database, producer, codec, s3, presigner, clock: systemClock, log }),
+)
+app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())
+app.get('/healthz', { schema: { hide: true } }, () => ({ status: 'ok' }))
+app.get('/readyz', { schema: { hide: true } }, async (_request, reply) => {
+  const checks = { database: database.$queryRaw`select 1`, s3: bucketExists(s3, config.s3Bucket) }
+  const outcomes = await Promise.allSettled(Object.values(checks))
+  const away = Object.keys(checks).filter((_name, i) => outcomes[i]?.status === 'rejected')
+  return reply.status(away.length === 0 ? 200 : 503).send({ status: away.length === 0 ? 'ready' : 'not ready', away })
+})
+
+closeWithGrace({ delay: 10_000 }, async ({ err }) => {
+  if (err !== undefined) log.error({ err }, 'stopping after an error')
+  await app.close()
+  await producer.close()
+  await session.close()
+  await database.$disconnect()
+  s3.destroy()
+  presigner.destroy()
+})
+await app.listen({ host: config.host, port: config.webPort })
