@@ -40,7 +40,7 @@ export const startTestApi = async (t: Test): Promise<TestApi> => {
     reader: log.reader,
     decode: decodeJson,
     projections,
-    partitionsOf: async () => 1,
+    partitionsOf: () => 1,
     connect: database.connect,
     log: silentLogger,
   })

@@ -22,9 +22,11 @@ export const rebaseMaster = (text: string, folder: string): string =>
     .map((line) => (line.startsWith('#') ? rebaseAttributes(line, folder) : rebase(line.trimEnd(), folder)))
     .join('\n')
 
-/** `URI="…"` of EXT-X-MEDIA and EXT-X-I-FRAME-STREAM-INF. */
+/** `URI="…"` of EXT-X-MEDIA and EXT-X-I-FRAME-STREAM-INF; attribute by attribute, for a NAME may hold anything. */
 const rebaseAttributes = (line: string, folder: string): string =>
-  line.replace(/\bURI="([^"]*)"/g, (_, uri: string) => `URI="${rebase(uri, folder)}"`)
+  line.replace(/([A-Z0-9-]+)=("[^"]*"|[^",]*)/g, (attribute, name: string, value: string) =>
+    name === 'URI' ? `URI="${rebase(value.slice(1, -1), folder)}"` : attribute,
+  )
 
 const ABSOLUTE = /^([a-z][a-z0-9+.-]*:|\/)/i
 

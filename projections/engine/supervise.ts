@@ -11,6 +11,7 @@ import type { Client } from 'pg'
 import { ConfigError, describeError, isRetryable } from '../../platform/errors.ts'
 import type { Logger } from '../../platform/log.ts'
 import type { PartitionReader } from '../../runtime/kafka/partition-reader.ts'
+import type { Topic } from '../../schemas/topics.ts'
 import type { FeedKey } from './commit-batch.ts'
 import { type FeedSources, feed } from './feed.ts'
 import { PositionMovedError } from './position-moved.ts'
@@ -20,7 +21,7 @@ import { definitionOf, installProjection, type Version } from './versions.ts'
 export interface SuperviseSources extends FeedSources {
   readonly reader: Pick<PartitionReader, 'tail' | 'offsets'>
   readonly projections: readonly Projection[]
-  partitionsOf(topic: string): Promise<number>
+  partitionsOf(topic: Topic): number
   /** A fresh connection; the caller of this function ends it. */
   connect(): Promise<Client>
   readonly log: Logger
@@ -118,7 +119,7 @@ const plan = async (sources: SuperviseSources): Promise<{ wanted: Map<string, Wa
   const all = await installedVersions(sources)
   for (const projection of sources.projections) {
     const definition = await definitionOf(projection)
-    const partitions = await sources.partitionsOf(projection.reads.name)
+    const partitions = sources.partitionsOf(projection.reads)
     const fed = all.filter((each) => isFed(each, projection, definition))
     if (!fed.some(({ state }) => state === 'live')) outdated.push(projection.name)
     for (const { version, state } of fed) {

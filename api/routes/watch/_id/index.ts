@@ -7,6 +7,7 @@
  *
  * Nothing outside a generation is reachable: not the source, not another video.
  */
+import { Readable } from 'node:stream'
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Type } from 'typebox'
@@ -99,7 +100,8 @@ const sendObject = async (context: ApiContext, request: FastifyRequest, reply: F
   const bytes = span === null ? sizeBytes : span.last - span.first + 1
   void reply.header('accept-ranges', 'bytes').header('content-length', bytes)
   if (span !== null) void reply.code(206).header('content-range', `bytes ${span.first}-${span.last}/${sizeBytes}`)
-  if (request.method === 'HEAD') return reply.send()
+  // An empty stream keeps the length that was said; an empty body would say 0.
+  if (request.method === 'HEAD') return reply.send(Readable.from([]))
   return reply.send(await context.media.part(key, span))
 }
 
