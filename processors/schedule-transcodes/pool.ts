@@ -6,7 +6,7 @@ import type { PooledJob } from './generated.ts'
 import { clockOf, dequeue, enqueue, withdraw } from './queue.ts'
 import type { Ctx } from './state.ts'
 
-/** What happens to the pool: each function is one event, and each ends with releasing whatever now finds a slot. */
+/** What happens to the pool: each function is one event. All but one end with releasing whatever now finds a slot. */
 const MAX_ATTEMPTS = 3
 const DAY_MS = 24 * 60 * 60 * 1000
 
@@ -46,7 +46,11 @@ export const openLane = (ctx: Ctx, { lane, workerId, videoSlots, lightSlots, hel
   releaseWaiting(ctx)
 }
 
-/** The lane's jobs stay with it: its next holder goes on with them. A worker that lost it before has nothing to close. */
+/**
+ * The lane's jobs stay with it: its next holder goes on with them. A worker that lost it before has nothing to close.
+ * Nothing is released now, although slots may seem free: a worker that shuts down closes its lanes one after another,
+ * and a job that is given to the last of them would be bound to whoever gets it. The lane will be opened in a moment.
+ */
 export const closeLane = (ctx: Ctx, { lane, workerId }: LaneClosed): void => {
   if (ctx.state.lane.get(laneId(lane))?.workerId !== workerId) return
   ctx.state.lane.delete(laneId(lane))

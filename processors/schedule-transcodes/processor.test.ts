@@ -123,6 +123,19 @@ t.test('the jobs of a closed lane wait for whoever opens it', async (t) => {
   t.strictSame(said(), ['0:a', '1:b'])
 })
 
+t.test('a worker that shuts down is given nothing while it closes its lanes', async (t) => {
+  const { request, lane, close, said } = open()
+  lane(0, 'w1')
+  lane(1, 'w1')
+  request(job('a'), job('b'))
+  close(0, 'w1')
+  close(1, 'w1')
+  lane(0, 'w2', ['a'])
+  t.strictSame(said(), ['0:a'], 'w2 has no slot left, and b is bound to nobody')
+  lane(1, 'w3')
+  t.strictSame(said(), ['0:a', '1:b'])
+})
+
 t.test('a lane that was lost cannot be closed by its former worker', async (t) => {
   const { request, lane, close, said } = open()
   lane(0, 'w1')
@@ -245,4 +258,17 @@ t.test('remembers what ended for as long as it could be asked for again', async 
   t.strictSame(remembered(), ['b'])
   driver.advance(11 * DAY_MS)
   t.strictSame(remembered(), [])
+})
+
+t.test('forgets also when jobs never stop ending', async (t) => {
+  const { driver, request, lane, settle } = open()
+  lane(0, 'w1')
+  for (let halfDay = 0; halfDay < 66; halfDay++) {
+    request(job(`job-${halfDay}`))
+    settle(`job-${halfDay}`)
+    driver.advance(DAY_MS / 2)
+  }
+  const { ended } = driver.state(NAME, DEFAULT_POOL)
+  t.notOk(ended?.['job-0'])
+  t.ok(ended?.['job-10'])
 })
