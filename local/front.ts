@@ -1,5 +1,13 @@
+/**
+ * The one origin of `npm start`: pages, read API and gateway in one process on WEB_PORT, so that browsers need no CORS
+ * and cookies, tokens and links have one home. The plugins are the same that run as processes of their own behind an
+ * edge; here they only share the clients.
+ *
+ * Everything is made while everything else is: the pages are built, Kafka is asked for the schemas, and the modules of
+ * the plugins load at the same time, for the port is answered only when all are there.
+ */
 import closeWithGrace from 'close-with-grace'
-import Fastify, { type FastifyBaseLogger } from 'fastify'
+import Fastify, { type FastifyInstance } from 'fastify'
 import pg from 'pg'
 import api from '../api/app.ts'
 import gateway from '../ingest/gateway/app.ts'
@@ -7,18 +15,19 @@ import { createAuthenticator } from '../ingest/gateway/author-token.ts'
 import { gatewayOptions } from '../ingest/gateway/gateway-options.ts'
 import { systemClock } from '../platform/clock.ts'
 import { readConfig, requireSettings } from '../platform/config.ts'
-import { answerUnknownPaths } from '../platform/http/fastify-problems.ts'
+import { answerUnknownPaths, answerWithProblems } from '../platform/http/fastify-problems.ts'
 import { createLogger } from '../platform/log.ts'
 import { createDatabase } from '../prisma/client.ts'
 import { createIdempotentProducer } from '../runtime/kafka/idempotent-producer.ts'
 import { openSession } from '../runtime/run/session.ts'
 import { createPresignClient, createS3Client, s3SettingsOf } from '../storage/s3-client.ts'
+import { buildPages } from '../web/build.ts'
 import web from '../web/plugin.ts'
 
-/**
- * The role `front`: pages, read API and gateway on one origin, as one process. In docker-compose the same three sit
- * behind a proxy instead; they know one another by path only, so none of them notices.
- */
+const DATABASE_CONNECTIONS = 12
+/** Uploads and players keep connections open; what is still under way then is cut. */
+const CLOSE_TIMEOUT_MS = 8_000
+
 const config = readConfig()
 requireSettings(config, [
   'kafkaBrokers',
@@ -32,21 +41,27 @@ const log = createLogger('front', config.logLevel)
 const s3Settings = s3SettingsOf(config)
 const s3 = createS3Client(s3Settings)
 const presigner = createPresignClient(s3Settings)
-const database = createDatabase({ url: config.databaseUrl, maxConnections: 10, log })
-const session = await openSession({
-  brokers: config.kafkaBrokers,
-  registryUrl: config.schemaRegistryUrl,
-  clientId: `${config.appId}-front`,
-  log,
-})
+const database = createDatabase({ url: config.databaseUrl, maxConnections: DATABASE_CONNECTIONS, log })
+const [session] = await Promise.all([
+  openSession({
+    brokers: config.kafkaBrokers,
+    registryUrl: config.schemaRegistryUrl,
+    clientId: `${config.appId}-front`,
+    log,
+  }),
+  buildPages(),
+])
 const producer = createIdempotentProducer(session.kafka)
 
-const app = Fastify({
-  loggerInstance: log as FastifyBaseLogger,
-  forceCloseConnections: true,
+const app: FastifyInstance = Fastify({
+  loggerInstance: log,
+  trustProxy: ['loopback', 'uniquelocal'],
   disableRequestLogging: true,
+  forceCloseConnections: true,
 })
+answerWithProblems(app)
 answerUnknownPaths(app)
+await app.register(web, { storageOrigins: [new URL(s3Settings.publicEndpoint).origin] })
 await app.register(api, {
   db: database,
   createClient: () => new pg.Client({ connectionString: config.databaseUrl, keepAlive: true }),
@@ -54,19 +69,15 @@ await app.register(api, {
   media: { s3, bucket: config.s3Bucket },
   log,
 })
-const { codec } = session
 await app.register(
   gateway,
-  gatewayOptions(config, { database, producer, codec, s3, presigner, clock: systemClock, log }),
+  gatewayOptions(config, { database, producer, codec: session.codec, s3, presigner, clock: systemClock, log }),
 )
-await app.register(web, { storageOrigins: [s3Settings.publicEndpoint] })
 
-closeWithGrace({ delay: 8_000, logger: false }, async ({ err }) => {
-  if (err) log.fatal({ err }, 'front ends after an error that nobody handled')
+closeWithGrace({ delay: CLOSE_TIMEOUT_MS }, async ({ err }) => {
+  if (err !== undefined) log.error({ err }, 'stopping after an error')
   await app.close()
-  await producer.close()
-  await session.close()
-  await database.$disconnect()
+  await Promise.all([producer.close(), session.close(), database.$disconnect()])
   s3.destroy()
   presigner.destroy()
 })

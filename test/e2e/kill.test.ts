@@ -1,0 +1,67 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { setTimeout as delay } from 'node:timers/promises'
+import t, { type Test } from 'tap'
+import { clipFolder, videoClip } from './clips.ts'
+import { readFacts, statementOf, twice } from './facts.ts'
+import { cli, type Product, settledVideo, startProduct, until } from './product.ts'
+
+/**
+ * kill -9 of a role at a moment that nobody chose, once per video. Each video becomes ready, no fact is said twice, no
+ * encoder outlives its worker.
+ */
+const ROUNDS = 5
+const CLIP_SECONDS = 20
+
+for (const role of ['workers', 'processors'] as const) {
+  t.test(`kill -9 of the ${role}, ${ROUNDS} times`, async (t) => {
+    const product = await startProduct(t)
+    const folder = await clipFolder(t)
+    for (let round = 0; round < ROUNDS; round++) {
+      const upload = cli(product, 'upload', await videoClip(folder, CLIP_SECONDS, round), '--json')
+      const begun =
+        role === 'workers' ? await until('FFmpeg runs', async () => (await encoders(product)).length > 0) : true
+      t.ok(begun)
+      await delay(Math.random() * 1_500)
+      const { pids } = await product.run()
+      const before = await encoders(product)
+      process.kill(pids[role], 'SIGKILL')
+      if (role === 'workers') {
+        await until(
+          'no encoder outlives its worker',
+          async () => (await encoders(product)).every((pid) => !before.includes(pid)),
+          2_000,
+        )
+      }
+      const { code, lines } = await upload
+      t.equal(code, 0, 'the upload is complete all the same')
+      const video = await settledVideo(product, String(lines.at(-1)?.videoId))
+      t.equal(video.status, 'ready')
+      t.same(
+        video.renditions.map(({ width, height }) => `${width}x${height}`),
+        ['1280x720', '854x480', '320x180'],
+      )
+    }
+    await checkFacts(t, product)
+  })
+}
+
+const checkFacts = async (t: Test, product: Product): Promise<void> => {
+  const facts = await readFacts(await product.run())
+  t.same(twice(facts.map(({ id }) => id)), [], 'no ce_id twice')
+  t.same(twice(facts.map(statementOf)), [], 'no statement twice')
+  t.equal(facts.filter(({ type }) => type === 'TranscodePlanned').length, ROUNDS)
+}
+
+/** FFmpeg processes that read from this product's worker: their input is its loopback proxy. */
+const encoders = async (product: Product): Promise<readonly number[]> => {
+  const found: number[] = []
+  for (const entry of await readdir('/proc')) {
+    if (!/^\d+$/.test(entry)) continue
+    const [environment, command] = await Promise.all([
+      readFile(`/proc/${entry}/environ`, 'utf8').catch(() => ''),
+      readFile(`/proc/${entry}/cmdline`, 'utf8').catch(() => ''),
+    ])
+    if (command.includes('libx264') && environment.includes(product.dataDir)) found.push(Number(entry))
+  }
+  return found
+}

@@ -1,0 +1,88 @@
+/** What a test wants to know of the player: read in the page, from the element that the page leaves its playback on. */
+import type { Page } from 'playwright-core'
+import type { PlayerElement } from '../../web/player/player.ts'
+
+export interface PlaybackReport {
+  readonly currentTime: number
+  readonly duration: number
+  readonly ended: boolean
+  readonly bufferedRanges: number
+  readonly droppedFrames: number
+  readonly totalFrames: number
+  /** Sizes of the levels, as hls.js parsed them. */
+  readonly levels: readonly string[]
+  /** What the recorder has noted since it was set up. */
+  readonly errors: readonly string[]
+  readonly waits: number
+  readonly switches: readonly string[]
+}
+
+/**
+ * Waits for the player and notes from then on every error of hls.js (fatal or not), every stall, and every level.
+ * Errors before that moment are not lost: a player that cannot load never gets here.
+ */
+export const recordPlayback = async (page: Page): Promise<void> => {
+  await page.waitForFunction(() => document.querySelector<PlayerElement>('#player')?.playback?.hls !== undefined)
+  await page.evaluate(() => {
+    const hls = document.querySelector<PlayerElement>('#player')?.playback?.hls
+    const video = document.querySelector('video')
+    if (hls === undefined || video === null) throw new Error('no player')
+    const notes = { errors: [] as string[], switches: [] as string[], waits: 0 }
+    Object.assign(window, { notes })
+    type Event = Parameters<typeof hls.on>[0]
+    hls.on('hlsError' as Event, (_event: unknown, data: unknown) => {
+      const { details, fatal, error } = data as { details: string; fatal: boolean; error: Error }
+      notes.errors.push(`${details}${fatal ? ' (fatal)' : ''}: ${error.message}`)
+    })
+    hls.on('hlsLevelSwitched' as Event, (_event: unknown, data: unknown) => {
+      const level = hls.levels[(data as { level: number }).level]
+      notes.switches.push(`${level?.width}x${level?.height}`)
+    })
+    // The wait before the first frame is no stall.
+    video.addEventListener('waiting', () => {
+      if (video.currentTime > 0.2 && !video.seeking) notes.waits += 1
+    })
+  })
+}
+
+export const reportPlayback = (page: Page): Promise<PlaybackReport> =>
+  page.evaluate(() => {
+    const hls = document.querySelector<PlayerElement>('#player')?.playback?.hls
+    const video = document.querySelector('video')
+    if (hls === undefined || video === null) throw new Error('no player')
+    const { notes } = window as unknown as { notes: { errors: string[]; switches: string[]; waits: number } }
+    const quality = video.getVideoPlaybackQuality()
+    return {
+      currentTime: video.currentTime,
+      duration: video.duration,
+      ended: video.ended,
+      bufferedRanges: video.buffered.length,
+      droppedFrames: quality.droppedVideoFrames,
+      totalFrames: quality.totalVideoFrames,
+      levels: hls.levels.map(({ width, height }) => `${width}x${height}`),
+      ...notes,
+    }
+  })
+
+/** Plays from where it is, optionally faster. */
+export const play = (page: Page, rate = 1): Promise<void> =>
+  page.evaluate(async (rate) => {
+    const video = document.querySelector('video')
+    if (video === null) throw new Error('no video')
+    video.playbackRate = rate
+    await video.play()
+  }, rate)
+
+export const untilEnded = (page: Page, timeoutMs: number): Promise<unknown> =>
+  page.waitForFunction(() => document.querySelector('video')?.ended === true, undefined, { timeout: timeoutMs })
+
+/** Limits what the page gets from the network, as in the developer tools. */
+export const throttle = async (page: Page, downloadBps: number | null): Promise<void> => {
+  const devtools = await page.context().newCDPSession(page)
+  await devtools.send('Network.emulateNetworkConditions', {
+    offline: false,
+    latency: 0,
+    uploadThroughput: -1,
+    downloadThroughput: downloadBps === null ? -1 : downloadBps / 8,
+  })
+}

@@ -1,0 +1,101 @@
+/**
+ * hls.js on a video element: load, recover, report.
+ *
+ * hls.js runs as it is; we only say where its worker is (a file, so that the page's policy needs no `blob:` scripts),
+ * and send a token with its requests when the video is private. Where there is no MediaSource (older iPhones) the
+ * browser plays HLS itself.
+ *
+ * A fatal network error is tried again with growing pauses: a viewer who closes the laptop's lid comes back to a video
+ * that goes on. A fatal media error is recovered from once in a while, as hls.js advises; what is left is shown.
+ */
+import Hls, { ErrorTypes, Events } from 'hls.js'
+import { RenditionList } from './rendition-list.ts'
+
+declare const HLS_WORKER_URL: string
+
+export interface Playback {
+  /** undefined where the browser plays HLS itself. */
+  readonly hls: Hls | undefined
+  destroy(): void
+}
+
+export interface PlaybackOptions {
+  readonly video: HTMLVideoElement
+  /** URL of the master playlist. */
+  readonly url: string
+  /** Bearer token of a viewer who may see what others may not. */
+  readonly token: string | undefined
+  /** Playback has ended for good: code and sentence. */
+  onFatal(failure: { readonly code: string; readonly message: string }): void
+}
+
+const FIRST_PAUSE_MS = 1_000
+const MAX_PAUSE_MS = 30_000
+const MAX_NETWORK_RETRIES = 8
+const MEDIA_RECOVERY_EVERY_MS = 10_000
+
+export const startPlayback = (options: PlaybackOptions): Playback => {
+  const { video, url, token } = options
+  if (!Hls.isSupported()) {
+    video.src = url
+    return { hls: undefined, destroy: () => video.removeAttribute('src') }
+  }
+  const hls = new Hls({ workerPath: HLS_WORKER_URL, ...(token !== undefined && { xhrSetup: withToken(token) }) })
+  offerRenditions(hls, video)
+  const stopRecovering = recoverFrom(hls, options)
+  hls.attachMedia(video)
+  hls.loadSource(url)
+  return {
+    hls,
+    destroy() {
+      stopRecovering()
+      hls.destroy()
+    },
+  }
+}
+
+const withToken =
+  (token: string) =>
+  (xhr: XMLHttpRequest, url: string): void => {
+    xhr.open('GET', url, true)
+    xhr.setRequestHeader('authorization', `Bearer ${token}`)
+  }
+
+/** Puts the levels into the quality menu, best first as the menu sorts them; a choice there fixes the next level. */
+const offerRenditions = (hls: Hls, video: HTMLVideoElement): void => {
+  const list = new RenditionList((index) => {
+    hls.nextLevel = index
+  })
+  // Read by media-chrome when the element becomes its media.
+  Object.defineProperty(video, 'videoRenditions', { value: list, configurable: true })
+  hls.on(Events.MANIFEST_PARSED, (_event, { levels }) => {
+    for (const [index, { width, height, bitrate }] of levels.entries()) {
+      if (index >= list.length) list.add({ id: String(index), width, height, bitrate })
+    }
+  })
+}
+
+const recoverFrom = (hls: Hls, { url, onFatal }: PlaybackOptions): (() => void) => {
+  let networkRetries = 0
+  let mediaRecoveredAtMs = Number.NEGATIVE_INFINITY
+  let timer: ReturnType<typeof setTimeout> | undefined
+  hls.on(Events.FRAG_BUFFERED, () => {
+    networkRetries = 0
+  })
+  hls.on(Events.ERROR, (_event, { fatal, type, details, error }) => {
+    if (!fatal) return
+    if (type === ErrorTypes.NETWORK_ERROR && networkRetries < MAX_NETWORK_RETRIES) {
+      const pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** networkRetries++, MAX_PAUSE_MS)
+      timer = setTimeout(() => (hls.levels.length === 0 ? hls.loadSource(url) : hls.startLoad()), pauseMs)
+      return
+    }
+    const nowMs = performance.now()
+    if (type === ErrorTypes.MEDIA_ERROR && nowMs - mediaRecoveredAtMs > MEDIA_RECOVERY_EVERY_MS) {
+      mediaRecoveredAtMs = nowMs
+      hls.recoverMediaError()
+      return
+    }
+    onFatal({ code: `PLAYBACK_${details.toUpperCase()}`, message: error.message })
+  })
+  return () => clearTimeout(timer)
+}
