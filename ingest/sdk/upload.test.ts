@@ -278,6 +278,30 @@ t.test('pausing stops at once, resuming sends what is missing', async (t) => {
   t.ok(whole(servers).equals(bytes))
 })
 
+t.test('pausing and cancelling end what is on its way, not only what comes next', async (t) => {
+  const servers = fakeServers(1000)
+  let ended = 0
+  const onItsWay = new Map<number, PromiseWithResolvers<void>>([1, 2].map((n) => [n, Promise.withResolvers()]))
+  const fetch: typeof globalThis.fetch = async (url, init) => {
+    if (!String(url).startsWith('http://s3/')) return servers.fetch(String(url), init)
+    return new Promise((_resolve, reject) => {
+      init?.signal?.addEventListener('abort', () => {
+        ended += 1
+        reject(init.signal?.reason)
+      })
+      onItsWay.get(ended + 1)?.resolve()
+    })
+  }
+  const upload = start(randomBytes(1000), servers, { fetch })
+  await onItsWay.get(1)?.promise
+  upload.pause()
+  t.equal(ended, 1)
+  upload.resume()
+  await onItsWay.get(2)?.promise
+  await upload.cancel()
+  t.equal(ended, 2)
+})
+
 t.test('cancelling gives the upload up on the server too', async (t) => {
   const servers = fakeServers(6000)
   const upload = start(randomBytes(6000), servers, { parallel: 1 })
