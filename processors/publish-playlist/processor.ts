@@ -1,4 +1,4 @@
-import { effect } from '../../runtime/effect-policy.ts'
+import { effect, exponential } from '../../runtime/effect-policy.ts'
 import { defineProcessor, from, type StateOf, to } from '../../runtime/processor.ts'
 import type { PlaylistPublished, SegmentsTranscoded } from '../../schemas/generated.ts'
 import { videoEvents } from '../../schemas/topics.ts'
@@ -43,6 +43,9 @@ export const publishPlaylist = defineProcessor(
         outcome: g.PublishOutcomeSchema,
         reads: ['plan', 'segment', 'rendition'],
         concurrency: 8,
+        // Everything is encoded by now: a store that is away for hours must not cost the video.
+        attempts: 100,
+        backoffMs: exponential(1_000, 5 * 60_000),
       }),
     },
     confirmedBy: { publish: [from(videoEvents, ['PlaylistPublished'])] },
@@ -90,12 +93,15 @@ export const publishPlaylist = defineProcessor(
         const progress = ctx.state.progress.get(String(generation)) ?? NOT_PUBLISHED
         ctx.state.progress.put({ ...progress, inFlight: false }, String(generation))
         if (complete) {
-          ctx.emit.TranscodeFailed({ generation, code: outcome.code, detail: outcome.detail, attempts: 1 })
+          ctx.emit.TranscodeFailed({ generation, code: outcome.code, detail: NOT_PUBLISHABLE, attempts: 1 })
         }
       },
     },
   },
 )
+
+/** For the uploader; what happened is in the log of the effect. */
+const NOT_PUBLISHABLE = 'The video was converted, but its playlists could not be published.'
 
 type State = StateOf<typeof state>
 

@@ -136,6 +136,7 @@ t.test('tells the video what was made and the pool that a slot is free', async (
   t.match(settlements(), [
     { jobId: VIDEO_JOB.jobId, videoId: VIDEO, attempt: 2, ok: true, code: null, retryable: false },
   ])
+  t.strictSame(driver.state('transcode-source', VIDEO_JOB.jobId), { run: {} }, 'the job leaves nothing behind')
 })
 
 t.test('tells both why a job failed', async (t) => {
