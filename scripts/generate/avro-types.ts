@@ -64,7 +64,7 @@ export const collectNamed = (root: AvroNamed, file: string, into: NamedTypes, en
 
 const visitInline = (type: AvroType, found: (named: AvroNamed) => void): void => {
   if (typeof type === 'string') return
-  if (isUnion(type)) type.forEach((member) => visitInline(member, found))
+  if (isUnion(type)) for (const member of type) visitInline(member, found)
   else if (isNamed(type)) found(type)
   else if ('items' in type) visitInline(type.items, found)
   else if ('values' in type) visitInline(type.values, found)
