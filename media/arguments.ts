@@ -161,7 +161,9 @@ const videoOutput = (plan: TranscodePlan, rendition: RenditionPlan, pad: string,
   ...['-pix_fmt', 'yuv420p'],
   // The graph made BT.709; untagged video is shown in BT.601 by some players.
   ...['-color_primaries', 'bt709', '-color_trc', 'bt709', '-colorspace', 'bt709', '-color_range', 'tv'],
-  // The number of encoder threads changes the bytes, so it is given and not left to the machine.
+  // The number of encoder threads changes the bytes, so it is given and not left to the machine. That makes two runs
+  // equal only while the rate cap is not reached: at the cap, x264 with more than one thread decides by what the other
+  // threads have done so far (seen: three runs, three results; one thread: always the same).
   ...['-threads:v', String(threads)],
   // The graph's timestamps are the plan's grid; nothing may duplicate or drop frames behind it.
   ...['-fps_mode', 'passthrough'],

@@ -33,7 +33,7 @@ export interface SourceLimits {
   readonly maxGapMs: number
 }
 
-/** 36 megapixels is 8K with a margin; what is longer than a day is a recording mistake; see docs for each. */
+/** 36 megapixels is 8K with a margin; what is longer than a day, or pauses for ten minutes, is a recording mistake. */
 export const SOURCE_LIMITS: SourceLimits = {
   maxDurationMs: 24 * 3600 * 1000,
   maxStreams: 32,
