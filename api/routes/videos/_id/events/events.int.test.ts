@@ -57,6 +57,7 @@ t.test('a video is told from its first fact to its end', async (t) => {
   const api = await startTestApi(t)
   await api.tell('video', begun)
   const { response, next, rest } = await listenTo(t, api, '/videos/video/events')
+  if (response.status !== 200) t.comment(await response.clone().text())
   t.match(response.headers.get('content-type'), 'text/event-stream')
   t.match(await next(), { event: 'fact', id: '0:0', data: { type: 'UploadStarted', status: 'uploading', percent: 0 } })
   t.match(await next(), { event: 'fact', id: '0:1', data: { type: 'UploadCompleted', status: 'processing' } })
