@@ -1,12 +1,14 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { configPage } from './generate/config-page.ts'
+import { envExample } from './generate/env-example.ts'
+import { errorsPage } from './generate/errors-page.ts'
 import { eventsPage } from './generate/events-page.ts'
 import { avscFilesBelow, type GeneratedFile, generateModules } from './generate/typescript.ts'
 
 /**
  * `npm run generate` writes everything that derives from declarations: the TypeScript types of the .avsc files and the
- * reference pages below docs/. `--check` writes nothing and fails when a file in the tree differs: CI's guard against
+ * reference pages below docs/ and .env.example. `--check` writes nothing and fails when a file in the tree differs: CI's guard against
  * drift.
  */
 const root = path.resolve(import.meta.dirname, '..')
@@ -17,7 +19,16 @@ const files: GeneratedFile[] = generateModules(root, avsc)
 // The pages import what was just generated, so the modules are written first and the rest is loaded after.
 const stale = files.filter((file) => !isCurrent(file))
 if (!check) stale.forEach(write)
-const pages: GeneratedFile[] = [configPage(), await eventsPage(root)]
+const { asyncApiPage } = await import('./generate/asyncapi-page.ts')
+const { topologyPage } = await import('./generate/topology-page.ts')
+const pages: GeneratedFile[] = [
+  configPage(),
+  envExample(),
+  await errorsPage(root),
+  await eventsPage(root),
+  topologyPage(),
+  asyncApiPage(root),
+]
 const stalePages = pages.filter((page) => !isCurrent(page))
 if (!check) stalePages.forEach(write)
 

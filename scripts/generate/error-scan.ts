@@ -10,6 +10,8 @@ export interface FoundCode {
   readonly code: string
   /** Who must act: from the error class. '' where the code is data (an outcome, a fact, an answer). */
   readonly kind: ErrorKind | ''
+  /** HTTP status, where an answer is made on the spot. */
+  readonly status: number | null
   /** Folder that it comes from: the layer, or the processor. */
   readonly folder: string
 }
@@ -24,7 +26,7 @@ const SHAPES = [
   String.raw`()\bsuper\(\s*${CODE}`,
   // The functions that wrap one of the above.
   String.raw`()\b(?:refused|asUpstreamError|endOf)\(\s*${CODE}`,
-  String.raw`()\bproblem\(\s*\w+,\s*${CODE}`,
+  String.raw`\bproblem\(\s*(\w+),\s*${CODE}`,
   // Outcomes and tables: code: 'CODE', code ?? 'CODE', const CODE = 'CODE'.
   String.raw`()\bcode: ${CODE}`,
   String.raw`()\b[cC]ode \?\? ${CODE}`,
@@ -48,14 +50,18 @@ export const findErrorCodes = async (root: string): Promise<readonly FoundCode[]
 
 export const codesIn = (source: string, folder: string): readonly FoundCode[] =>
   SHAPES.flatMap((shape) =>
-    [...source.matchAll(shape)].map(([, made = '', code = '']) => ({ code, kind: kindOf(made), folder })),
+    [...source.matchAll(shape)].map(([, made = '', code = '']) => ({
+      code,
+      kind: kindOf(made),
+      status: /^\d+$/.test(made) ? Number(made) : null,
+      folder,
+    })),
   )
 
 const kindOf = (made: string): ErrorKind | '' =>
   made === 'BadInput' || made === 'Upstream' || made === 'Config' || made === 'Bug' ? made : ''
 
-const isSource = (file: string): boolean =>
-  !/\.test\.ts$|generated\.ts$|\/testing|^scripts\/generate\/error/.test(file)
+const isSource = (file: string): boolean => !/\.test\.ts$|generated\.ts$|\/testing|^scripts\/generate\/error/.test(file)
 
 /** `processors/finish-upload`, `ingest/gateway`, else the first folder. */
 const folderOf = (file: string): string => {

@@ -85,7 +85,8 @@ export const ERROR_SENTENCES: Readonly<Record<string, string>> = {
   LADDER_INVALID: 'media/ladder.yml is not valid; the message names every problem.',
   MIGRATION_CHANGED: 'A migration was edited after this database had applied it.',
   MIGRATION_FAILED: 'A migration failed, now or in an earlier run.',
-  NEEDS_RESET: 'The changelog of a task holds no position although its input has history: it was lost, or the processor is new.',
+  NEEDS_RESET:
+    'The changelog of a task holds no position although its input has history: it was lost, or the processor is new.',
   REBUILD_NEEDED: 'The tables are of another release: run `reelstream rebuild`.',
   REGISTRY_MISMATCH: 'The registry gives another schema for an id than the log was written with.',
   SCHEMA_INCOMPATIBLE: 'A schema does not fit its earlier versions both ways (FULL_TRANSITIVE).',
@@ -130,7 +131,8 @@ export const ERROR_SENTENCES: Readonly<Record<string, string>> = {
   SEND_FAILED: 'A producer could not send.',
   TOPICS_UNAVAILABLE: 'Topics could not be listed or created.',
   UNDECODABLE: 'Bytes are not a record of the expected schema.',
-  UNDECODABLE_RECORD: 'A task met a record that it cannot read, and stopped; topic, partition and offset are in the error.',
+  UNDECODABLE_RECORD:
+    'A task met a record that it cannot read, and stopped; topic, partition and offset are in the error.',
   WRITER_UNAVAILABLE: 'A transactional producer could not be opened.',
 
   // S3.
@@ -149,7 +151,7 @@ export const ERROR_SENTENCES: Readonly<Record<string, string>> = {
   SIZE_OUT_OF_RANGE: 'A file of this size cannot be cut into parts.',
 
   // FFmpeg.
-  FFMPEG_FAILED: "FFmpeg ended with an error; its last words are in the message.",
+  FFMPEG_FAILED: 'FFmpeg ended with an error; its last words are in the message.',
   FFMPEG_STALLED: 'FFmpeg made no progress for too long and was ended.',
   FFPROBE_FAILED: 'ffprobe could not read the input.',
   FFPROBE_TIMEOUT: 'ffprobe took too long.',

@@ -79,9 +79,10 @@ const HTTP_FOLDERS = ['api', 'ingest/gateway']
 const codeRow = (code: string, found: readonly FoundCode[]): string => {
   const entries = found.filter((entry) => entry.code === code)
   const kinds = [...new Set(entries.flatMap(({ kind }) => (kind === '' ? [] : [kind])))]
-  const statuses = entries.flatMap(({ kind, folder }) =>
-    kind !== '' && HTTP_FOLDERS.includes(folder) ? [statusOf(new CLASSES[kind](code, ''))] : [],
-  )
+  const statuses = entries.flatMap(({ kind, status, folder }) => {
+    if (status !== null) return [status]
+    return kind !== '' && HTTP_FOLDERS.includes(folder) ? [statusOf(new CLASSES[kind](code, ''))] : []
+  })
   const folders = [...new Set(entries.map(({ folder }) => folder))].sort()
   const cells = [
     `\`${code}\``,
