@@ -35,15 +35,22 @@ export const jsonReport = (write: Write): UploadReport => {
 }
 
 /** Plain lines: for logs and pipes, where a bar would be noise. */
-export const lineReport = (fileName: string, out: Write, err: Write): UploadReport => ({
-  created: () => out(`Uploading ${fileName}`),
-  progress: () => {},
-  completed: ({ watchUrl }) => out(`Uploaded. Watch: ${watchUrl}`),
-  step: ({ type, percent }) => out(`  ${stepText(type)}${percent === null ? '' : `, ${Math.floor(percent)} %`}`),
-  ready: ({ watchUrl }) => out(`Ready. Watch: ${watchUrl}`),
-  interrupted: (what) => err(what),
-  failed: (error) => err(failureText(error)),
-})
+export const lineReport = (fileName: string, out: Write, err: Write): UploadReport => {
+  let lastStep = ''
+  return {
+    created: () => out(`Uploading ${fileName}`),
+    progress: () => {},
+    completed: ({ watchUrl }) => out(`Uploaded. Watch: ${watchUrl}`),
+    step: ({ type, percent }) => {
+      const line = `  ${stepText(type)}${percent === null ? '' : `, ${Math.floor(percent)} %`}`
+      if (line !== lastStep) out(line)
+      lastStep = line
+    },
+    ready: ({ watchUrl }) => out(`Ready. Watch: ${watchUrl}`),
+    interrupted: (what) => err(what),
+    failed: (error) => err(failureText(error)),
+  }
+}
 
 /** Two bars, one after the other: bytes with speed and time left, then the encoding. */
 export const barReport = (fileName: string, lines: UploadReport): UploadReport => {

@@ -16,7 +16,7 @@ import { BadInputError, type Facts, ReelstreamError, UpstreamError } from '../pl
  * | BUCKET_NOT_FOUND, S3_ACCESS_DENIED, S3_NOT_IMPLEMENTED, S3_REFUSED | Upstream | no | the operator must act |
  * | S3_CONFLICT | Upstream | yes | another writer is at the same key right now |
  * | S3_ABORTED | Upstream | yes | our own signal ended the call |
- * | S3_UNAVAILABLE | Upstream | yes | 5xx, throttled, no connection, silence; the SDK has tried four times already |
+ * | S3_UNAVAILABLE | Upstream | yes | 5xx, throttled, no connection, too slow; the SDK has tried four times already |
  */
 export interface S3Action {
   /** What was being done, for the message: 'read the object'. */
@@ -36,7 +36,7 @@ export const withS3Errors = async <T>(about: S3Action, call: () => Promise<T>): 
 
 export const toStorageError = (error: unknown, about: S3Action): ReelstreamError => {
   if (error instanceof ReelstreamError) return error
-  const name = error instanceof Error ? error.name : ''
+  const name = nameOf(error)
   const status = statusOf(error)
   const facts: Facts = { bucket: about.bucket, key: about.key, s3Error: name, s3Status: status }
   const where = about.key === undefined ? about.bucket : `${about.bucket}/${about.key}`
@@ -140,6 +140,12 @@ const REFUSALS: readonly Refusal[] = [
 ]
 
 const isRefused = (status: number | undefined): boolean => status !== undefined && status >= 400 && status < 500
+
+/** The SDK calls a deadline that passed (AbortSignal.timeout) an abort; it is S3 that was too slow, not us who gave up. */
+const nameOf = (error: unknown): string => {
+  if (!(error instanceof Error)) return ''
+  return error.cause instanceof Error && error.cause.name === 'TimeoutError' ? 'TimeoutError' : error.name
+}
 
 const statusOf = (error: unknown): number | undefined => {
   if (error instanceof S3ServiceException) return error.$metadata.httpStatusCode

@@ -78,6 +78,8 @@ t.test('errors carry our codes', async (t) => {
   await t.rejects(readObject(nowhere, { bucket, key: 'here' }), { code: 'S3_UNAVAILABLE', retryable: true })
   const signal = AbortSignal.abort()
   await t.rejects(readObject(s3, { bucket, key: 'here' }, { signal }), { code: 'S3_ABORTED' })
+  const late = AbortSignal.abort(new DOMException('too late', 'TimeoutError'))
+  await t.rejects(readObject(s3, { bucket, key: 'here' }, { signal: late }), { code: 'S3_UNAVAILABLE' })
 })
 
 t.test('the bucket is set up once, and again without effect', async (t) => {

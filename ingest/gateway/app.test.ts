@@ -6,7 +6,7 @@ import { MiB } from '../../storage/part-size.ts'
 import gateway from './app.ts'
 import { createAuthenticator, localAuthorId, signLocalToken } from './author-token.ts'
 import { DEFAULT_LIMITS, type GatewayLimits } from './context.ts'
-import { fakePipeline } from './testing/fakes.ts'
+import { type FakePipeline, fakePipeline } from './testing/fakes.ts'
 import { createUploadHandles } from './upload-handle.ts'
 
 const SECRET = 'a secret of at least thirty-two characters'
@@ -26,8 +26,11 @@ const stored = (partNumber: number, sizeBytes = 8 * MiB) => ({
   checksumSha256: sha('A'),
 })
 
-const startGateway = async (t: Test, options: { limits?: Partial<GatewayLimits>; signIn?: boolean } = {}) => {
-  const pipeline = fakePipeline()
+const startGateway = async (
+  t: Test,
+  options: { limits?: Partial<GatewayLimits>; signIn?: boolean; pipeline?: FakePipeline } = {},
+) => {
+  const { pipeline = fakePipeline() } = options
   const time = { nowMs: Date.now() }
   const app = Fastify()
   answerUnknownPaths(app)
@@ -138,21 +141,46 @@ t.test('create', async (t) => {
     t.not((await call('POST', '/uploads', { body: newUpload })).body.videoId, one.body.videoId)
   })
 
-  t.test('of two creates that race, both get the upload of the first, and the loser frees its multipart', async (t) => {
-    const { create, fault, uploads, multiparts, sent } = await startGateway(t)
+  t.test(
+    'of two creates that race on two gateways, both get the upload of the first, and the loser frees its multipart',
+    async (t) => {
+      const pipeline = fakePipeline()
+      const slow = await startGateway(t, { pipeline })
+      const fast = await startGateway(t, { pipeline })
+      pipeline.fault.beforeClaim = async () => {
+        delete pipeline.fault.beforeClaim
+        await fast.create()
+      }
+      const { status, body } = await slow.create()
+      t.equal(status, 201)
+      t.equal(pipeline.uploads.get(body.videoId)?.s3UploadId, 's3-upload-2')
+      t.same([...pipeline.multiparts.keys()], ['s3-upload-2'])
+      t.equal(body.claimId, pipeline.sent[0]?.id, 'the claim that counts is the one of the winner')
+    },
+  )
+
+  t.test('of two creates that race on one gateway, both make the same claim', async (t) => {
+    const { create, fault, multiparts, sent } = await startGateway(t)
     fault.beforeClaim = async () => {
-      // Somebody else, who did not see our multipart, gets its claim in first.
       delete fault.beforeClaim
-      const mine = [...multiparts.entries()]
-      multiparts.clear()
       await create()
-      for (const [id, ref] of mine) multiparts.set(id, ref)
     }
-    const { status, body } = await create()
-    t.equal(status, 201)
-    t.equal(uploads.get(body.videoId)?.s3UploadId, 's3-upload-2')
-    t.same([...multiparts.keys()], ['s3-upload-2'])
-    t.equal(body.claimId, sent[0]?.id, 'the claim that counts is the one of the winner')
+    t.match(await create(), { status: 201 })
+    t.equal(multiparts.size, 1)
+    t.equal(sent[0]?.id, sent[1]?.id)
+  })
+
+  t.test('a claim in doubt that turns out to be in the log is the one that counts', async (t) => {
+    const { create, fault, uploads, multiparts, sent } = await startGateway(t)
+    fault.pipeline = 'stopped'
+    t.match(await create(), { status: 503 })
+    delete fault.pipeline
+    const [claim] = sent
+    if (claim?.type !== 'UploadStarted') throw new Error('no claim')
+    uploads.set(claim.videoId, { ...claim.data, videoId: claim.videoId, status: 'open' })
+    t.match(await create(), { status: 201, body: { claimId: claim.id } })
+    t.equal(multiparts.size, 1, 'its multipart is still there')
+    t.equal(sent.length, 1)
   })
 
   t.test('an empty file, and one that is too large, are refused before anything is made', async (t) => {

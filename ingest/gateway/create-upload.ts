@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache'
 import { BadInputError, UpstreamError } from '../../platform/errors.ts'
 import { deriveId, videoIdFor } from '../../platform/ids.ts'
 import type { UploadStarted, VideoDetails } from '../../schemas/generated.ts'
@@ -22,14 +23,21 @@ import type { RecordedUpload } from './upload-reads.ts'
  *     the claim was refused        the refusal's code; the multipart is aborted
  *     the claim is in doubt        503. The multipart STAYS: the claim may be in the log, and a fact that names an
  *                                  aborted multipart would be an upload that can never succeed. The repetition takes
- *                                  the same multipart up again (upload-store.ts) and sends the same claim id.
- *     the row does not come        503, likewise; what nobody repeats is swept by age.
+ *                                  the same multipart up again and sends the same claim id, so repeating piles nothing
+ *                                  up; one that reaches another gateway makes another, and the log says which counts.
+ *     the row does not come        503, likewise. What nobody repeats is swept by age.
  */
 export interface NewUpload {
   readonly contentType: string
   readonly sizeBytes: number
   readonly details: VideoDetails
 }
+
+/** Multiparts of creates that ended in doubt, by video: what a repetition goes on with. */
+export type UnfinishedCreates = Pick<LRUCache<string, MultipartRef>, 'get' | 'set' | 'delete'>
+
+/** Bounded: this is a saving, not a truth. */
+export const createUnfinished = (): UnfinishedCreates => new LRUCache({ max: 10_000 })
 
 export interface CreatedUpload {
   readonly upload: RecordedUpload
@@ -40,13 +48,15 @@ export interface CreatedUpload {
 /** @throws BadInputError EMPTY_FILE, FILE_TOO_LARGE, IDEMPOTENCY_KEY_REUSED or a refusal's; UpstreamError (retryable) */
 export const createUpload = async (
   context: GatewayContext,
+  unfinished: UnfinishedCreates,
   author: Author,
   idempotencyKey: string,
   wanted: NewUpload,
 ): Promise<CreatedUpload> => {
   checkSize(wanted.sizeBytes, context.limits.maxUploadBytes)
   const videoId = videoIdFor(author.id, idempotencyKey)
-  const recorded = (await context.reads.findUpload(videoId)) ?? (await begin(context, author, videoId, wanted))
+  const recorded =
+    (await context.reads.findUpload(videoId)) ?? (await begin(context, unfinished, author, videoId, wanted))
   await checkSameRequest(context, recorded, wanted)
   return { upload: recorded, claimId: claimIdFor(videoId, recorded.s3UploadId) }
 }
@@ -62,17 +72,40 @@ const claimIdFor = (videoId: string, s3UploadId: string): string => deriveId('Up
 
 const begin = async (
   context: GatewayContext,
+  unfinished: UnfinishedCreates,
   author: Author,
   videoId: string,
   wanted: NewUpload,
 ): Promise<RecordedUpload> => {
-  const multipart = await context.store.begin({ videoId, contentType: wanted.contentType })
+  const { contentType } = wanted
+  const multipart = unfinished.get(videoId) ?? (await context.store.begin({ videoId, contentType }))
+  // From here on until the end is known: two requests may go on with it, and both then send the same claim.
+  unfinished.set(videoId, multipart)
+  const recorded = await claimAndRead(context, author, videoId, multipart, wanted).catch((error: unknown) => {
+    if (!isDoubtful(error)) unfinished.delete(videoId)
+    throw error
+  })
+  unfinished.delete(videoId)
+  return recorded
+}
+
+/** After these the claim may be in the log, and may yet become a fact. */
+const isDoubtful = (error: unknown): boolean => hasCode(error, CLAIM_DOUBTFUL, NOT_RECORDED_YET, 'DATABASE_UNAVAILABLE')
+const NOT_RECORDED_YET = 'UPLOAD_NOT_RECORDED_YET'
+
+const claimAndRead = async (
+  context: GatewayContext,
+  author: Author,
+  videoId: string,
+  multipart: MultipartRef,
+  wanted: NewUpload,
+): Promise<RecordedUpload> => {
   const claimId = claimIdFor(videoId, multipart.uploadId)
   try {
     const started = uploadStarted(context, author, multipart, wanted)
     await context.claims.claim('UploadStarted', videoId, started, { id: claimId })
   } catch (error) {
-    if (!hasCode(error, CLAIM_DOUBTFUL)) await giveUp(context, multipart)
+    if (!isDoubtful(error)) await giveUp(context, multipart)
     throw error
   }
   const outcome = await context.reads.waitForOutcome(claimId, context.limits.outcomeTimeoutMs)
@@ -83,7 +116,7 @@ const begin = async (
   if (outcome !== null && outcome.code !== null) {
     throw new BadInputError(outcome.code, outcome.detail ?? 'The upload was refused.')
   }
-  throw new UpstreamError('UPLOAD_NOT_RECORDED_YET', 'The upload is not recorded yet. Repeat with the same key.')
+  throw new UpstreamError(NOT_RECORDED_YET, 'The upload is not recorded yet. Repeat with the same key.')
 }
 
 const uploadStarted = (

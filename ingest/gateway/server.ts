@@ -1,6 +1,6 @@
 import swagger from '@fastify/swagger'
 import closeWithGrace from 'close-with-grace'
-import Fastify, { type FastifyBaseLogger } from 'fastify'
+import Fastify, { type FastifyBaseLogger, LogController } from 'fastify'
 import { systemClock } from '../../platform/clock.ts'
 import { readConfig, requireSettings } from '../../platform/config.ts'
 import { answerUnknownPaths } from '../../platform/http/fastify-problems.ts'
@@ -44,7 +44,7 @@ const presigner = createPresignClient(s3SettingsOf(config))
 const app = Fastify({
   loggerInstance: log as FastifyBaseLogger,
   trustProxy: ['loopback', 'uniquelocal'],
-  disableRequestLogging: true,
+  logController: new LogController({ disableRequestLogging: true }),
 })
 answerUnknownPaths(app)
 const { codec } = session

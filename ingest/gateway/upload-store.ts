@@ -1,5 +1,5 @@
 import type { Clock } from '../../platform/clock.ts'
-import { abortMultipart, createMultipart, listMultipartUploads, type MultipartRef } from '../../storage/multipart.ts'
+import { abortMultipart, createMultipart, type MultipartRef } from '../../storage/multipart.ts'
 import { sourceKey } from '../../storage/object-keys.ts'
 import { type PartToSign, presignPart, type SignedRequest } from '../../storage/presign.ts'
 import type { S3Client } from '../../storage/s3-client.ts'
@@ -10,10 +10,8 @@ import type { S3Client } from '../../storage/s3-client.ts'
  */
 export interface UploadStore {
   /**
-   * The multipart upload for the source of this video. One that an earlier, failed attempt of the same create left open
-   * is taken up again: so the same Idempotency-Key means the same multipart, repeated attempts pile nothing up, and the
-   * claim of an attempt whose outcome is in doubt stays true.
-   * @throws UpstreamError when S3 is away or silent for too long
+   * A new multipart upload for the source of this video.
+   * @throws UpstreamError S3_UNAVAILABLE when S3 is away or too slow; then one may have been made that nobody knows
    */
   begin(upload: { readonly videoId: string; readonly contentType: string }): Promise<MultipartRef>
   abort(ref: MultipartRef): Promise<void>
@@ -32,13 +30,9 @@ export const s3UploadStore = (options: {
 }): UploadStore => {
   const { s3, presigner, bucket, clock } = options
   return {
-    async begin({ videoId, contentType }) {
+    begin({ videoId, contentType }) {
       const key = sourceKey(videoId)
-      const signal = AbortSignal.timeout(TIMEOUT_MS)
-      for await (const open of listMultipartUploads(s3, { bucket, prefix: key }, { signal })) {
-        if (open.key === key) return { bucket, key, uploadId: open.uploadId }
-      }
-      return createMultipart(s3, { bucket, key, contentType }, { signal })
+      return createMultipart(s3, { bucket, key, contentType }, { signal: AbortSignal.timeout(TIMEOUT_MS) })
     },
     abort: (ref) => abortMultipart(s3, ref, { signal: AbortSignal.timeout(TIMEOUT_MS) }),
     signPart: (ref, part, expiresInSeconds) => presignPart(presigner, ref, part, { expiresInSeconds, clock }),

@@ -35,7 +35,7 @@ t.test('where the network cuts a stream makes no difference, whatever its line e
 })
 
 t.test('a stream that is cut goes on behind the last event', async (t) => {
-  const streams = ['id: 1\ndata: a\n\nid: 2\ndata: b\n\nid: 3\nda', 'id: 3\ndata: c\n\n']
+  const streams = ['id: 1\ndata: a\n\nid: 2\ndata: b\n\nid: 3\nda', 'id: 3\ndata: c\n\nid: 4\ndata: too late\n\n']
   const asked: (string | null)[] = []
   const stop = new AbortController()
   const seen: string[] = []

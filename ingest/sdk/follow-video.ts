@@ -45,6 +45,8 @@ export const followVideo = async (
       const body = await retrying(connect, signal)
       if (body !== null) {
         await reading(body, (event) => {
+          // One piece may hold several events, and the first may be the one that somebody waited for.
+          if (signal.aborted) return
           if (event.id !== '') lastEventId = event.id
           onEvent(event)
         })

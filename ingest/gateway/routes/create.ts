@@ -2,7 +2,7 @@ import { Type } from 'typebox'
 import { newId } from '../../../platform/ids.ts'
 import { authorOf } from '../access.ts'
 import type { GatewayContext } from '../context.ts'
-import { createUpload } from '../create-upload.ts'
+import { createUnfinished, createUpload } from '../create-upload.ts'
 import { detailsFrom, NewDetails } from '../details.ts'
 import { problemResponses } from '../problems.ts'
 import type { Routes } from './routes.ts'
@@ -35,6 +35,7 @@ const UploadBody = Type.Object({
 })
 
 export const createRoute: Routes = (app, context: GatewayContext) => {
+  const unfinished = createUnfinished()
   app.route({
     method: 'POST',
     url: '/uploads',
@@ -50,7 +51,8 @@ export const createRoute: Routes = (app, context: GatewayContext) => {
     handler: async (request, reply) => {
       const { fileName, contentType = 'application/octet-stream', sizeBytes, ...given } = request.body
       const author = authorOf(request)
-      const { upload, claimId } = await createUpload(context, author, request.headers['idempotency-key'] ?? newId(), {
+      const key = request.headers['idempotency-key'] ?? newId()
+      const { upload, claimId } = await createUpload(context, unfinished, author, key, {
         contentType,
         sizeBytes,
         details: detailsFrom(given, fileName, author.name),

@@ -90,8 +90,6 @@ export const fakePipeline = (bucket = 'media'): FakePipeline => {
       async begin({ videoId }) {
         if (fault.s3 === 'away') throw away('S3', 'S3_UNAVAILABLE')
         const key = `v/${videoId}/source`
-        const open = [...multiparts.values()].find((multipart) => multipart.key === key)
-        if (open !== undefined) return open
         made += 1
         const ref = { bucket, key, uploadId: `s3-upload-${made}` }
         multiparts.set(ref.uploadId, ref)
