@@ -173,6 +173,25 @@ t.test('a member that leaves while it joins does not keep the others waiting', a
   t.same(one.tasks(), [], 'and the first was told nothing')
 })
 
+t.test('a member whose brokers were gone for a moment comes back and goes on where it was', async (t) => {
+  const topic = await createTopic(kafka, 'cut')
+  const { socketFactory, cut, refused, heal } = observedSockets()
+  const one = await observe(t, groupOf([topic], 'one'), realKafka({ socketFactory, retries: 3 }))
+  await until(t, 'the task is assigned', () => one.tasks().length === 1)
+  flow(one, topic, 0)
+  await append(kafka, topic, ['before'])
+  await until(t, 'it flows', () => one.values().length === 1)
+  cut()
+  await append(kafka, topic, ['meanwhile'])
+  one.member.pause(topic, 0)
+  one.member.resume(topic, 0)
+  await until(t, 'kafkajs has given up its consumer and starts another', () => refused() > 3)
+  heal()
+  await until(t, 'it flows again, well before a session ends', () => one.values().length === 2, 6000)
+  t.same(one.values(), ['before', 'meanwhile'])
+  t.same([one.lost, one.crashes], [[], []], 'and the engine has not noticed')
+})
+
 t.test('committed offsets are a lag gauge that others can read', async (t) => {
   const topic = await createTopic(kafka, 'gauge')
   const options = groupOf([topic], 'one')

@@ -1,5 +1,6 @@
 import { compactedBatches } from './compacted-batches.ts'
 import { idleTimer } from './idle-timer.ts'
+import { keepMembership } from './keep-membership.ts'
 import { assertPatchable, type KafkajsPatch, kafkajsModules } from './modules.ts'
 import { noOffsetReset } from './no-offset-reset.ts'
 import { readCommittedFilter } from './read-committed-filter.ts'
@@ -25,6 +26,7 @@ export type { KafkajsModules, KafkajsPatch } from './modules.ts'
  * | no-offset-reset | a consumer skips over a hole in the log and says nothing |
  * | single-connect | two requests in the same moment open two sockets and mix up their answers |
  * | short-wait-when-paused | a partition that is paused for back-pressure stands still until a long poll ends |
+ * | keep-membership | after a broker restart every task waits until the session of the old member has ended |
  */
 export const KAFKAJS_PATCHES: readonly KafkajsPatch[] = [
   readCommittedFilter,
@@ -35,6 +37,7 @@ export const KAFKAJS_PATCHES: readonly KafkajsPatch[] = [
   noOffsetReset,
   singleConnect,
   shortWaitWhenPaused,
+  keepMembership,
 ]
 
 let applied = false

@@ -16,10 +16,16 @@ export interface ObservedSockets {
   loseNextResponseTo(apiKey: number): void
   /** Responses lost so far. */
   lost(): number
+  /** Every connection breaks and no new one is made, until `heal`. */
+  cut(): void
+  /** Attempts to connect while cut. */
+  refused(): number
+  heal(): void
 }
 
 export const API_KEYS = { produce: 0, fetch: 1, joinGroup: 11, heartbeat: 12, endTxn: 26 } as const
 
+const NOBODY_LISTENS = 1
 const API_KEY_AT = 4
 const REQUEST_CORRELATION_AT = 8
 const RESPONSE_CORRELATION_AT = 4
@@ -27,6 +33,9 @@ const RESPONSE_CORRELATION_AT = 4
 export const observedSockets = (): ObservedSockets => {
   let unwanted: number | undefined
   let lost = 0
+  let isCut = false
+  let refused = 0
+  const open = new Map<Socket, () => void>()
   const sent = new Map<number, number>()
   const expected = new Map<number, () => void>()
   return {
@@ -36,8 +45,18 @@ export const observedSockets = (): ObservedSockets => {
       unwanted = apiKey
     },
     lost: () => lost,
+    cut: () => {
+      isCut = true
+      for (const hangUp of open.values()) hangUp()
+    },
+    refused: () => refused,
+    heal: () => {
+      isCut = false
+    },
     socketFactory: ({ host, port, onConnect }) => {
-      const socket = connect(port, host, onConnect)
+      if (isCut) refused += 1
+      const socket = connect(isCut ? NOBODY_LISTENS : port, host, onConnect)
+      socket.once('close', () => open.delete(socket))
       const apiOf = new Map<number, number>()
       const write = socket.write.bind(socket)
       socket.write = ((request: Buffer, ...rest: []) => {
@@ -48,6 +67,11 @@ export const observedSockets = (): ObservedSockets => {
         return write(request, ...rest)
       }) as Socket['write']
       const emit = socket.emit.bind(socket)
+      const hangUp = (): void => {
+        emit('end') // what a client sees of a process that was killed
+        socket.destroy()
+      }
+      open.set(socket, hangUp)
       socket.emit = ((event: string, ...args: unknown[]) => {
         const [response] = args
         if (event === 'data' && Buffer.isBuffer(response) && response.length >= 8) {
@@ -55,8 +79,7 @@ export const observedSockets = (): ObservedSockets => {
           if (api !== undefined && api === unwanted) {
             unwanted = undefined
             lost += 1
-            emit('end')
-            socket.destroy()
+            hangUp()
             return true
           }
         }
