@@ -79,10 +79,10 @@ module.exports = {
       name: 'pure-processors',
       comment: 'what does I/O is imported by executors only',
       severity: 'error',
-      from: { path: '^processors/', pathNot: ['/effects/', TESTS, ROOTS] },
+      from: { path: '^processors/', pathNot: ['/effects/', '^processors/(process|settings)\\.ts$', TESTS, ROOTS] },
       to: {
         path: '^(storage|media)/',
-        pathNot: '^(storage/(object-keys|part-size)|media/(ladder|plan|arguments|types|rejections|hls/.*))\\.ts$',
+        pathNot: '^(storage/(object-keys|part-size)|media/(ladder|plan|arguments|types|rejections|completeness|storyboard|segmenter|fmp4|hls/.*))\\.ts$',
       },
     },
     {
@@ -110,7 +110,7 @@ module.exports = {
       name: 'nobody-imports-the-shells',
       comment: 'cli, local, test, bench and scripts are composition roots',
       severity: 'error',
-      from: { pathNot: ['^(cli|local|test|bench|scripts)/', TESTS] },
+      from: { pathNot: ['^(cli|local|test|bench|scripts)/', TESTS, '/testing/'] },
       to: { path: '^(cli|local|test|bench|scripts)/' },
     },
     fence('kafkajs', 'runtime/kafka/'),

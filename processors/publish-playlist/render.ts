@@ -37,7 +37,10 @@ export interface Revision {
   readonly findings: readonly Finding[]
 }
 
-const TARGET_DURATION_SECONDS = TARGET_DURATION_MS / 1000
+/** The same in every playlist of the video, from its first revision on: it must never change. */
+const targetDurationOf = ({ segmentFrames, frameTicks, timescale }: TranscodePlan): number =>
+  // At a few frames per second a whole number of frames may take a second longer than was aimed at.
+  Math.max(TARGET_DURATION_MS / 1000, Math.round((segmentFrames * frameTicks) / timescale))
 
 export const renderRevision = (videoId: string, input: PublishInput, state: RevisionState): Revision => {
   const { plan } = state
@@ -64,11 +67,13 @@ class Scribe {
   readonly #videoId: string
   readonly #input: PublishInput
   readonly #state: RevisionState
+  readonly #targetSeconds: number
 
   constructor(videoId: string, input: PublishInput, state: RevisionState) {
     this.#videoId = videoId
     this.#input = input
     this.#state = state
+    this.#targetSeconds = targetDurationOf(state.plan)
     this.masterKey = masterPlaylistKey(videoId, input.generation, input.revision)
   }
 
@@ -83,14 +88,14 @@ class Scribe {
     const playlistKey = this.#keyOf('video', name)
     const iFramesKey = this.#keyOf('video', `${name}-iframes`)
     const playlist = this.#playlist(playlistKey, segments)
-    const bandwidth = this.#bandwidth('video', name, plannedVideoBandwidth(rendition, TARGET_DURATION_SECONDS))
+    const bandwidth = this.#bandwidth('video', name, plannedVideoBandwidth(rendition, this.#targetSeconds))
     const { codecs } = first(segments).init
     this.texts.set(playlistKey, mediaPlaylist(playlist))
     this.texts.set(iFramesKey, iFramePlaylist(playlist))
     const frameRate = frameRateNum / frameRateDen
     this.#published('video', name, playlistKey, { width, height, frameRate, codecs, bandwidth })
     const records = playlist.segments.map(({ record }) => record)
-    const iFrames = iFrameBandwidth(records, playlist.timescale, TARGET_DURATION_SECONDS)
+    const iFrames = iFrameBandwidth(records, playlist.timescale, this.#targetSeconds)
     return {
       uri: this.fromMaster(playlistKey),
       width,
@@ -137,7 +142,7 @@ class Scribe {
     return {
       mapUri: relative(playlistKey, init.objectKey),
       timescale: init.timescale,
-      targetDurationSeconds: TARGET_DURATION_SECONDS,
+      targetDurationSeconds: this.#targetSeconds,
       segments: segments.map(({ segment }) => ({ uri: relative(playlistKey, segment.objectKey), record: segment })),
       complete: this.#input.complete,
     }

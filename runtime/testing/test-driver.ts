@@ -232,7 +232,8 @@ export class TestDriver {
     records.push({ topic, partition: partition ?? -1, offset, timestampMs: this.#nowMs, key, value, headers })
   }
 
-  #commit(driven: Driven): void {
+  /** Returns whether it appended anything that somebody may have to fold. */
+  #commit(driven: Driven): boolean {
     const batch = driven.core.takeBatch()
     driven.core.takeCancelled()
     for (const { key, value } of batch?.changelog ?? []) {
@@ -240,6 +241,7 @@ export class TestDriver {
       else driven.changelog.set(key, value)
     }
     for (const output of batch?.outputs ?? []) this.#append(output)
+    return (batch?.outputs.length ?? 0) > 0
   }
 
   /** Folds and commits until nothing moves. */
@@ -251,7 +253,7 @@ export class TestDriver {
           driven.core.fold(record, this.#nowMs)
           moved = true
         }
-        this.#commit(driven)
+        if (this.#commit(driven)) moved = true
       }
     }
   }

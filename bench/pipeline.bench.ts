@@ -1,0 +1,133 @@
+import { execFile } from 'node:child_process'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import { readConfig } from '../platform/config.ts'
+import { UpstreamError } from '../platform/errors.ts'
+import { keep, median } from './table.ts'
+
+/**
+ * P1: from UploadCompleted to ready, against one bare FFmpeg process that makes the same ladder and the same sound from
+ * the same file. Interleaved pairs; needs a product that runs (`npm start`) and is otherwise idle.
+ */
+const PAIRS = 5
+const SECONDS = 60
+const run = promisify(execFile)
+
+interface Fact {
+  readonly type: string
+  readonly recordedAt: string
+  readonly body: { readonly complete?: boolean; readonly playableDurationMs?: number }
+}
+
+export const bench = async (): Promise<void> => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'reelstream-bench-'))
+  try {
+    const clip = path.join(folder, 'clip.mp4')
+    await ffmpeg(
+      ...['-f', 'lavfi', '-i', `testsrc2=size=1280x720:rate=25:duration=${SECONDS}`],
+      ...['-f', 'lavfi', '-i', `sine=frequency=440:sample_rate=48000:duration=${SECONDS}`],
+      ...['-c:v', 'libx264', '-preset', 'veryfast', '-pix_fmt', 'yuv420p', '-c:a', 'aac', clip],
+    )
+    const bare: number[] = []
+    const ours: number[] = []
+    const playable: number[] = []
+    for (let pair = 0; pair < PAIRS; pair++) {
+      bare.push(await bareLadder(clip, path.join(folder, `bare-${pair}`)))
+      const { readyMs, playableMs } = await throughProduct(clip)
+      ours.push(readyMs)
+      playable.push(playableMs)
+    }
+    const series = (values: readonly number[]) => values.map((ms) => (ms / 1000).toFixed(2)).join(' ')
+    keep('pipeline', [
+      `${SECONDS} s of 1280x720 at 25 fps, ${PAIRS} interleaved pairs, seconds.`,
+      '',
+      '| | median | series |',
+      '|---|---|---|',
+      `| bare single-process FFmpeg ladder | ${(median(bare) / 1000).toFixed(2)} | ${series(bare)} |`,
+      `| UploadCompleted → ready | ${(median(ours) / 1000).toFixed(2)} | ${series(ours)} |`,
+      `| UploadCompleted → first playable playlist | ${(median(playable) / 1000).toFixed(2)} | ${series(playable)} |`,
+      `| ready ÷ bare | ${(median(ours) / median(bare)).toFixed(3)} | |`,
+    ])
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+const ffmpeg = (...args: readonly string[]) => run('ffmpeg', ['-nostdin', '-v', 'error', '-y', ...args])
+
+/** The chained ladder of media/ladder.yml as one shell command would have it, written to disk. */
+const bareLadder = async (clip: string, out: string): Promise<number> => {
+  const rung = (pad: string, rate: string, buffer: string, file: string) => [
+    ...['-map', pad, '-c:v', 'libx264', '-profile:v', 'high', '-preset', 'veryfast', '-crf', '23'],
+    ...[
+      '-maxrate',
+      rate,
+      '-bufsize',
+      buffer,
+      '-g',
+      '50',
+      '-keyint_min',
+      '50',
+      '-sc_threshold',
+      '0',
+      '-pix_fmt',
+      'yuv420p',
+    ],
+    ...['-movflags', '+cmaf+dash+delay_moov+skip_sidx+frag_keyframe', '-f', 'mp4', `${out}-${file}.mp4`],
+  ]
+  const started = performance.now()
+  await ffmpeg(
+    ...['-i', clip, '-filter_complex'],
+    '[0:v]scale=1280:720,split[v0][t];[t]scale=854:480,split[v1][u];[u]scale=320:180[v2]',
+    ...rung('[v0]', '2800k', '4200k', '720'),
+    ...rung('[v1]', '1200k', '1800k', '480'),
+    ...rung('[v2]', '200k', '300k', '180'),
+    ...['-map', '0:a', '-c:a', 'aac', '-b:a', '128k', '-ac', '2', `${out}-audio.mp4`],
+  )
+  return performance.now() - started
+}
+
+const throughProduct = async (clip: string): Promise<{ readyMs: number; playableMs: number }> => {
+  const config = readConfig()
+  const { apiUrl, token } = JSON.parse(await readFile(path.join(config.dataDir, 'run.json'), 'utf8')) as {
+    apiUrl: string
+    token: string
+  }
+  const cli = path.join(import.meta.dirname, '..', 'cli', 'main.ts')
+  const { stdout } = await run(process.execPath, [cli, 'upload', clip, '--wait', '--json'], {
+    maxBuffer: 64 * 1024 * 1024,
+  })
+  const { videoId } = JSON.parse(stdout.trim().split('\n').at(-1) ?? '{}') as { videoId: string }
+  await thumbnailsDone(apiUrl, token, videoId)
+  const facts = await history(apiUrl, token, videoId)
+  const at = (what: string, found: (fact: Fact) => boolean): number => {
+    const fact = facts.find(found)
+    if (fact === undefined) throw new UpstreamError('BENCH_INCOMPLETE', `the history of ${videoId} has no ${what}`)
+    return Date.parse(fact.recordedAt)
+  }
+  const completed = at('UploadCompleted', ({ type }) => type === 'UploadCompleted')
+  return {
+    readyMs:
+      at('complete PlaylistPublished', ({ type, body }) => type === 'PlaylistPublished' && body.complete === true) -
+      completed,
+    playableMs: at('PlaylistPublished', ({ type }) => type === 'PlaylistPublished') - completed,
+  }
+}
+
+/** The next measurement must not share the cores with what is left of this one. */
+const thumbnailsDone = async (apiUrl: string, token: string, videoId: string): Promise<void> => {
+  for (let tries = 0; tries < 300; tries++) {
+    if ((await history(apiUrl, token, videoId)).some(({ type }) => type === 'ThumbnailsExtracted')) return
+    await delay(100)
+  }
+}
+
+const history = async (apiUrl: string, token: string, videoId: string): Promise<readonly Fact[]> => {
+  const response = await fetch(`${apiUrl}/videos/${videoId}/history?limit=200`, {
+    headers: { authorization: `Bearer ${token}` },
+  })
+  return ((await response.json()) as { items: readonly Fact[] }).items
+}
