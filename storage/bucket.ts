@@ -35,7 +35,7 @@ export const ensureBucket = async (
 /** Whether the bucket is there. Throws S3_ACCESS_DENIED where it belongs to somebody else. Also a readiness check. */
 export const bucketExists = async (s3: S3Client, bucket: string, signal?: AbortSignal): Promise<boolean> => {
   try {
-    await withS3Errors({ action: 'look at the bucket', bucket }, () =>
+    await withS3Errors({ action: 'look at the bucket', bucket, signal }, () =>
       s3.send(new HeadBucketCommand({ Bucket: bucket }), abortableBy(signal)),
     )
     return true
@@ -49,7 +49,7 @@ export const bucketExists = async (s3: S3Client, bucket: string, signal?: AbortS
 /** False if somebody else, another process starting at the same time, was first. */
 const createBucket = async (s3: S3Client, bucket: string, signal: AbortSignal | undefined): Promise<boolean> => {
   try {
-    await withS3Errors({ action: 'create the bucket', bucket }, () =>
+    await withS3Errors({ action: 'create the bucket', bucket, signal }, () =>
       s3.send(new CreateBucketCommand({ Bucket: bucket }), abortableBy(signal)),
     )
     return true
@@ -74,7 +74,9 @@ const setCors = async (
   }
   const command = new PutBucketCorsCommand({ Bucket: bucket, CORSConfiguration: { CORSRules: [rule] } })
   try {
-    await withS3Errors({ action: 'allow uploads from pages', bucket }, () => s3.send(command, abortableBy(signal)))
+    await withS3Errors({ action: 'allow uploads from pages', bucket, signal }, () =>
+      s3.send(command, abortableBy(signal)),
+    )
     return 'set'
   } catch (error) {
     if (hasCode(error, 'S3_NOT_IMPLEMENTED')) return 'unsupported'

@@ -83,7 +83,7 @@ export const createMultipart = async (
     ChecksumAlgorithm: 'SHA256',
     ChecksumType: 'COMPOSITE',
   })
-  const answer = await withS3Errors({ action: 'begin a multipart upload', bucket, key }, () =>
+  const answer = await withS3Errors({ action: 'begin a multipart upload', bucket, key, signal }, () =>
     s3.send(command, abortableBy(signal)),
   )
   if (answer.UploadId === undefined) throw new BugError('S3_PROTOCOL', 'S3 began a multipart upload without an id.')
@@ -102,7 +102,7 @@ export const listParts = async (
   const parts: StoredPart[] = []
   let marker: string | undefined
   do {
-    const page = await withS3Errors(about('list the parts', ref), () =>
+    const page = await withS3Errors(about('list the parts', ref, signal), () =>
       s3.send(new ListPartsCommand({ ...named(ref), PartNumberMarker: marker }), abortableBy(signal)),
     )
     for (const part of page.Parts ?? []) {
@@ -157,7 +157,7 @@ export const completeMultipart = async (
 /** Gives the upload up and frees its parts. One that is not there (any more) counts as done. */
 export const abortMultipart = async (s3: S3Client, ref: MultipartRef, { signal }: CallOptions = {}): Promise<void> => {
   try {
-    await withS3Errors(about('abort the multipart upload', ref), () =>
+    await withS3Errors(about('abort the multipart upload', ref, signal), () =>
       s3.send(new AbortMultipartUploadCommand(named(ref)), abortableBy(signal)),
     )
   } catch (error) {
@@ -179,7 +179,7 @@ export async function* listMultipartUploads(
       ...after,
     })
     const page: ListMultipartUploadsCommandOutput = await withS3Errors(
-      { action: 'list the open uploads', bucket: within.bucket },
+      { action: 'list the open uploads', bucket: within.bucket, signal },
       () => s3.send(command, abortableBy(signal)),
     )
     for (const upload of page.Uploads ?? []) {
@@ -219,7 +219,7 @@ const complete = async (
       })),
     },
   })
-  await withS3Errors(about('complete the multipart upload', ref), () => s3.send(command, abortableBy(signal)))
+  await withS3Errors(about('complete the multipart upload', ref, signal), () => s3.send(command, abortableBy(signal)))
 }
 
 /** After these the object may exist all the same: the answer was lost, or an earlier Complete was the one that counted. */

@@ -177,7 +177,7 @@ async function* readSlices(
     try {
       yield* readRange(s3, object, { first, last }, { signal })
     } catch (error) {
-      if (!signal.aborted) file.failure ??= toStorageError(error, about('read the object', object))
+      if (!signal.aborted) file.failure ??= toStorageError(error, about('read the object', object, signal))
       throw error
     }
   }

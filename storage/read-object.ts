@@ -60,7 +60,9 @@ export const headObject = async (
 ): Promise<ObjectHead | null> => {
   const command = new HeadObjectCommand({ ...named(ref), ChecksumMode: 'ENABLED' })
   try {
-    const head = await withS3Errors(about('look at the object', ref), () => s3.send(command, abortableBy(signal)))
+    const head = await withS3Errors(about('look at the object', ref, signal), () =>
+      s3.send(command, abortableBy(signal)),
+    )
     return {
       etag: unquoted(head.ETag),
       sizeBytes: head.ContentLength ?? 0,
@@ -85,7 +87,7 @@ export const readObject = async (
   { range, signal }: CallOptions & { readonly range?: ByteRange | undefined } = {},
 ): Promise<ObjectBody> => {
   const command = new GetObjectCommand({ ...named(ref), ...(range === undefined ? {} : { Range: rangeHeader(range) }) })
-  const answer = await withS3Errors(about('read the object', ref), () => s3.send(command, abortableBy(signal)))
+  const answer = await withS3Errors(about('read the object', ref, signal), () => s3.send(command, abortableBy(signal)))
   if (answer.Body === undefined) throw new BugError('S3_PROTOCOL', 'S3 answered a read without a body.')
   const bodyBytes = answer.ContentLength ?? 0
   return {
@@ -128,7 +130,7 @@ export async function* readRange(
     } catch (error) {
       // A stream that is destroyed throws its error into its source: not a fault of S3, nothing to try again.
       if (atConsumer) throw error
-      failure = toStorageError(error, about('read the object', ref))
+      failure = toStorageError(error, about('read the object', ref, signal))
       if (!failure.retryable || signal?.aborted) throw failure
     }
     // A connection that ends early without an error is a cut as well.

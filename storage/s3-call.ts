@@ -14,7 +14,12 @@ export interface ObjectName {
 export const abortableBy = (signal: AbortSignal | undefined): { abortSignal?: AbortSignal } =>
   signal === undefined ? {} : { abortSignal: signal }
 
-export const about = (action: string, { bucket, key }: ObjectName): S3Action => ({ action, bucket, key })
+export const about = (action: string, { bucket, key }: ObjectName, signal: AbortSignal | undefined): S3Action => ({
+  action,
+  bucket,
+  key,
+  signal,
+})
 
 /** ETags travel in quotes on the wire and without them in our events and tables. */
 export const unquoted = (etag: string | undefined): string => (etag ?? '').replaceAll('"', '')

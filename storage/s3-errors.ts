@@ -23,6 +23,8 @@ export interface S3Action {
   readonly action: string
   readonly bucket: string
   readonly key?: string
+  /** What the call could be ended by. */
+  readonly signal?: AbortSignal | undefined
 }
 
 /** Runs the call and maps what it throws. Errors that are already ours pass unchanged. */
@@ -36,7 +38,7 @@ export const withS3Errors = async <T>(about: S3Action, call: () => Promise<T>): 
 
 export const toStorageError = (error: unknown, about: S3Action): ReelstreamError => {
   if (error instanceof ReelstreamError) return error
-  const name = nameOf(error)
+  const name = nameOf(error, about.signal)
   const status = statusOf(error)
   const facts: Facts = { bucket: about.bucket, key: about.key, s3Error: name, s3Status: status }
   const where = about.key === undefined ? about.bucket : `${about.bucket}/${about.key}`
@@ -141,10 +143,12 @@ const REFUSALS: readonly Refusal[] = [
 
 const isRefused = (status: number | undefined): boolean => status !== undefined && status >= 400 && status < 500
 
-/** The SDK calls a deadline that passed (AbortSignal.timeout) an abort; it is S3 that was too slow, not us who gave up. */
-const nameOf = (error: unknown): string => {
+/** The SDK calls every end by a signal an abort; when it was a deadline that passed, S3 was too slow, nobody gave up. */
+const nameOf = (error: unknown, signal: AbortSignal | undefined): string => {
   if (!(error instanceof Error)) return ''
-  return error.cause instanceof Error && error.cause.name === 'TimeoutError' ? 'TimeoutError' : error.name
+  const reason: unknown = signal?.aborted ? signal.reason : undefined
+  const isDeadline = error.name === 'AbortError' && reason instanceof Error && reason.name === 'TimeoutError'
+  return isDeadline ? 'TimeoutError' : error.name
 }
 
 const statusOf = (error: unknown): number | undefined => {

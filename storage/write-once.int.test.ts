@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { type AddressInfo, createServer } from 'node:net'
 import t from 'tap'
 import { systemClock } from '../platform/clock.ts'
 import { bucketExists, ensureBucket } from './bucket.ts'
@@ -78,8 +80,13 @@ t.test('errors carry our codes', async (t) => {
   await t.rejects(readObject(nowhere, { bucket, key: 'here' }), { code: 'S3_UNAVAILABLE', retryable: true })
   const signal = AbortSignal.abort()
   await t.rejects(readObject(s3, { bucket, key: 'here' }, { signal }), { code: 'S3_ABORTED' })
-  const late = AbortSignal.abort(new DOMException('too late', 'TimeoutError'))
-  await t.rejects(readObject(s3, { bucket, key: 'here' }, { signal: late }), { code: 'S3_UNAVAILABLE' })
+  const silent = createServer().listen(0, '127.0.0.1')
+  await once(silent, 'listening')
+  t.teardown(() => silent.close())
+  const mute = createS3Client({ ...settings, endpoint: `http://127.0.0.1:${(silent.address() as AddressInfo).port}` })
+  const deadline = { signal: AbortSignal.timeout(50) }
+  await t.rejects(readObject(mute, { bucket, key: 'here' }, deadline), { code: 'S3_UNAVAILABLE' }, 'a deadline passed')
+  mute.destroy()
 })
 
 t.test('the bucket is set up once, and again without effect', async (t) => {

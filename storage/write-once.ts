@@ -48,7 +48,7 @@ export const putOnce = async (s3: S3Client, object: WriteOnce, { signal }: CallO
     IfNoneMatch: '*',
   })
   try {
-    await withS3Errors(about('write the object', object), () => s3.send(command, abortableBy(signal)))
+    await withS3Errors(about('write the object', object, signal), () => s3.send(command, abortableBy(signal)))
     return 'created'
   } catch (error) {
     // 409 is AWS's "another conditional write of this key is under way": look at what came of it.

@@ -57,10 +57,17 @@ export const prismaUploadReads = (database: Database): UploadReads => ({
 const FIRST_PAUSE_MS = 15
 const MAX_PAUSE_MS = 250
 
+/** A database that is silent is away too; its answer, should it come, is of no use any more. */
+const READ_TIMEOUT_MS = 5_000
+
 const reading = async <T>(query: () => Promise<T>): Promise<T> => {
+  const late = Promise.withResolvers<never>()
+  const timer = setTimeout(() => late.reject(new Error(`no answer in ${READ_TIMEOUT_MS} ms`)), READ_TIMEOUT_MS)
   try {
-    return await query()
+    return await Promise.race([query(), late.promise])
   } catch (error) {
     throw new UpstreamError('DATABASE_UNAVAILABLE', 'The database cannot be read right now.', { cause: error })
+  } finally {
+    clearTimeout(timer)
   }
 }
