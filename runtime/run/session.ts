@@ -1,7 +1,7 @@
 import type { Logger } from '../../platform/log.ts'
 import { type Codec, createCodec } from '../codec/avro.ts'
 import { fetchSchema } from '../codec/registry.ts'
-import { addSchemaIds, createDirectory, SCHEMA_IDS_TOPIC, type SchemaDirectory } from '../codec/schema-directory.ts'
+import { openSchemaDirectory, type SchemaDirectory } from '../codec/schema-directory.ts'
 import { createKafka, type Kafka } from '../kafka/client.ts'
 import { createPartitionReader, type PartitionReader } from '../kafka/partition-reader.ts'
 
@@ -27,9 +27,7 @@ export interface SessionSettings {
 export const openSession = async ({ brokers, registryUrl, clientId, log }: SessionSettings): Promise<Session> => {
   const kafka = createKafka({ brokers, clientId, logger: log })
   const reader = await createPartitionReader(kafka)
-  const directory = createDirectory((id) => fetchSchema(registryUrl, id))
-  const { beginning } = await reader.offsets(SCHEMA_IDS_TOPIC, 0)
-  await reader.readToEnd(SCHEMA_IDS_TOPIC, 0, beginning, (records) => addSchemaIds(directory, records))
+  const directory = await openSchemaDirectory(reader, (id) => fetchSchema(registryUrl, id))
   return {
     kafka,
     reader,

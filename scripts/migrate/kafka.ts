@@ -3,7 +3,7 @@ import type { Logger } from '../../platform/log.ts'
 import { schemasOf } from '../../processors/schemas.ts'
 import { createCodec } from '../../runtime/codec/avro.ts'
 import { fetchSchema, registerSchemas, schemaIdRecords } from '../../runtime/codec/registry.ts'
-import { addSchemaIds, createDirectory, SCHEMA_IDS_TOPIC } from '../../runtime/codec/schema-directory.ts'
+import { openSchemaDirectory, SCHEMA_IDS_TOPIC } from '../../runtime/codec/schema-directory.ts'
 import { createKafka, type Kafka } from '../../runtime/kafka/client.ts'
 import { createIdempotentProducer } from '../../runtime/kafka/idempotent-producer.ts'
 import { createPartitionReader } from '../../runtime/kafka/partition-reader.ts'
@@ -57,10 +57,7 @@ const migrateSchemas = async (config: Config, kafka: Kafka, topology: Topology, 
   const reader = await createPartitionReader(kafka)
   const producer = createIdempotentProducer(kafka)
   try {
-    const directory = createDirectory((id) => fetchSchema(url, id))
-    await reader.readToEnd(SCHEMA_IDS_TOPIC, 0, (await reader.offsets(SCHEMA_IDS_TOPIC, 0)).beginning, (records) =>
-      addSchemaIds(directory, records),
-    )
+    const directory = await openSchemaDirectory(reader, (id) => fetchSchema(url, id))
     const ids = await registerSchemas(url, schemas)
     const unknown = schemaIdRecords(directory, schemas, ids)
     if (unknown.length > 0) await producer.send(unknown)
