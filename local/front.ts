@@ -7,7 +7,7 @@
  * the plugins load at the same time, for the port is answered only when all are there.
  */
 import closeWithGrace from 'close-with-grace'
-import Fastify, { type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyBaseLogger } from 'fastify'
 import pg from 'pg'
 import api from '../api/app.ts'
 import gateway from '../ingest/gateway/app.ts'
@@ -53,8 +53,8 @@ const [session] = await Promise.all([
 ])
 const producer = createIdempotentProducer(session.kafka)
 
-const app: FastifyInstance = Fastify({
-  loggerInstance: log,
+const app = Fastify({
+  loggerInstance: log as FastifyBaseLogger,
   trustProxy: ['loopback', 'uniquelocal'],
   disableRequestLogging: true,
   forceCloseConnections: true,

@@ -7,6 +7,7 @@ import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { type Browser, type BrowserContextOptions, chromium, type Page } from 'playwright-core'
 import { childEnvironment } from '../../platform/config.ts'
+import { ConfigError } from '../../platform/errors.ts'
 
 const NAMES = ['chromium', 'chromium-browser', 'google-chrome-stable', 'google-chrome']
 
@@ -29,7 +30,9 @@ const findChromium = (): string => {
   const found = NAMES.flatMap((name) => folders.map((folder) => path.join(folder, name))).find((file) =>
     existsSync(file),
   )
-  if (found === undefined) throw new Error(`The browser tests need Chromium: none of ${NAMES.join(', ')} is in PATH.`)
+  if (found === undefined) {
+    throw new ConfigError('BROWSER_MISSING', `The browser tests need Chromium: none of ${NAMES.join(', ')} is in PATH.`)
+  }
   return found
 }
 
@@ -60,4 +63,15 @@ export const visit = async (
   })
   await page.goto(url)
   return { page, complaints, close: () => context.close() }
+}
+
+const OPERABLE = new Set(['button', 'link', 'textbox', 'radio', 'checkbox', 'slider', 'combobox', 'menuitemradio'])
+
+/** Controls that a screen reader could only call by their kind, from the browser's own accessibility tree. */
+export const namelessControls = async (page: Page): Promise<readonly string[]> => {
+  const devtools = await page.context().newCDPSession(page)
+  const { nodes } = await devtools.send('Accessibility.getFullAXTree')
+  return nodes
+    .filter(({ ignored, role, name }) => !ignored && OPERABLE.has(String(role?.value)) && !name?.value)
+    .map(({ role, nodeId }) => `${role?.value} ${nodeId}`)
 }

@@ -2,7 +2,22 @@
 import type { Page } from 'playwright-core'
 import type { PlayerElement } from '../../web/player/player.ts'
 
-export interface PlaybackReport {
+interface Notes {
+  readonly errors: readonly string[]
+  readonly switches: readonly string[]
+  readonly waits: number
+  /** When the picture first moved, milliseconds since the epoch; null = not yet. */
+  readonly movedAtMs: number | null
+}
+
+declare global {
+  interface Window {
+    /** What recordPlayback has noted in this page. */
+    notes?: Notes
+  }
+}
+
+export interface PlaybackReport extends Notes {
   readonly currentTime: number
   readonly duration: number
   readonly ended: boolean
@@ -11,10 +26,6 @@ export interface PlaybackReport {
   readonly totalFrames: number
   /** Sizes of the levels, as hls.js parsed them. */
   readonly levels: readonly string[]
-  /** What the recorder has noted since it was set up. */
-  readonly errors: readonly string[]
-  readonly waits: number
-  readonly switches: readonly string[]
 }
 
 /**
@@ -27,8 +38,8 @@ export const recordPlayback = async (page: Page): Promise<void> => {
     const hls = document.querySelector<PlayerElement>('#player')?.playback?.hls
     const video = document.querySelector('video')
     if (hls === undefined || video === null) throw new Error('no player')
-    const notes = { errors: [] as string[], switches: [] as string[], waits: 0 }
-    Object.assign(window, { notes })
+    const notes = { errors: [] as string[], switches: [] as string[], waits: 0, movedAtMs: null as number | null }
+    window.notes = notes
     type Event = Parameters<typeof hls.on>[0]
     hls.on('hlsError' as Event, (_event: unknown, data: unknown) => {
       const { details, fatal, error } = data as { details: string; fatal: boolean; error: Error }
@@ -38,6 +49,12 @@ export const recordPlayback = async (page: Page): Promise<void> => {
       const level = hls.levels[(data as { level: number }).level]
       notes.switches.push(`${level?.width}x${level?.height}`)
     })
+    const onMove = () => {
+      if (video.currentTime === 0) return
+      notes.movedAtMs ??= Date.now()
+      video.removeEventListener('timeupdate', onMove)
+    }
+    video.addEventListener('timeupdate', onMove)
     // The wait before the first frame is no stall.
     video.addEventListener('waiting', () => {
       if (video.currentTime > 0.2 && !video.seeking) notes.waits += 1
@@ -49,8 +66,8 @@ export const reportPlayback = (page: Page): Promise<PlaybackReport> =>
   page.evaluate(() => {
     const hls = document.querySelector<PlayerElement>('#player')?.playback?.hls
     const video = document.querySelector('video')
-    if (hls === undefined || video === null) throw new Error('no player')
-    const { notes } = window as unknown as { notes: { errors: string[]; switches: string[]; waits: number } }
+    const { notes } = window
+    if (hls === undefined || video === null || notes === undefined) throw new Error('no recorded player')
     const quality = video.getVideoPlaybackQuality()
     return {
       currentTime: video.currentTime,
@@ -73,16 +90,22 @@ export const play = (page: Page, rate = 1): Promise<void> =>
     await video.play()
   }, rate)
 
+export const untilPlayedTo = (page: Page, seconds: number): Promise<unknown> =>
+  page.waitForFunction((seconds) => (document.querySelector('video')?.currentTime ?? 0) >= seconds, seconds)
+
 export const untilEnded = (page: Page, timeoutMs: number): Promise<unknown> =>
   page.waitForFunction(() => document.querySelector('video')?.ended === true, undefined, { timeout: timeoutMs })
 
-/** Limits what the page gets from the network, as in the developer tools. */
-export const throttle = async (page: Page, downloadBps: number | null): Promise<void> => {
+/** Limits what the page gets from the network, as in the developer tools; each call replaces the limit before it. */
+export const createThrottle = async (page: Page): Promise<(downloadBps: number) => Promise<void>> => {
+  // One session, for each has limits of its own, and the narrowest counts.
   const devtools = await page.context().newCDPSession(page)
-  await devtools.send('Network.emulateNetworkConditions', {
-    offline: false,
-    latency: 0,
-    uploadThroughput: -1,
-    downloadThroughput: downloadBps === null ? -1 : downloadBps / 8,
-  })
+  return async (downloadBps) => {
+    await devtools.send('Network.emulateNetworkConditions', {
+      offline: false,
+      latency: 0,
+      uploadThroughput: -1,
+      downloadThroughput: downloadBps / 8,
+    })
+  }
 }

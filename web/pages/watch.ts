@@ -24,7 +24,9 @@ const player = createPlayer(byId('player', HTMLElement))
 const timeline = createTimeline(byId('timeline', HTMLElement))
 const steps = createStepList(byId('steps', HTMLElement))
 let pipeline = emptyPipeline
+let shown: Video | undefined
 
+const PICTURES_PAUSE_MS = 3_000
 const FINAL: ReadonlySet<string> = new Set(['ready', 'rejected', 'failed', 'deleted'])
 
 /** Facts after which the video itself looks different. */
@@ -43,6 +45,7 @@ const VISIBLE: ReadonlySet<string> = new Set([
 ])
 
 const showVideo = (video: Video): void => {
+  shown = video
   document.title = `${video.title} · Reelstream`
   showAbout(video)
   showRenditions(video)
@@ -171,6 +174,15 @@ const followToTheEnd = async (afterPosition: string | null): Promise<void> => {
   }
   await followLive({ videoId, afterPosition, onFact, signal: leaving.signal })
   await refresh(true)
+  await untilPictured(refresh)
+}
+
+/** Poster and storyboard may come after the last playlist, when the live stream has ended. */
+const untilPictured = async (refresh: (changesVideo: boolean) => Promise<void>): Promise<void> => {
+  for (let tries = 0; tries < 5 && shown?.ready && shown.storyboardUrl === null; tries++) {
+    await new Promise((resolve) => setTimeout(resolve, PICTURES_PAUSE_MS))
+    await refresh(true)
+  }
 }
 
 const start = async (): Promise<void> => {
