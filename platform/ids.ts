@@ -9,7 +9,6 @@ type Branded<Name extends string> = string & { readonly [brand]: Name }
 
 export type VideoId = Branded<'VideoId'>
 export type AuthorId = Branded<'AuthorId'>
-export type ClaimId = Branded<'ClaimId'>
 
 /** Root of all our name-based ids. Changing it would change every id that is derived: never. */
 const NAMESPACE = '5a1e3c0e-6a5c-5d0b-9f5e-7a0c7a8c9a11'

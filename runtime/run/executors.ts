@@ -1,5 +1,5 @@
 import type { Logger } from '../../platform/log.ts'
-import type { EffectDeclaration, EffectShape, Processor } from '../processor.ts'
+import type { EffectShape, Processor } from '../processor.ts'
 
 /**
  * What a composition root binds to a declared effect: a function from input to outcome, run outside any transaction,
@@ -31,14 +31,7 @@ export type Executor<Input = unknown, Result = unknown, Report = unknown> = (
   run: EffectRun<Report>,
 ) => Promise<Result>
 
-/** The executors of a processor's effects, by name, typed from its declaration. */
-export type ExecutorsOf<Effects extends EffectShape> = {
-  readonly [E in keyof Effects]: Effects[E] extends EffectDeclaration<infer I, infer O, infer R>
-    ? Executor<I, O, R>
-    : never
-}
-
-// biome-ignore lint/suspicious/noExplicitAny: one map for executors of every type; `bind` checked them one by one
+// biome-ignore lint/suspicious/noExplicitAny: one map for executors of every type; each is typed where it is defined
 export type AnyExecutors = Readonly<Record<string, Executor<any, any, any>>>
 
 /** A processor with its executors, as `run` takes it. */

@@ -1,5 +1,5 @@
 import type { Processor } from '../processor.ts'
-import type { AnyExecutors, BoundProcessor, ExecutorsOf } from './executors.ts'
+import type { AnyExecutors, BoundProcessor } from './executors.ts'
 import { type HostSettings, ProcessorHost, type TaskReport } from './processor-host.ts'
 
 export interface RunningTopology {
@@ -9,7 +9,7 @@ export interface RunningTopology {
   stop(): Promise<void>
 }
 
-/** Binds executors to a processor that declares no type of its own; `bind` is the typed way. */
+/** A processor with the executors of its effects, by name. One that is missing fails the effect with EFFECT_UNBOUND. */
 export const bound = (processor: Processor, executors: AnyExecutors = {}): BoundProcessor => ({ processor, executors })
 
 /** Runs processors in this process until `stop`. */
@@ -26,5 +26,3 @@ export const run = async (processors: readonly BoundProcessor[], settings: HostS
     },
   }
 }
-
-export type { ExecutorsOf }

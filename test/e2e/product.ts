@@ -1,5 +1,4 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { randomUUID } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -173,5 +172,3 @@ export const cli = (product: Product, ...args: readonly string[]) =>
       resolve({ code, lines: lines.map((line) => JSON.parse(line) as Record<string, unknown>), stderr })
     })
   })
-
-export const uniqueName = (prefix: string): string => `${prefix}-${randomUUID().slice(0, 8)}`
