@@ -54,8 +54,9 @@ export const lineReport = (fileName: string, out: Write, err: Write): UploadRepo
 
 /** Two bars, one after the other: bytes with speed and time left, then the encoding. */
 export const barReport = (fileName: string, lines: UploadReport): UploadReport => {
-  const upload = bar(`{bar} {percentage} %  {sent} of {size}  {rate}  {eta}`)
-  const encode = bar(`{bar} {percentage} %  {step}`)
+  // `eta` is a word of the library's own, and counts parts that come in bursts.
+  const upload = bar('{bar} {percentage} %  {amount}  {rate}  {left}')
+  const encode = bar('{bar} {percentage} %  {step}')
   const stop = () => {
     upload.stop()
     encode.stop()
@@ -63,12 +64,15 @@ export const barReport = (fileName: string, lines: UploadReport): UploadReport =
   return {
     created: () => {
       lines.created({ videoId: '', watchUrl: '' })
-      upload.start(1, 0, { sent: '', size: fileName, rate: '', eta: '' })
+      upload.start(1, 0, { amount: '', rate: '', left: '' })
     },
     progress({ sentBytes, totalBytes, rateBps, etaMs }) {
       upload.setTotal(totalBytes)
-      const payload = { sent: sizeText(sentBytes), size: sizeText(totalBytes), rate: `${sizeText(rateBps)}/s` }
-      upload.update(sentBytes, { ...payload, eta: etaMs === null ? '' : `${timeText(etaMs)} left` })
+      upload.update(sentBytes, {
+        amount: `${sizeText(sentBytes)} of ${sizeText(totalBytes)}`,
+        rate: `${sizeText(rateBps)}/s`,
+        left: etaMs === null ? '' : `${timeText(etaMs)} left`,
+      })
     },
     completed(result) {
       stop()

@@ -19,7 +19,7 @@ import { BadInputError, type Facts, ReelstreamError, UpstreamError } from '../pl
  * | S3_UNAVAILABLE | Upstream | yes | 5xx, throttled, no connection, too slow; the SDK has tried four times already |
  */
 export interface S3Action {
-  /** What was being done, for the message: 'read the object'. */
+  /** What was being done, for the message: 'read the object'. Bucket and key go into the facts: people read messages. */
   readonly action: string
   readonly bucket: string
   readonly key?: string
@@ -41,20 +41,19 @@ export const toStorageError = (error: unknown, about: S3Action): ReelstreamError
   const name = nameOf(error, about.signal)
   const status = statusOf(error)
   const facts: Facts = { bucket: about.bucket, key: about.key, s3Error: name, s3Status: status }
-  const where = about.key === undefined ? about.bucket : `${about.bucket}/${about.key}`
   const options = { cause: error, facts }
   const refusal = REFUSALS.find(({ names, statuses }) => names.includes(name) || statuses?.includes(status ?? 0))
   if (refusal !== undefined) {
-    const message = `Could not ${about.action} (${where}): ${refusal.says}`
+    const message = `Could not ${about.action}: ${refusal.says}`
     if (refusal.by === 'caller') return new BadInputError(refusal.code, message, options)
     return new UpstreamError(refusal.code, message, { ...options, retryable: refusal.retryable ?? false })
   }
   if (isRefused(status)) {
-    const message = `Could not ${about.action} (${where}): S3 answered ${status} ${name}.`
+    const message = `Could not ${about.action}: S3 answered ${status} ${name}.`
     return new UpstreamError('S3_REFUSED', message, { ...options, retryable: false })
   }
   const said = status === undefined ? name : `${status} ${name}`
-  return new UpstreamError('S3_UNAVAILABLE', `Could not ${about.action} (${where}): S3 is away (${said}).`, options)
+  return new UpstreamError('S3_UNAVAILABLE', `Could not ${about.action}: S3 is away (${said}).`, options)
 }
 
 /** True for an error of ours with that code: the way callers ask, so that they need no class of the SDK. */
