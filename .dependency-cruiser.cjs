@@ -36,7 +36,8 @@ const everywhere = [
 ]
 
 /** Composition roots read the configuration and construct clients: they may import what their tests may not. */
-const ROOTS = '^(processors/(main|workers)\\.ts|projections/main\\.ts|api/server\\.ts|ingest/gateway/server\\.ts)$'
+const ROOTS =
+  '^(processors/(main|workers)\\.ts|projections/main\\.ts|api/server\\.ts|ingest/gateway/server\\.ts|web/server\\.ts)$'
 const TESTS = '\\.test\\.ts$'
 
 const forbiddenFolders = (allowed, self) =>
@@ -82,7 +83,8 @@ module.exports = {
       from: { path: '^processors/', pathNot: ['/effects/', '^processors/(process|settings)\\.ts$', TESTS, ROOTS] },
       to: {
         path: '^(storage|media)/',
-        pathNot: '^(storage/(object-keys|part-size)|media/(ladder|plan|arguments|types|rejections|completeness|storyboard|segmenter|fmp4|hls/.*))\\.ts$',
+        pathNot:
+          '^(storage/(object-keys|part-size)|media/(ladder|plan|arguments|types|rejections|completeness|storyboard|segmenter|fmp4|hls/.*))\\.ts$',
       },
     },
     {
@@ -98,6 +100,13 @@ module.exports = {
       severity: 'error',
       from: { path: '^ingest/gateway/', pathNot: TESTS },
       to: { path: '^ingest/sdk/' },
+    },
+    {
+      name: 'web-knows-the-sdk-only',
+      comment: 'pages speak to the gateway over HTTP, through the client',
+      severity: 'error',
+      from: { path: '^web/', pathNot: TESTS },
+      to: { path: '^ingest/', pathNot: '^ingest/sdk/' },
     },
     {
       name: 'api-storage',
@@ -123,7 +132,8 @@ module.exports = {
   ],
   options: {
     doNotFollow: { path: 'node_modules' },
-    exclude: { path: '^(node_modules|\\.data|\\.tap|web/dist|prisma/generated)' },
+    // node_modules must stay in the graph, or no fence would ever see what it forbids.
+    exclude: { path: '^(\\.data|\\.tap|web/dist|prisma/generated)' },
     tsConfig: { fileName: 'tsconfig.json' },
     tsPreCompilationDeps: true,
     enhancedResolveOptions: {

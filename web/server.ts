@@ -1,0 +1,22 @@
+/** The pages as a process of their own, for a deployment behind a proxy. `npm start` serves the same plugin in one. */
+import closeWithGrace from 'close-with-grace'
+import Fastify, { type FastifyBaseLogger } from 'fastify'
+import { readConfig, requireSettings } from '../platform/config.ts'
+import { answerUnknownPaths, answerWithProblems } from '../platform/http/fastify-problems.ts'
+import { createLogger } from '../platform/log.ts'
+import web from './plugin.ts'
+
+const config = readConfig()
+requireSettings(config, ['s3Endpoint'])
+const log = createLogger('web', config.logLevel)
+
+const app = Fastify({ loggerInstance: log as FastifyBaseLogger, disableRequestLogging: true })
+answerWithProblems(app)
+answerUnknownPaths(app)
+const storage = config.s3PublicEndpoint === '' ? config.s3Endpoint : config.s3PublicEndpoint
+await app.register(web, { storageOrigins: [new URL(storage).origin] })
+app.get('/healthz', () => ({ status: 'ok' }))
+app.get('/readyz', () => ({ status: 'ready' }))
+
+closeWithGrace({ logger: log }, () => app.close())
+await app.listen({ host: config.host, port: config.webPort })
