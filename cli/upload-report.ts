@@ -53,7 +53,7 @@ export const lineReport = (fileName: string, out: Write, err: Write): UploadRepo
 }
 
 /** Two bars, one after the other: bytes with speed and time left, then the encoding. */
-export const barReport = (fileName: string, lines: UploadReport): UploadReport => {
+export const barReport = (lines: UploadReport): UploadReport => {
   // `eta` is a word of the library's own, and counts parts that come in bursts.
   const upload = bar('{bar} {percentage} %  {amount}  {rate}  {left}')
   const encode = bar('{bar} {percentage} %  {step}')

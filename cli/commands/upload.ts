@@ -67,7 +67,7 @@ const upload = async (file: string, flags: UploadFlags, config: Config): Promise
 const reportFor = (file: string, { json }: UploadFlags): UploadReport => {
   if (json === true) return jsonReport(console.log)
   const lines = lineReport(path.basename(file), console.log, console.error)
-  return process.stderr.isTTY ? barReport(path.basename(file), lines) : lines
+  return process.stderr.isTTY ? barReport(lines) : lines
 }
 
 const uploadSource = async (
