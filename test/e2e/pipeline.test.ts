@@ -1,9 +1,9 @@
+import { spawn } from 'node:child_process'
 import { createHash, randomUUID } from 'node:crypto'
+import { once } from 'node:events'
 import { readFile, rm } from 'node:fs/promises'
 import path from 'node:path'
-import { PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
-import { SchemaRegistry } from '@kafkajs/confluent-schema-registry'
-import { Kafka, logLevel } from 'kafkajs'
+import { CreateBucketCommand, PutObjectCommand, S3Client } from '@aws-sdk/client-s3'
 import t, { type Test } from 'tap'
 import { removeSharedPostgresData } from '../../local/postgres-home.ts'
 import { clipFolder, soundClip, textClip, videoClip } from './clips.ts'
@@ -84,7 +84,10 @@ t.test('the whole product', async (t) => {
     const run = await product.run()
     const { lines } = await cli(product, 'upload', await videoClip(folder, 3, 9), '--wait', '--json')
     const videoId = String(lines.at(-1)?.videoId)
-    const before = (await readFacts(run)).filter((fact) => fact.videoId === videoId)
+    const before = await until('the last fact of the video', async () => {
+      const all = (await readFacts(run)).filter((fact) => fact.videoId === videoId)
+      return all.some(({ type }) => type === 'ThumbnailsExtracted') && all
+    })
     const claims = before.filter(({ type }) => ['UploadStarted', 'PartUploaded'].includes(type))
     await produce(
       run,
@@ -137,7 +140,6 @@ const putSource = async (run: RunFile, file: string) => {
     forcePathStyle: true,
     credentials: { accessKeyId: run.s3AccessKeyId, secretAccessKey: run.s3SecretAccessKey },
   })
-  const { CreateBucketCommand } = await import('@aws-sdk/client-s3')
   await s3.send(new CreateBucketCommand({ Bucket: FOREIGN_BUCKET }))
   const body = await readFile(file)
   const objectKey = `films/${randomUUID()}.mp4`
@@ -169,17 +171,13 @@ interface ForeignClaim {
   readonly data: Record<string, unknown>
 }
 
+const PRODUCER = path.join(import.meta.dirname, 'foreign-producer.ts')
+
 const produce = async (run: RunFile, claims: readonly ForeignClaim[]): Promise<void> => {
-  const registry = new SchemaRegistry({ host: run.schemaRegistryUrl })
-  const kafka = new Kafka({ clientId: 'foreign', brokers: run.kafkaBrokers.split(','), logLevel: logLevel.NOTHING })
-  const producer = kafka.producer()
-  await producer.connect()
-  for (const { id, type, videoId, data } of claims) {
-    const value = await registry.encode(await registry.getLatestSchemaId(`reelstream.${type}`), data)
-    const headers = { ce_specversion: '1.0', ce_id: id, ce_type: `reelstream.${type}`, ce_source: '/foreign' }
-    await producer.send({ topic: 'video-intake', messages: [{ key: videoId, value, headers }] })
-  }
-  await producer.disconnect()
+  const producer = spawn(process.execPath, [PRODUCER], { stdio: ['pipe', 'inherit', 'inherit'] })
+  producer.stdin.end(JSON.stringify({ brokers: run.kafkaBrokers, registryUrl: run.schemaRegistryUrl, claims }))
+  const [code] = await once(producer, 'exit')
+  if (code !== 0) throw new Error(`the foreign producer ended with ${code}`)
 }
 
 /** Every video with its history, as the API shows them, as one hash. */
