@@ -1,11 +1,10 @@
-import { SignJWT } from 'jose'
 import type { Config } from '../platform/config.ts'
+import { localAuthorId, signLocalToken } from '../platform/http/author-token.ts'
 import type { Role } from './roles.ts'
 import type { Secrets } from './secrets.ts'
 
-/** The author that a local installation signs in with one click. */
-const LOCAL_AUTHOR = { id: 'local', name: 'Local author' }
-const TOKEN_LIFETIME = '365d'
+/** The author that a local installation signs in with one click: the same person in a page and on the command line. */
+const LOCAL_AUTHOR = 'Local author'
 
 export type Settings = Readonly<Record<string, string>>
 
@@ -21,18 +20,15 @@ export const productSettings = (
   DATA_DIR: dataDir,
   ...Object.fromEntries(roles.map(({ portSetting, port }) => [portSetting, String(port)])),
   // With an identity provider named, it alone makes tokens; otherwise this machine signs its own author in.
+  // Whoever can write to this broker is at this machine: a producer may import from any bucket, unless told otherwise.
+  ...(config.importSources.length === 0 && { IMPORT_SOURCES: '*' }),
   ...(config.jwksUrl === '' && { JWT_SECRET: jwtSecret(config, secrets), LOCAL_SIGN_IN: 'true' }),
 })
 
 /** A token of the local author, '' when an identity provider makes the tokens. */
 export const localToken = async (config: Config, secrets: Secrets): Promise<string> => {
   if (config.jwksUrl !== '') return ''
-  return new SignJWT({ name: LOCAL_AUTHOR.name })
-    .setProtectedHeader({ alg: 'HS256' })
-    .setSubject(LOCAL_AUTHOR.id)
-    .setIssuedAt()
-    .setExpirationTime(TOKEN_LIFETIME)
-    .sign(new TextEncoder().encode(jwtSecret(config, secrets)))
+  return signLocalToken(jwtSecret(config, secrets), localAuthorId(LOCAL_AUTHOR), LOCAL_AUTHOR)
 }
 
 /** The URL of a port as a browser on this machine reaches it, whatever address it was bound to. */

@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import { BadInputError } from '../../platform/errors.ts'
+import { type Author, unauthenticated } from '../../platform/http/author-token.ts'
 import type { Actor } from '../../schemas/generated.ts'
-import { type Author, unauthenticated } from './author-token.ts'
 import type { GatewayContext } from './context.ts'
 import type { UploadHandle } from './upload-handle.ts'
 import type { RecordedUpload, RecordedVideo } from './upload-reads.ts'

@@ -1,6 +1,6 @@
 import type { Clock } from '../../platform/clock.ts'
+import type { Authenticator } from '../../platform/http/author-token.ts'
 import type { Logger } from '../../platform/log.ts'
-import type { Authenticator } from './author-token.ts'
 import type { ClaimProducer } from './claim-producer.ts'
 import type { UploadHandles } from './upload-handle.ts'
 import type { UploadReads } from './upload-reads.ts'

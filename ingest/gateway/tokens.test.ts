@@ -2,7 +2,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { exportJWK, generateKeyPair, SignJWT, UnsecuredJWT } from 'jose'
 import t from 'tap'
-import { createAuthenticator, localAuthorId, signLocalToken } from './author-token.ts'
+import { createAuthenticator, localAuthorId, signLocalToken } from '../../platform/http/author-token.ts'
 import { createUploadHandles } from './upload-handle.ts'
 
 const SECRET = 'a secret of at least thirty-two characters'

@@ -1,6 +1,6 @@
 import { hkdfSync } from 'node:crypto'
 import { errors, jwtVerify, SignJWT } from 'jose'
-import { unauthenticated } from './author-token.ts'
+import { unauthenticated } from '../../platform/http/author-token.ts'
 
 /**
  * The upload handle (`uploadToken`): the right to put parts into ONE upload and to give that upload up.

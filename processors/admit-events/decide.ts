@@ -11,6 +11,7 @@ import {
   partProblem,
   reasonProblem,
   sealProblem,
+  unicodeProblem,
   uploadProblem,
   videoIdProblem,
 } from './values.ts'
@@ -48,8 +49,8 @@ export interface AdmissionSettings {
 export const decide = (admission: Admission, claim: VideoClaim, settings: AdmissionSettings): Decision => {
   const { videoId, video, seen } = admission
   if (seen) return { kind: 'duplicate' }
-  const badId = videoIdProblem(videoId)
-  if (badId !== null) return refuse('INVALID_VALUE', badId)
+  const badValue = videoIdProblem(videoId) ?? unicodeProblem(claim.data)
+  if (badValue !== null) return refuse('INVALID_VALUE', badValue)
   if (video?.deleted) return refuse('VIDEO_DELETED')
   switch (claim.type) {
     case 'UploadStarted':

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { examples } from '../../schemas/examples.ts'
 import { MAX_PARTS, partPlanFor } from '../../storage/part-size.ts'
-import { changeProblem, importProblem, partProblem, sealProblem, uploadProblem } from './values.ts'
+import { changeProblem, importProblem, partProblem, sealProblem, unicodeProblem, uploadProblem } from './values.ts'
 
 const details = examples.UploadStarted.details as NonNullable<typeof examples.UploadStarted.details>
 const nested = (levels: number): string => `${'{"a":'.repeat(levels)}1${'}'.repeat(levels)}`
@@ -99,4 +99,17 @@ t.test('a change says what it changes', async (t) => {
   t.type(changeProblem(change), 'string')
   t.equal(changeProblem({ ...change, visibility: 'PRIVATE' }), null)
   t.type(changeProblem({ ...change, title: '' }), 'string')
+})
+
+t.test('text that a reader could not hold is refused wherever it hides', async (t) => {
+  t.equal(unicodeProblem(examples.UploadStarted), null)
+  const titled = (title: string) => ({ ...examples.UploadStarted, details: { ...details, title } })
+  t.equal(unicodeProblem(titled('a film 🎬')), null)
+  t.type(unicodeProblem(titled('a\0b')), 'string')
+  t.type(unicodeProblem(titled('half a pair: \ud83c')), 'string')
+  const described = (metadata: string) => ({ ...examples.UploadStarted, details: { ...details, metadata } })
+  t.equal(unicodeProblem(described('{"camera":{"iso":100}}')), null)
+  t.type(unicodeProblem(described('{"camera":{"name":"a\\u0000b"}}')), 'string')
+  t.type(unicodeProblem(described('{"a\\ud83c":1}')), 'string')
+  t.equal(unicodeProblem(described('no JSON')), null, 'is found elsewhere')
 })

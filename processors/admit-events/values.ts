@@ -21,6 +21,32 @@ export const videoIdProblem = (videoId: string): Problem =>
     ? null
     : 'A videoId is 1 … 64 of A-Z a-z 0-9 _ - and begins with a letter or digit.'
 
+/**
+ * Text must be what every reader can hold: PostgreSQL knows no U+0000, and a lone surrogate is not Unicode. One such
+ * title in an infinite log would stop every projection for ever, so it is refused wherever it hides in the claim.
+ */
+export const unicodeProblem = (value: unknown): Problem => {
+  if (typeof value === 'string') {
+    return value.isWellFormed() && !value.includes('\0') ? null : 'Text is well-formed Unicode without U+0000.'
+  }
+  if (typeof value !== 'object' || value === null || Buffer.isBuffer(value)) return null
+  for (const [name, inner] of Object.entries(value)) {
+    // Metadata is JSON, in which such a character may hide behind an escape.
+    const problem = unicodeProblem(name) ?? unicodeProblem(name === 'metadata' ? asJson(inner) : inner)
+    if (problem !== null) return problem
+  }
+  return null
+}
+
+/** Text that is no JSON stays text: that it is none is found elsewhere. */
+const asJson = (text: unknown): unknown => {
+  try {
+    return typeof text === 'string' ? JSON.parse(text) : text
+  } catch {
+    return text
+  }
+}
+
 export const uploadProblem = (claim: UploadStarted): Problem =>
   identityProblem(claim.authorId) ??
   detailsOf(claim) ??

@@ -1,5 +1,5 @@
 import { Type } from 'typebox'
-import { localAuthorId, signLocalToken } from '../author-token.ts'
+import { localAuthorId, signLocalToken } from '../../../platform/http/author-token.ts'
 import { problemResponses } from '../problems.ts'
 import type { Routes } from './routes.ts'
 

@@ -1,6 +1,6 @@
 import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify, SignJWT } from 'jose'
-import { BadInputError, ConfigError, UpstreamError } from '../../platform/errors.ts'
-import { type AuthorId, deriveId } from '../../platform/ids.ts'
+import { BadInputError, ConfigError, UpstreamError } from '../errors.ts'
+import { type AuthorId, deriveId } from '../ids.ts'
 
 /**
  * Who is calling: a JWT in `Authorization: Bearer …`, whose `sub` is the author.
