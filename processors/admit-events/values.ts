@@ -32,19 +32,11 @@ export const unicodeProblem = (value: unknown): Problem => {
   if (typeof value !== 'object' || value === null || Buffer.isBuffer(value)) return null
   for (const [name, inner] of Object.entries(value)) {
     // Metadata is JSON, in which such a character may hide behind an escape.
-    const problem = unicodeProblem(name) ?? unicodeProblem(name === 'metadata' ? asJson(inner) : inner)
+    const problem =
+      unicodeProblem(name) ?? unicodeProblem(name === 'metadata' && typeof inner === 'string' ? parsed(inner) : inner)
     if (problem !== null) return problem
   }
   return null
-}
-
-/** Text that is no JSON stays text: that it is none is found elsewhere. */
-const asJson = (text: unknown): unknown => {
-  try {
-    return typeof text === 'string' ? JSON.parse(text) : text
-  } catch {
-    return text
-  }
 }
 
 export const uploadProblem = (claim: UploadStarted): Problem =>
