@@ -55,7 +55,7 @@ const fence = (library, folder) => ({
   name: `fence-${library.replaceAll(/[^a-z]/g, '')}`,
   comment: `${library} only in ${folder}`,
   severity: 'error',
-  from: { pathNot: [`^(${folder})`, TESTS, '^(bench|test)/'] },
+  from: { pathNot: [`^(${folder})`, TESTS, '^(bench|docs|test)/'] },
   to: { path: `^node_modules/${library}` },
 })
 

@@ -9,7 +9,7 @@ import { shortWaitWhenPaused } from './short-wait-when-paused.ts'
 import { singleConnect } from './single-connect.ts'
 import { transactionBackoff } from './transaction-backoff.ts'
 
-export type { KafkajsModules, KafkajsPatch } from './modules.ts'
+export type { KafkajsPatch } from './modules.ts'
 
 /**
  * kafkajs 2.2.4 is the last release of an unmaintained client. These files cure what would break our promises;
