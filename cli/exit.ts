@@ -12,6 +12,7 @@ import { BadInputError, describeError, ReelstreamError, UpstreamError } from '..
  *     5  the upload was begun and then failed or was aborted
  *     6  `--wait`: the upload is complete, the video was rejected, failed or deleted
  *   130  ended by Ctrl-C
+ *   141  nobody reads what we print any more (`… | head`), as programs end that the system stops for it
  */
 export const EXIT = {
   ok: 0,
@@ -22,6 +23,7 @@ export const EXIT = {
   uploadFailed: 5,
   notReady: 6,
   interrupted: 130,
+  pipeClosed: 141,
 } as const
 
 /** A failure with an exit code of its own. */

@@ -13,6 +13,12 @@ const program = new Command('reelstream')
   .showHelpAfterError('(--help shows what can be asked for)')
   .exitOverride()
 
+// Whoever reads us (`… --json | head`) may stop reading: there is nobody left to tell.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error
+  process.exit(EXIT.pipeClosed)
+})
+
 const config = readConfig()
 for (const register of commands) register(program, config)
 

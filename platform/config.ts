@@ -117,7 +117,6 @@ export const SETTINGS = {
 
   ffmpegPath: text('FFMPEG_PATH', 'ffmpeg', 'the ffmpeg to run'),
   ffprobePath: text('FFPROBE_PATH', 'ffprobe', 'the ffprobe to run'),
-  scratchDir: text('SCRATCH_DIR', '', 'folder of the running job, at most 64 MiB a job; empty = below DATA_DIR'),
   encoderThreads: integer('ENCODER_THREADS', 4, 1, 64, 'threads of each encoder; another count gives other bytes'),
   workerSlots: integer('WORKER_SLOTS', 1, 1, 64, 'video jobs that one worker process runs at a time'),
 } satisfies Record<string, Setting<unknown>>

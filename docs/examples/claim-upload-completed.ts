@@ -1,7 +1,7 @@
 /**
  * A producer that shares no code with Reelstream: another system has a video in S3 already and claims it.
  *
- *     IMPORT_SOURCES=reelstream-media/imports npm start
+ *     npm start
  *     npx node docs/examples/claim-upload-completed.ts clip.mp4 [.data/run.json]
  *
  * Claiming again changes nothing: the same object gives the same videoId and the same ce_id.

@@ -86,7 +86,7 @@ const EXPLANATIONS: Readonly<Record<string, Explain>> = {
   },
   GenerationSelected: (body) => ({
     title: `Players get generation ${value(body, 'generation')}`,
-    detail: body.by === 'PIN' ? 'chosen by an operator' : 'chosen on completion',
+    detail: body.by === 'PIN' ? 'chosen by an operator' : 'chosen by the pipeline',
   }),
   VideoDetailsChanged: (body) => ({
     title: 'Details changed',
