@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { glob, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 
@@ -59,7 +59,7 @@ const sourceNames = async (): Promise<string> => {
 
 /** A file appears whole or not at all, whoever else writes it at the same time. */
 export const replaceFile = async (file: string, bytes: Uint8Array | string): Promise<void> => {
-  const partial = `${file}.${process.pid}.tmp`
+  const partial = `${file}.${randomUUID()}.tmp`
   await writeFile(partial, bytes)
   await rename(partial, file)
 }

@@ -42,7 +42,10 @@ export const recordPlayback = async (page: Page): Promise<void> => {
     window.notes = notes
     type Event = Parameters<typeof hls.on>[0]
     hls.on('hlsError' as Event, (_event: unknown, data: unknown) => {
-      const { details, fatal, error } = data as { details: string; fatal: boolean; error: Error }
+      type ErrorData = { details: string; fatal: boolean; error: Error; bufferInfo?: { len: number } }
+      const { details, fatal, error, bufferInfo } = data as ErrorData
+      // A decoder that is late with seconds in its buffer says that this machine is busy, and nothing of the stream.
+      if (details === 'bufferStalledError' && (bufferInfo?.len ?? 0) > 1) return
       notes.errors.push(`${details}${fatal ? ' (fatal)' : ''}: ${error.message}`)
     })
     hls.on('hlsLevelSwitched' as Event, (_event: unknown, data: unknown) => {

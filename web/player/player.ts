@@ -88,7 +88,7 @@ const createChrome = (title: string): Chrome => {
     custom('media-loading-indicator', { slot: 'centered-chrome', noautohide: true }),
     custom('media-rendition-menu', { anchor: 'auto', hidden: true }),
     custom('media-playback-rate-menu', { anchor: 'auto', hidden: true, rates: '0.5 0.75 1 1.25 1.5 2' }),
-    el('div', { class: 'controls' }, timeRange(), controlBar(growing)),
+    el('div', { class: 'controls' }, custom('media-time-range'), controlBar(growing)),
   )
   return {
     controller,
@@ -106,14 +106,6 @@ const createChrome = (title: string): Chrome => {
     },
   }
 }
-
-const timeRange = (): HTMLElement =>
-  custom(
-    'media-time-range',
-    {},
-    custom('media-preview-thumbnail', { slot: 'preview' }),
-    custom('media-preview-time-display', { slot: 'preview' }),
-  )
 
 const controlBar = (growing: HTMLElement): HTMLElement =>
   custom(
