@@ -7,7 +7,8 @@
  * the plugins load at the same time, for the port is answered only when all are there.
  */
 import closeWithGrace from 'close-with-grace'
-import Fastify, { type FastifyBaseLogger } from 'fastify'
+import Fastify, { type FastifyBaseLogger, LogController } from 'fastify'
+import plugin from 'fastify-plugin'
 import pg from 'pg'
 import api from '../api/app.ts'
 import gateway from '../ingest/gateway/app.ts'
@@ -15,7 +16,7 @@ import { gatewayOptions } from '../ingest/gateway/gateway-options.ts'
 import { systemClock } from '../platform/clock.ts'
 import { readConfig, requireSettings } from '../platform/config.ts'
 import { createAuthenticator } from '../platform/http/author-token.ts'
-import { answerUnknownPaths, answerWithProblems } from '../platform/http/fastify-problems.ts'
+import { answerUnknownPaths } from '../platform/http/fastify-problems.ts'
 import { createLogger } from '../platform/log.ts'
 import { createDatabase } from '../prisma/client.ts'
 import { createIdempotentProducer } from '../runtime/kafka/idempotent-producer.ts'
@@ -56,13 +57,12 @@ const producer = createIdempotentProducer(session.kafka)
 const app = Fastify({
   loggerInstance: log as FastifyBaseLogger,
   trustProxy: ['loopback', 'uniquelocal'],
-  disableRequestLogging: true,
+  logController: new LogController({ disableRequestLogging: true }),
   forceCloseConnections: true,
 })
-answerWithProblems(app)
 answerUnknownPaths(app)
-await app.register(web, { storageOrigins: [new URL(s3Settings.publicEndpoint).origin] })
-await app.register(api, {
+// Not encapsulated: its error handler, its refusal under load and its OpenAPI document are those of the whole origin.
+await app.register(plugin(api), {
   db: database,
   createClient: () => new pg.Client({ connectionString: config.databaseUrl, keepAlive: true }),
   viewers: createAuthenticator(config),
@@ -73,6 +73,7 @@ await app.register(
   gateway,
   gatewayOptions(config, { database, producer, codec: session.codec, s3, presigner, clock: systemClock, log }),
 )
+await app.register(web, { storageOrigins: [new URL(s3Settings.publicEndpoint).origin] })
 
 closeWithGrace({ delay: CLOSE_TIMEOUT_MS }, async ({ err }) => {
   if (err !== undefined) log.error({ err }, 'stopping after an error')

@@ -1,6 +1,6 @@
 /** The pages as a process of their own, for a deployment behind a proxy. `npm start` serves the same plugin in one. */
 import closeWithGrace from 'close-with-grace'
-import Fastify, { type FastifyBaseLogger } from 'fastify'
+import Fastify, { type FastifyBaseLogger, LogController } from 'fastify'
 import { readConfig, requireSettings } from '../platform/config.ts'
 import { answerUnknownPaths, answerWithProblems } from '../platform/http/fastify-problems.ts'
 import { createLogger } from '../platform/log.ts'
@@ -10,7 +10,10 @@ const config = readConfig()
 requireSettings(config, ['s3Endpoint'])
 const log = createLogger('web', config.logLevel)
 
-const app = Fastify({ loggerInstance: log as FastifyBaseLogger, disableRequestLogging: true })
+const app = Fastify({
+  loggerInstance: log as FastifyBaseLogger,
+  logController: new LogController({ disableRequestLogging: true }),
+})
 answerWithProblems(app)
 answerUnknownPaths(app)
 const storage = config.s3PublicEndpoint === '' ? config.s3Endpoint : config.s3PublicEndpoint
