@@ -31,7 +31,7 @@ export const followVideo = async (
   onEvent: (event: VideoEvent) => void,
   options: FollowOptions,
 ): Promise<void> => {
-  const { apiUrl, token, signal, fetch = globalThis.fetch } = options
+  const { apiUrl, token, signal, fetch = globalThis.fetch.bind(globalThis) } = options
   const server = { url: apiUrl, token, fetch }
   let lastEventId = options.lastEventId ?? ''
   const connect = async (): Promise<ReadableStream<Uint8Array> | null> => {

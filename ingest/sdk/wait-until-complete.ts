@@ -27,7 +27,7 @@ const MAX_PAUSE_MS = 2_000
  * @throws UploadError with the code of the abort (UPLOAD_ABORTED without one), or that of the API
  */
 export const waitUntilComplete = async (uploadId: string, options: WaitOptions): Promise<void> => {
-  const { apiUrl, token, signal, fetch = globalThis.fetch } = options
+  const { apiUrl, token, signal, fetch = globalThis.fetch.bind(globalThis) } = options
   const server = { url: apiUrl, token, fetch }
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 1.5, MAX_PAUSE_MS)) {
     const path = `/uploads/${encodeURIComponent(uploadId)}`

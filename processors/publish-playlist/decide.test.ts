@@ -15,12 +15,15 @@ const GROW = { kind: 'publish', complete: false } as const
 const FINISH = { kind: 'publish', complete: true } as const
 const NOTHING = { kind: 'nothing' } as const
 
-t.test('the first revisions follow at 2, 4 and 6 seconds, however fast they come', async (t) => {
+t.test('the first revisions follow at 2, 4, 6, 12 … 30 seconds, however fast they come', async (t) => {
   t.strictSame(decidePublication(NOT_PUBLISHED, growing(1_800), NOW_MS), NOTHING)
   t.strictSame(decidePublication(NOT_PUBLISHED, growing(2_000), NOW_MS), GROW)
   t.strictSame(decidePublication(published(2_000), growing(3_000), NOW_MS), NOTHING)
   t.strictSame(decidePublication(published(2_000), growing(4_000), NOW_MS), GROW)
   t.strictSame(decidePublication(published(4_000), growing(6_000), NOW_MS), GROW)
+  t.strictSame(decidePublication(published(6_000), growing(11_000), NOW_MS), NOTHING)
+  t.strictSame(decidePublication(published(6_000), growing(12_000), NOW_MS), GROW)
+  t.strictSame(decidePublication(published(24_000), growing(30_000), NOW_MS), GROW)
 })
 
 t.test('segments end on whole frames: 1.998 s are two seconds', async (t) => {
@@ -30,9 +33,9 @@ t.test('segments end on whole frames: 1.998 s are two seconds', async (t) => {
 
 t.test('then at most one per target duration of wall time, and only when there is more to see', async (t) => {
   const wait = { kind: 'wait', untilMs: NOW_MS + TARGET_DURATION_MS } as const
-  t.strictSame(decidePublication(published(6_000), growing(12_000), NOW_MS + 5_999), wait)
-  t.strictSame(decidePublication(published(6_000), growing(12_000), NOW_MS + 6_000), GROW)
-  t.strictSame(decidePublication(published(6_000), growing(6_000), NOW_MS + 60_000), NOTHING)
+  t.strictSame(decidePublication(published(30_000), growing(36_000), NOW_MS + 5_999), wait)
+  t.strictSame(decidePublication(published(30_000), growing(36_000), NOW_MS + 6_000), GROW)
+  t.strictSame(decidePublication(published(30_000), growing(30_000), NOW_MS + 60_000), NOTHING)
 })
 
 t.test('the complete one does not wait', async (t) => {

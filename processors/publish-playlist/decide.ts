@@ -4,14 +4,16 @@ import type { Progress } from './generated.ts'
 /**
  * When a revision of the playlists is worth publishing, while the video still grows and at its end.
  *
- * A viewer should see the first frame as soon as two seconds are there, so revisions follow at 2, 4 and 6 s. From then on
- * players reload at most once per target duration, so there is at most one revision per target duration of wall time. The
- * complete one does not wait. Only one is in flight at a time: a revision that is slow to write is not overtaken.
+ * A viewer should see the first frame as soon as two seconds are there, so revisions follow at 2, 4 and 6 s, and then with
+ * every segment until 30 s are published: whoever began at once then has more in hand than the two target durations that
+ * may pass between a segment and the reload that finds it. (With a pause after 6 s every viewer stalled near second 9.)
+ * From then on players reload at most once per target duration, so there is at most one revision per target duration of
+ * wall time. The complete one does not wait. Only one is in flight at a time: one that is slow to write is not overtaken.
  */
 export const TARGET_DURATION_MS = 6_000
 
 /** Lengths at which the first revisions are due; a little less will do, since segments end on whole frames. */
-const EARLY_MS = [2_000, 4_000, 6_000] as const
+const EARLY_MS = [2_000, 4_000, 6_000, 12_000, 18_000, 24_000, 30_000] as const
 const TOLERANCE_MS = 100
 
 export interface Publishable {

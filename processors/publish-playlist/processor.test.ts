@@ -103,18 +103,19 @@ t.test('one revision is in flight at a time; what closed meanwhile is in the nex
   t.strictSame(asked(), ['2: 3 1'])
 })
 
-t.test('after the first six seconds a revision follows at most every six seconds', async (t) => {
+t.test('after the first thirty seconds a revision follows at most every six seconds', async (t) => {
   const { driver, picture, sound, asked, publish, revisions } = planned()
-  for (const index of [0, 1, 2]) sound(index)
-  for (const index of [0, 1, 2]) picture(index)
-  publish(6_000)
-  picture(3)
+  const thirtySeconds = [0, 1, 2, 3, 4, 5, 6]
+  for (const index of thirtySeconds) sound(index)
+  for (const index of thirtySeconds) picture(index)
+  publish(30_000)
+  picture(7)
   t.strictSame(asked(), [])
   driver.advance(5_999)
   t.strictSame(asked(), [])
   driver.advance(1)
-  t.strictSame(asked(), ['2: 4 3'], 'by itself, without another event')
-  publish(12_000)
+  t.strictSame(asked(), ['2: 8 7'], 'by itself, without another event')
+  publish(36_000)
   driver.advance(60_000)
   t.strictSame(asked(), [], 'nothing new, no revision')
   t.strictSame(revisions(), [1, 2])
