@@ -77,7 +77,7 @@ export interface GroupMember {
  * How long the broker holds a fetch that has nothing, ms. Bounds how long a resumed partition waits for its first fetch,
  * and how long a leave takes; not the latency of records, which end the wait.
  */
-const FETCH_WAIT_MS = 500
+const FETCH_WAIT_MS = 1000
 const HEARTBEAT_MS = 1000
 const SESSION_TIMEOUT_MS = 10_000
 /**

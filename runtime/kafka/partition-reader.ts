@@ -64,7 +64,7 @@ export interface ReaderOptions {
 /** Bytes of one fetch: few round trips, and batches small enough to be handled between two turns of the event loop. */
 const FETCH_BYTES = 1024 * 1024
 /** How long the broker holds a fetch of a tail that has nothing, ms. It answers at once when something comes. */
-const TAIL_WAIT_MS = 500
+const TAIL_WAIT_MS = 1000
 /** Below the end there is always something to fetch; the wait is for the moments when a leader changes. */
 const READ_WAIT_MS = 100
 const FIRST_RETRY_MS = 50

@@ -200,7 +200,9 @@ export class TaskRunner {
     core.runHook('opened', this.#s.clock.now())
     await this.#commit()
     await this.#bootstrap(core)
-    this.#startFetching(core)
+    // A dormant task fetches already, from the same position or an earlier one, which folding skips: seeking again would
+    // cost the first event the rest of a long poll.
+    if (!this.#fetching) this.#startFetching(core)
     this.#state = 'running'
     this.#s.log.debug({ effects: core.effects().length }, 'task opened')
   }
