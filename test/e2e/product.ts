@@ -1,11 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { freePorts } from '../../local/ports.ts'
 import { removeSharedPostgresData } from '../../local/postgres-home.ts'
+import type { RunFile as RunFileOnDisk } from '../../local/run-file.ts'
 import { childEnvironment } from '../../platform/config.ts'
 
 /** The whole product as `npm start` runs it, on free ports and data of its own. */
@@ -19,18 +20,9 @@ export interface Product {
   start(): Promise<void>
 }
 
-export interface RunFile {
-  readonly webUrl: string
-  readonly apiUrl: string
-  readonly gatewayUrl: string
-  readonly kafkaBrokers: string
-  readonly schemaRegistryUrl: string
-  readonly s3Endpoint: string
-  readonly databaseUrl: string
-  readonly s3AccessKeyId: string
-  readonly s3SecretAccessKey: string
+/** As `npm start` writes it; a product that is ready has every role. */
+export type RunFile = RunFileOnDisk & {
   readonly pids: Readonly<Record<'processors' | 'workers' | 'projections' | 'front', number>>
-  readonly token: string
 }
 
 const ROOT = path.resolve(import.meta.dirname, '..', '..')
@@ -61,7 +53,7 @@ export const startProduct = async (t: Test, settings: Readonly<Record<string, st
   const product: Product = {
     dataDir,
     env,
-    run: async () => JSON.parse(await readText(path.join(dataDir, 'run.json'))) as RunFile,
+    run: async () => JSON.parse(await readFile(path.join(dataDir, 'run.json'), 'utf8')) as RunFile,
     start: async () => {
       supervisor = spawn(process.execPath, [path.join(ROOT, 'local/main.ts'), '--no-sample'], {
         cwd: ROOT,
@@ -114,8 +106,6 @@ const withoutServers = (env: NodeJS.ProcessEnv): NodeJS.ProcessEnv => {
     delete own[name]
   return own
 }
-
-const readText = async (file: string): Promise<string> => (await import('node:fs/promises')).readFile(file, 'utf8')
 
 export const until = async <T>(
   what: string,
