@@ -1,11 +1,10 @@
-import { execFile, spawn } from 'node:child_process'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { spawn } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import { promisify } from 'node:util'
-import { readConfig } from '../platform/config.ts'
 import { launchBrowser, visit } from '../test/e2e/browser.ts'
 import { play, recordPlayback, reportPlayback, untilEnded } from '../test/e2e/playback.ts'
+import { CLI, historyOf, makeClip, runningProduct } from './product.ts'
 import { keep, median } from './table.ts'
 
 /**
@@ -14,14 +13,13 @@ import { keep, median } from './table.ts'
  */
 const RUNS = 5
 const SECONDS = 60
-const run = promisify(execFile)
 
 export const bench = async (args: readonly string[]): Promise<void> => {
   const folder = await mkdtemp(path.join(tmpdir(), 'reelstream-bench-'))
   const browser = await launchBrowser()
   try {
     const [given] = args
-    const clip = given ?? (await makeClip(folder))
+    const clip = given ?? (await makeClip(folder, SECONDS))
     const runs = []
     for (let n = 0; n < RUNS; n++) runs.push(await watchGrowing(browser, clip))
     const rows = runs.map(
@@ -42,31 +40,18 @@ export const bench = async (args: readonly string[]): Promise<void> => {
   }
 }
 
-const makeClip = async (folder: string): Promise<string> => {
-  const clip = path.join(folder, 'clip.mp4')
-  const picture = ['-f', 'lavfi', '-i', `testsrc2=size=1280x720:rate=25:duration=${SECONDS}`]
-  const sound = ['-f', 'lavfi', '-i', `sine=frequency=440:sample_rate=48000:duration=${SECONDS}`]
-  const codecs = ['-c:v', 'libx264', '-preset', 'veryfast', '-pix_fmt', 'yuv420p', '-c:a', 'aac']
-  await run('ffmpeg', ['-nostdin', '-v', 'error', '-y', ...picture, ...sound, ...codecs, clip])
-  return clip
-}
-
 const watchGrowing = async (browser: Awaited<ReturnType<typeof launchBrowser>>, clip: string) => {
-  const { webUrl, apiUrl, token } = await runFile()
-  const cli = path.join(import.meta.dirname, '..', 'cli', 'main.ts')
-  const upload = spawn(process.execPath, [cli, 'upload', clip, '--json'], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const product = await runningProduct()
+  const upload = spawn(process.execPath, [CLI, 'upload', clip, '--json'], { stdio: ['ignore', 'pipe', 'inherit'] })
   const videoId = await firstVideoId(upload.stdout)
-  const { page, close } = await visit(browser, `${webUrl}/v/${videoId}`)
+  const { page, close } = await visit(browser, `${product.webUrl}/v/${videoId}`)
   await recordPlayback(page)
   await play(page)
   await untilEnded(page, 240_000)
   const { movedAtMs, waits, totalFrames, errors } = await reportPlayback(page)
   await close()
-  const response = await fetch(`${apiUrl}/videos/${videoId}/history?limit=200`, {
-    headers: { authorization: `Bearer ${token}` },
-  })
-  const { items } = (await response.json()) as { items: readonly { type: string; recordedAt: string }[] }
-  const completedAt = Date.parse(items.find(({ type }) => type === 'UploadCompleted')?.recordedAt ?? '')
+  const facts = await historyOf(product, videoId)
+  const completedAt = Date.parse(facts.find(({ type }) => type === 'UploadCompleted')?.recordedAt ?? '')
   return {
     firstFrameMs: (movedAtMs ?? Number.NaN) - completedAt,
     stalls: waits,
@@ -86,10 +71,3 @@ const firstVideoId = (lines: NodeJS.ReadableStream): Promise<string> =>
     })
     lines.on('end', () => reject(new RangeError(`the upload named no video: ${text}`)))
   })
-
-const runFile = async () =>
-  JSON.parse(await readFile(path.join(readConfig().dataDir, 'run.json'), 'utf8')) as {
-    readonly webUrl: string
-    readonly apiUrl: string
-    readonly token: string
-  }

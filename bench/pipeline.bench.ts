@@ -1,11 +1,12 @@
 import { execFile } from 'node:child_process'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { readConfig } from '../platform/config.ts'
+import type { RunFile } from '../local/run-file.ts'
 import { UpstreamError } from '../platform/errors.ts'
+import { CLI, type Fact, ffmpeg, historyOf, makeClip, runningProduct } from './product.ts'
 import { keep, median } from './table.ts'
 
 /**
@@ -16,21 +17,10 @@ const PAIRS = 5
 const SECONDS = 60
 const run = promisify(execFile)
 
-interface Fact {
-  readonly type: string
-  readonly recordedAt: string
-  readonly body: { readonly complete?: boolean; readonly playableDurationMs?: number }
-}
-
 export const bench = async (): Promise<void> => {
   const folder = await mkdtemp(path.join(tmpdir(), 'reelstream-bench-'))
   try {
-    const clip = path.join(folder, 'clip.mp4')
-    await ffmpeg(
-      ...['-f', 'lavfi', '-i', `testsrc2=size=1280x720:rate=25:duration=${SECONDS}`],
-      ...['-f', 'lavfi', '-i', `sine=frequency=440:sample_rate=48000:duration=${SECONDS}`],
-      ...['-c:v', 'libx264', '-preset', 'veryfast', '-pix_fmt', 'yuv420p', '-c:a', 'aac', clip],
-    )
+    const clip = await makeClip(folder, SECONDS)
     const bare: number[] = []
     const ours: number[] = []
     const playable: number[] = []
@@ -55,8 +45,6 @@ export const bench = async (): Promise<void> => {
     await rm(folder, { recursive: true, force: true })
   }
 }
-
-const ffmpeg = (...args: readonly string[]) => run('ffmpeg', ['-nostdin', '-v', 'error', '-y', ...args])
 
 /** The chained ladder of media/ladder.yml as one shell command would have it, written to disk. */
 const bareLadder = async (clip: string, out: string): Promise<number> => {
@@ -91,18 +79,12 @@ const bareLadder = async (clip: string, out: string): Promise<number> => {
 }
 
 const throughProduct = async (clip: string): Promise<{ readyMs: number; playableMs: number }> => {
-  const config = readConfig()
-  const { apiUrl, token } = JSON.parse(await readFile(path.join(config.dataDir, 'run.json'), 'utf8')) as {
-    apiUrl: string
-    token: string
-  }
-  const cli = path.join(import.meta.dirname, '..', 'cli', 'main.ts')
-  const { stdout } = await run(process.execPath, [cli, 'upload', clip, '--wait', '--json'], {
+  const product = await runningProduct()
+  const { stdout } = await run(process.execPath, [CLI, 'upload', clip, '--wait', '--json'], {
     maxBuffer: 64 * 1024 * 1024,
   })
   const { videoId } = JSON.parse(stdout.trim().split('\n').at(-1) ?? '{}') as { videoId: string }
-  await thumbnailsDone(apiUrl, token, videoId)
-  const facts = await history(apiUrl, token, videoId)
+  const facts = await settledHistory(product, videoId)
   const at = (what: string, found: (fact: Fact) => boolean): number => {
     const fact = facts.find(found)
     if (fact === undefined) throw new UpstreamError('BENCH_INCOMPLETE', `the history of ${videoId} has no ${what}`)
@@ -117,17 +99,12 @@ const throughProduct = async (clip: string): Promise<{ readyMs: number; playable
   }
 }
 
-/** The next measurement must not share the cores with what is left of this one. */
-const thumbnailsDone = async (apiUrl: string, token: string, videoId: string): Promise<void> => {
+/** Waits for the thumbnails, too: the next measurement must not share the cores with what is left of this one. */
+const settledHistory = async (product: RunFile, videoId: string): Promise<readonly Fact[]> => {
   for (let tries = 0; tries < 300; tries++) {
-    if ((await history(apiUrl, token, videoId)).some(({ type }) => type === 'ThumbnailsExtracted')) return
+    const facts = await historyOf(product, videoId)
+    if (facts.some(({ type }) => type === 'ThumbnailsExtracted')) return facts
     await delay(100)
   }
-}
-
-const history = async (apiUrl: string, token: string, videoId: string): Promise<readonly Fact[]> => {
-  const response = await fetch(`${apiUrl}/videos/${videoId}/history?limit=200`, {
-    headers: { authorization: `Bearer ${token}` },
-  })
-  return ((await response.json()) as { items: readonly Fact[] }).items
+  throw new UpstreamError('BENCH_INCOMPLETE', `the history of ${videoId} has no ThumbnailsExtracted after 30 s`)
 }

@@ -220,9 +220,7 @@ const edited = (video: VideoRow, data: VideoDetailsChanged): Change => {
 
 const NOTHING_WRITTEN = { title: '', description: '', author: '', tags: [], metadata: null }
 
-const TOMBSTONE: Change = {
-  ...NOTHING_WRITTEN,
-  status: 'deleted',
+const NOTHING_TO_PLAY = {
   playable: false,
   ready: false,
   playbackGeneration: null,
@@ -233,9 +231,10 @@ const TOMBSTONE: Change = {
   posterKey: null,
   storyboardKey: null,
   storyboardVttKey: null,
-  ...NO_ERROR,
   generations: {},
 }
+
+const TOMBSTONE: Change = { ...NOTHING_WRITTEN, ...NOTHING_TO_PLAY, ...NO_ERROR, status: 'deleted' }
 
 type Details = Pick<VideoRow, 'title' | 'description' | 'author' | 'tags' | 'visibility' | 'metadata'>
 
@@ -269,23 +268,13 @@ const blank = (event: RecordedVideoEvent): VideoRow => ({
   visibility: 'PRIVATE',
   revision: 1,
   status: 'uploading',
-  playable: false,
-  ready: false,
+  ...NOTHING_TO_PLAY,
+  ...NO_ERROR,
   durationMs: null,
   generation: null,
-  playbackGeneration: null,
-  playbackRevision: null,
-  masterKey: null,
-  playableDurationMs: null,
-  posterGeneration: null,
-  posterKey: null,
-  storyboardKey: null,
-  storyboardVttKey: null,
-  ...NO_ERROR,
   plannedTicks: 0,
   finishedTicks: 0,
   finishedSegments: [],
-  generations: {},
   createdAt: event.recordedAt,
   updatedAt: event.recordedAt,
   readyAt: null,

@@ -137,13 +137,11 @@ export class Step {
 const collectionsOf = (store: StateStore, key: string, names: readonly string[]): Record<string, Collection<unknown>> =>
   Object.fromEntries(names.map((name) => [name, store.collection(key, name)]))
 
-const encodeWithin = <T>(codec: Codec, schema: AvroSchema<T>, value: T): Buffer => {
-  const bytes = codec.encode(schema, value)
-  if (bytes.length > MAX_RECORD_BYTES) {
-    throw new BugError(
-      'RECORD_TOO_LARGE',
-      `${schema.name} takes ${bytes.length} bytes, at most ${MAX_RECORD_BYTES} fit`,
-    )
-  }
-  return bytes
+const encodeWithin = <T>(codec: Codec, schema: AvroSchema<T>, value: T): Buffer =>
+  withinLimit(codec.encode(schema, value), schema.name)
+
+/** What no batch could hold fails in its handler, where the key is known, not in the commit. */
+export const withinLimit = (bytes: Buffer, what: string): Buffer => {
+  if (bytes.length <= MAX_RECORD_BYTES) return bytes
+  throw new BugError('RECORD_TOO_LARGE', `${what} takes ${bytes.length} bytes, at most ${MAX_RECORD_BYTES} fit`)
 }

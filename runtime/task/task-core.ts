@@ -1,13 +1,13 @@
 import { BadInputError, BugError, describeError, isRetryable, ReelstreamError } from '../../platform/errors.ts'
 import { deriveId } from '../../platform/ids.ts'
 import type { Codec } from '../codec/avro.ts'
-import { type LogRecord, MAX_RECORD_BYTES, type OutputRecord } from '../kafka/log-records.ts'
+import type { LogRecord, OutputRecord } from '../kafka/log-records.ts'
 import type { Outcome, Processor } from '../processor.ts'
 import { type ChangelogRecord, type Entry, fromRecord, toRecord } from './changelog.ts'
 import { EffectLedger, type LiveEffect } from './effect-ledger.ts'
 import { type Route, type Routes, routeOf, routesOf } from './routes.ts'
 import { StateStore } from './state-store.ts'
-import { Step, type StepOrigin, type StepSettings } from './step.ts'
+import { Step, type StepOrigin, type StepSettings, withinLimit } from './step.ts'
 import { type SetTimer, TimerLedger } from './timer-ledger.ts'
 
 /**
@@ -211,7 +211,7 @@ export class TaskCore {
 
   #fire({ key, name, timer }: SetTimer, nowMs: number): void {
     // An earlier timer of this round may have removed or moved it.
-    if (!this.#timers.due(nowMs).some((due) => due.timer.timerId === timer.timerId)) return
+    if (this.#timers.get(key, name)?.timerId !== timer.timerId) return
     const origin = derivedOrigin(key, `timer/${timer.timerId}`, timer.causeId, nowMs)
     this.#step(origin, { timer: name, key }, (step) => {
       step.timers.set(name, null)
@@ -367,7 +367,7 @@ export class TaskCore {
   #setTimer(step: Step, name: string, atMs: number | null): void {
     const { key, identity, cause } = step.origin
     if (atMs === null) {
-      if (!this.#timers.has(key, name)) return
+      if (this.#timers.get(key, name) === undefined) return
       this.#timers.remove(key, name)
       return void this.#write({ kind: 'timer', key, timer: name, value: null })
     }
@@ -396,12 +396,7 @@ export class TaskCore {
 
   #encode(entry: Entry): ChangelogRecord {
     const record = toRecord(entry, this.settings.codec, this.settings.processor.state)
-    if ((record.value?.length ?? 0) > MAX_RECORD_BYTES) {
-      throw new BugError(
-        'RECORD_TOO_LARGE',
-        `an entry takes ${record.value?.length} bytes, at most ${MAX_RECORD_BYTES} fit`,
-      )
-    }
+    if (record.value !== null) withinLimit(record.value, 'an entry')
     return record
   }
 }

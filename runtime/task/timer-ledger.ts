@@ -25,8 +25,8 @@ export class TimerLedger {
     this.#stale = true
   }
 
-  has(key: string, name: string): boolean {
-    return this.#byKey.get(key)?.has(name) === true
+  get(key: string, name: string): Timer | undefined {
+    return this.#byKey.get(key)?.get(name)
   }
 
   namesOf(key: string): readonly string[] {

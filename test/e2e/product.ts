@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { freePorts } from '../../local/ports.ts'
 import { removeSharedPostgresData } from '../../local/postgres-home.ts'
-import type { RunFile as RunFileOnDisk } from '../../local/run-file.ts'
+import { type RunFile as RunFileOnDisk, runFilePath } from '../../local/run-file.ts'
 import { childEnvironment } from '../../platform/config.ts'
 
 /** The whole product as `npm start` runs it, on free ports and data of its own. */
@@ -53,7 +53,7 @@ export const startProduct = async (t: Test, settings: Readonly<Record<string, st
   const product: Product = {
     dataDir,
     env,
-    run: async () => JSON.parse(await readFile(path.join(dataDir, 'run.json'), 'utf8')) as RunFile,
+    run: async () => JSON.parse(await readFile(runFilePath(dataDir), 'utf8')) as RunFile,
     start: async () => {
       supervisor = spawn(process.execPath, [path.join(ROOT, 'local/main.ts'), '--no-sample'], {
         cwd: ROOT,

@@ -1,7 +1,7 @@
 import { BadInputError } from '../../../platform/errors.ts'
+import { problemResponses } from '../../../platform/http/problem-schema.ts'
 import { deriveId } from '../../../platform/ids.ts'
 import { ownUpload } from '../access.ts'
-import { problemResponses } from '../problems.ts'
 import { ClaimAnswer, type Routes, UploadParams } from './routes.ts'
 
 export const abortRoute: Routes = (app, context) => {

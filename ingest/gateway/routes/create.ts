@@ -1,10 +1,10 @@
 import { Type } from 'typebox'
+import { problemResponses } from '../../../platform/http/problem-schema.ts'
 import { newId } from '../../../platform/ids.ts'
 import { authorOf } from '../access.ts'
 import type { GatewayContext } from '../context.ts'
 import { createUnfinished, createUpload } from '../create-upload.ts'
 import { detailsFrom, NewDetails } from '../details.ts'
-import { problemResponses } from '../problems.ts'
 import type { Routes } from './routes.ts'
 import { IdempotencyHeaders, originOf } from './routes.ts'
 

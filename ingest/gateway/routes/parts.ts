@@ -1,10 +1,10 @@
 import { Type } from 'typebox'
 import { BadInputError } from '../../../platform/errors.ts'
+import { problemResponses } from '../../../platform/http/problem-schema.ts'
 import { deriveId } from '../../../platform/ids.ts'
 import { MAX_PARTS, partRange } from '../../../storage/part-size.ts'
 import { ownUpload } from '../access.ts'
 import type { GatewayContext } from '../context.ts'
-import { problemResponses } from '../problems.ts'
 import type { RecordedUpload } from '../upload-reads.ts'
 import { ClaimAnswer, type Routes, UploadParams } from './routes.ts'
 

@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { localAuthorId, signLocalToken } from '../../../platform/http/author-token.ts'
-import { problemResponses } from '../problems.ts'
+import { problemResponses } from '../../../platform/http/problem-schema.ts'
 import type { Routes } from './routes.ts'
 
 /**

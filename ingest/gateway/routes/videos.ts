@@ -1,8 +1,8 @@
 import { Type } from 'typebox'
 import { BadInputError } from '../../../platform/errors.ts'
+import { problemResponses } from '../../../platform/http/problem-schema.ts'
 import { actorOf, authorOf, ownVideo } from '../access.ts'
 import { ChangedDetails, changeFrom } from '../details.ts'
-import { problemResponses } from '../problems.ts'
 import { ClaimAnswer, claimIdFor, IdempotencyHeaders, type Routes, VideoParams } from './routes.ts'
 
 const ChangeHeaders = Type.Object({

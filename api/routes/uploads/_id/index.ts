@@ -1,10 +1,11 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { BadInputError } from '../../../../platform/errors.ts'
+import { problemResponses } from '../../../../platform/http/problem-schema.ts'
 import type { RouteOptions } from '../../../context.ts'
 import { AfterQuery, waitForAfter } from '../../../reading/after.ts'
 import { reading } from '../../../reading/read.ts'
-import { problemResponses, UploadBody, VideoParams } from '../../../reading/schemas.ts'
+import { UploadBody, VideoParams } from '../../../reading/schemas.ts'
 
 /**
  * GET /uploads/:id: what is stored of an upload, for whoever resumes it. The id is the capability: it derives from the

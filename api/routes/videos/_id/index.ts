@@ -1,10 +1,11 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
+import { problemResponses } from '../../../../platform/http/problem-schema.ts'
 import type { RouteOptions } from '../../../context.ts'
 import { AfterQuery, waitForAfter } from '../../../reading/after.ts'
 import { sendWithEtag } from '../../../reading/etag.ts'
 import { reading } from '../../../reading/read.ts'
-import { problemResponses, VideoBody, VideoParams } from '../../../reading/schemas.ts'
+import { VideoBody, VideoParams } from '../../../reading/schemas.ts'
 import { VIDEO_JSON } from '../../../reading/video-json.ts'
 import { type Guarded, isOwner, maySee, videoNotFound, viewerOf } from '../../../reading/viewer.ts'
 

@@ -3,11 +3,12 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply } from 'fastify'
 import { Type } from 'typebox'
 import { BadInputError } from '../../../../../platform/errors.ts'
+import { problemResponses } from '../../../../../platform/http/problem-schema.ts'
 import type { RouteOptions } from '../../../../context.ts'
 import { AfterQuery, waitForAfter } from '../../../../reading/after.ts'
 import { assertVisible } from '../../../../reading/guarded-video.ts'
 import { type LiveEvent, liveEvents } from '../../../../reading/live-events.ts'
-import { problemResponses, VideoParams } from '../../../../reading/schemas.ts'
+import { VideoParams } from '../../../../reading/schemas.ts'
 
 /**
  * GET /videos/:id/events: server-sent events.

@@ -1,10 +1,11 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
+import { problemResponses } from '../../../../../platform/http/problem-schema.ts'
 import type { RouteOptions } from '../../../../context.ts'
 import { AfterQuery, waitForAfter } from '../../../../reading/after.ts'
 import { assertVisible } from '../../../../reading/guarded-video.ts'
 import { reading } from '../../../../reading/read.ts'
-import { HistoryBody, problemResponses, VideoParams } from '../../../../reading/schemas.ts'
+import { HistoryBody, VideoParams } from '../../../../reading/schemas.ts'
 
 /** GET /videos/:id/history: what is known about a video, and why: its facts in order, each with the video after it. */
 const Query = Type.Object({
