@@ -1,3 +1,4 @@
+import type { Scheduler } from '../../platform/clock.ts'
 import { ConfigError, isRetryable, ReelstreamError, UpstreamError } from '../../platform/errors.ts'
 import type { Logger } from '../../platform/log.ts'
 import type { Outcome, Processor } from '../processor.ts'
@@ -30,6 +31,7 @@ interface Settings {
   readonly executors: AnyExecutors
   readonly slots: EffectSlots
   readonly log: Logger
+  readonly clock: Scheduler
   readonly tell: (message: EffectMessage) => void
 }
 
@@ -92,17 +94,20 @@ export class EffectRuns {
   async interruptAll(graceMs: number): Promise<void> {
     for (const run of this.#runs.values()) run.controller.abort(INTERRUPTED)
     const all = Promise.allSettled([...this.#runs.values()].map((run) => run.ended))
-    await Promise.race([all, after(graceMs)])
+    await this.#atMost(graceMs, all)
   }
 
   async #execute(effect: LiveEffect, run: Run, reads: ReturnType<EffectReads>): Promise<void> {
-    const { processor, log, tell } = this.#settings
+    const { processor, log, tell, clock } = this.#settings
     const { effect: name, runs, resumeFrom } = effect.record
     const policy = processor.effects[name]?.policy
-    const timeout = policy?.timeoutMs == null ? null : AbortSignal.timeout(policy.timeoutMs)
-    const signal = timeout === null ? run.controller.signal : AbortSignal.any([run.controller.signal, timeout])
+    const timeout = new AbortController()
+    const timeoutMs = policy?.timeoutMs ?? null
+    const endTimeout =
+      timeoutMs === null ? () => undefined : clock.after(timeoutMs, () => timeout.abort(timedOut(timeoutMs)))
+    const signal = AbortSignal.any([run.controller.signal, timeout.signal])
     const fields = { effect: name, effectId: effect.id, key: effect.key, attempt: runs }
-    const startedAt = performance.now()
+    const startedAt = clock.monotonicMs()
     const aborted = rejectionOf(signal)
     const runLog = log.child(fields)
     const context: EffectRun<unknown> = {
@@ -126,16 +131,18 @@ export class EffectRuns {
     const work = this.#start(name, effect.input, context)
     try {
       const value = await Promise.race([work, aborted])
-      runLog.info({ durationMs: Math.round(performance.now() - startedAt) }, 'effect settled')
+      runLog.info({ durationMs: Math.round(clock.monotonicMs() - startedAt) }, 'effect settled')
       if (!run.controller.signal.aborted)
         tell({ kind: 'settled', effectId: effect.id, outcome: { ok: true, value }, done })
     } catch (error) {
       // Whatever it still does is void, but a successor must not run beside it.
-      if (signal.aborted) await Promise.race([Promise.allSettled([work]), after(LET_GO_MS)])
+      if (signal.aborted) await this.#atMost(LET_GO_MS, Promise.allSettled([work]))
       if (run.controller.signal.aborted) return
-      const failure = timeout?.aborted === true ? timedOut(policy?.timeoutMs ?? 0) : failureOf(error)
+      const failure = failureOf(timeout.signal.aborted ? timeout.signal.reason : error)
       runLog.warn({ err: error, code: failure.code, retryable: failure.retryable }, 'effect failed')
       tell({ kind: 'failed', effectId: effect.id, failure, done })
+    } finally {
+      endTimeout()
     }
   }
 
@@ -146,15 +153,20 @@ export class EffectRuns {
     }
     return executor(input, context)
   }
+
+  /** Resolves with the work, or without it when it takes longer. */
+  async #atMost(ms: number, work: Promise<unknown>): Promise<void> {
+    let cancel = (): void => undefined
+    const deadline = new Promise<void>((resolve) => {
+      cancel = this.#settings.clock.after(ms, resolve)
+    })
+    await Promise.race([work, deadline])
+    cancel()
+  }
 }
 
 /** How long an aborted executor may take to end before its slot is given away all the same. */
 const LET_GO_MS = 10_000
-
-const after = (ms: number): Promise<void> =>
-  new Promise((resolve) => {
-    setTimeout(resolve, ms).unref()
-  })
 
 type EffectReads = (effect: LiveEffect) => ReadonlyMap<string, readonly (readonly [string, unknown])[]>
 
@@ -170,11 +182,8 @@ const rejectionOf = (signal: AbortSignal): Promise<never> => {
   return rejection
 }
 
-const timedOut = (timeoutMs: number): Failure => ({
-  code: 'EFFECT_TIMEOUT',
-  detail: `no outcome within ${timeoutMs} ms`,
-  retryable: true,
-})
+const timedOut = (timeoutMs: number): UpstreamError =>
+  new UpstreamError('EFFECT_TIMEOUT', `no outcome within ${timeoutMs} ms`)
 
 const failureOf = (error: unknown): Failure =>
   error instanceof ReelstreamError

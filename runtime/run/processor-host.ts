@@ -1,4 +1,4 @@
-import type { Clock } from '../../platform/clock.ts'
+import type { Scheduler } from '../../platform/clock.ts'
 import { describeError } from '../../platform/errors.ts'
 import type { Logger } from '../../platform/log.ts'
 import type { Codec } from '../codec/avro.ts'
@@ -21,7 +21,7 @@ export interface HostSettings {
   readonly learn: (schemaId: number) => Promise<void>
   readonly appId: string
   readonly instanceId: string
-  readonly clock: Clock
+  readonly clock: Scheduler
   readonly log: Logger
   /** How long the group waits for a dead member, ms. Default: the engine's. */
   readonly sessionTimeoutMs?: number

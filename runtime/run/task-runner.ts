@@ -1,5 +1,4 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { Clock } from '../../platform/clock.ts'
+import type { Scheduler } from '../../platform/clock.ts'
 import { BugError, ConfigError, describeError, isRetryable, ReelstreamError } from '../../platform/errors.ts'
 import type { Logger } from '../../platform/log.ts'
 import type { Codec } from '../codec/avro.ts'
@@ -28,7 +27,7 @@ export interface TaskRunnerSettings {
   readonly source: string
   readonly codec: Codec
   readonly log: Logger
-  readonly clock: Clock
+  readonly clock: Scheduler
   readonly taskLog: TaskLog
   /** Fetching of an input: positioned before it is resumed. */
   readonly seek: (topic: string, offset: bigint) => void
@@ -61,6 +60,7 @@ const REOPEN_FIRST_MS = 100
 const REOPEN_MOST_MS = 5_000
 const FENCED_WAIT_MS = 3_000
 const INTERRUPT_GRACE_MS = 3_000
+const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 export class TaskRunner {
   readonly #s: TaskRunnerSettings
@@ -150,7 +150,7 @@ export class TaskRunner {
         }
         failures += 1
         this.#state = 'reopening'
-        const waitMs = reopenAfterMs(error, failures)
+        const waitMs = reopenAfterMs(error, failures, this.#s.clock.random())
         this.#s.log.warn({ err: error, failures, waitMs: Math.round(waitMs) }, 'task reopens')
         await this.#pauseFor(waitMs)
       }
@@ -249,7 +249,7 @@ export class TaskRunner {
       if (this.#isFull(core) || (core.pendingRecords > 0 && this.#sinceCommit() >= COMMIT_INTERVAL_MS)) {
         await this.#commit()
       } else if (this.#mailbox.length > 0) {
-        await nextTurn()
+        await this.#s.clock.nextTurn()
       } else {
         await this.#nextWake(this.#waitMs(core))
       }
@@ -263,7 +263,7 @@ export class TaskRunner {
   }
 
   #sinceCommit(): number {
-    return performance.now() - this.#lastCommitMs
+    return this.#s.clock.monotonicMs() - this.#lastCommitMs
   }
 
   #waitMs(core: TaskCore): number | null {
@@ -336,7 +336,7 @@ export class TaskRunner {
     if (batch === null) return
     this.#skipped = 0
     await (this.#writer as TaskLogWriter).commit(batch)
-    this.#lastCommitMs = performance.now()
+    this.#lastCommitMs = this.#s.clock.monotonicMs()
     for (const message of this.#uncommitted) message.done()
     this.#uncommitted = []
     for (const id of core.takeCancelled()) this.#runs.cancel(id)
@@ -377,20 +377,21 @@ export class TaskRunner {
   #nextWake(timeoutMs: number | null): Promise<void> {
     if (this.#stopping) return Promise.resolve()
     return new Promise((resolve) => {
-      const timer = timeoutMs === null ? null : setTimeout(wake, Math.min(timeoutMs, 2 ** 31 - 1))
-      const self = this
-      function wake(): void {
-        if (timer !== null) clearTimeout(timer)
-        self.#wake = () => undefined
+      const wake = (): void => {
+        cancel()
+        this.#wake = () => undefined
         resolve()
       }
+      const cancel =
+        timeoutMs === null ? () => undefined : this.#s.clock.after(Math.min(timeoutMs, LONGEST_TIMER_MS), wake)
       this.#wake = wake
     })
   }
 
   async #pauseFor(ms: number): Promise<void> {
-    const until = performance.now() + ms
-    while (!this.#stopping && performance.now() < until) await this.#nextWake(until - performance.now())
+    const { clock } = this.#s
+    const until = clock.monotonicMs() + ms
+    while (!this.#stopping && clock.monotonicMs() < until) await this.#nextWake(until - clock.monotonicMs())
   }
 }
 
@@ -404,8 +405,8 @@ const isTransient = (error: unknown): boolean =>
 const isFenced = (error: unknown): boolean => error instanceof ReelstreamError && error.code === 'FENCED'
 
 /** Jittered back-off. A fenced owner waits for longer than a heartbeat, in which the group tells it what it lost. */
-const reopenAfterMs = (error: unknown, failures: number): number => {
-  const backoffMs = Math.min(REOPEN_MOST_MS, REOPEN_FIRST_MS * 2 ** (failures - 1)) * (0.5 + Math.random() / 2)
+const reopenAfterMs = (error: unknown, failures: number, random: number): number => {
+  const backoffMs = Math.min(REOPEN_MOST_MS, REOPEN_FIRST_MS * 2 ** (failures - 1)) * (0.5 + random / 2)
   return isFenced(error) ? Math.max(FENCED_WAIT_MS, backoffMs) : backoffMs
 }
 
