@@ -3,7 +3,7 @@ import { describeError, UpstreamError } from '../platform/errors.ts'
 import { type Artifacts, prepareArtifacts } from './artifacts.ts'
 import type { Children } from './child.ts'
 import { type Jvm, prepareJvm } from './jvm.ts'
-import { kafkaServer } from './kafka.ts'
+import { type KafkaNode, kafkaServer } from './kafka.ts'
 import { type PortClaim, requireFreePorts } from './ports.ts'
 import { postgresServer } from './postgres.ts'
 import { preparePostgresHome } from './postgres-home.ts'
@@ -99,7 +99,7 @@ const planServers = ({ config, dataDir, secrets, progress, children }: LocalServ
       name: 'kafka',
       title: 'Kafka 4.4.0',
       external: config.kafkaBrokers.length > 0,
-      make: async () => kafkaServer({ dataDir, port: config.kafkaPort, ...(await java()) }),
+      make: async () => kafkaServer({ dataDir, node: onlyNode(config.kafkaPort), ...(await java()) }),
     },
     {
       name: 'registry',
@@ -168,6 +168,8 @@ const prepareJava = async (
   if (downloading) progress.update('programs', { state: 'ready', detail: 'ready after' })
   return { artifacts, jvm: await prepareJvm(artifacts.archiveDir) }
 }
+
+const onlyNode = (port: number): KafkaNode => ({ id: 1, port, clusterPorts: [port] })
 
 const s3Keys = (config: Config, secrets: Secrets) => ({
   accessKeyId: config.s3AccessKeyId || secrets.s3AccessKeyId,
