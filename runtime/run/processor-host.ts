@@ -2,12 +2,10 @@ import type { Scheduler } from '../../platform/clock.ts'
 import { describeError } from '../../platform/errors.ts'
 import type { Logger } from '../../platform/log.ts'
 import type { Codec } from '../codec/avro.ts'
-import type { Kafka } from '../kafka/client.ts'
-import { type GroupMember, joinGroup } from '../kafka/group-member.ts'
-import type { PartitionReader } from '../kafka/partition-reader.ts'
-import { inputTopicsOf } from '../processor.ts'
+import type { GroupHandlers, GroupMember, GroupOptions } from '../kafka/group-member.ts'
+import { inputTopicsOf, type Processor } from '../processor.ts'
 import { type BoundProcessor, EffectSlots } from './executors.ts'
-import { kafkaTaskLog } from './kafka-task-log.ts'
+import type { TaskLog } from './task-log.ts'
 import { TaskRunner } from './task-runner.ts'
 
 /**
@@ -15,8 +13,10 @@ import { TaskRunner } from './task-runner.ts'
  * The group only assigns; positions live in the changelogs. Its committed offsets are a lag gauge for people.
  */
 export interface HostSettings {
-  readonly kafka: Kafka
-  readonly reader: PartitionReader
+  /** Joins a consumer group, as `joinGroup` of kafka/group-member.ts promises it. */
+  readonly join: (options: GroupOptions, handlers: GroupHandlers) => Promise<GroupMember>
+  /** The durable side of one task of a processor. */
+  readonly taskLog: (processor: Processor, task: number) => TaskLog
   readonly codec: Codec
   readonly learn: (schemaId: number) => Promise<void>
   readonly appId: string
@@ -50,7 +50,7 @@ export class ProcessorHost {
   #member: GroupMember | null = null
   #joined = false
   #stopping = false
-  #gauge: NodeJS.Timeout | null = null
+  #stopGauge: () => void = () => undefined
 
   constructor(bound: BoundProcessor, settings: HostSettings) {
     this.#bound = bound
@@ -62,7 +62,7 @@ export class ProcessorHost {
 
   /** Joins the group. Tasks open as they are assigned. */
   async start(): Promise<void> {
-    const { kafka, instanceId, sessionTimeoutMs } = this.#s
+    const { join, instanceId, sessionTimeoutMs } = this.#s
     const options = {
       groupId: this.#bound.processor.name,
       topics: [...this.#topics],
@@ -70,14 +70,14 @@ export class ProcessorHost {
       ...(sessionTimeoutMs === undefined ? {} : { sessionTimeoutMs }),
       busyTasks: () => [...this.#tasks].filter(([, runner]) => runner.isBusy).map(([task]) => task),
     }
-    this.#member = await joinGroup(kafka, options, {
+    this.#member = await join(options, {
       assigned: (tasks, lost) => this.#assigned(tasks, lost),
       records: (topic, partition, records, nextOffset) =>
         this.#tasks.get(partition)?.deliver(topic, records, nextOffset),
       crashed: (error) => void this.#rejoin(error),
     })
-    this.#gauge ??= setInterval(() => void this.#commitGauge(), GAUGE_INTERVAL_MS)
-    this.#gauge.unref()
+    this.#stopGauge()
+    this.#gaugeLater()
   }
 
   report(): readonly TaskReport[] {
@@ -99,7 +99,7 @@ export class ProcessorHost {
 
   async stop(): Promise<void> {
     this.#stopping = true
-    if (this.#gauge !== null) clearInterval(this.#gauge)
+    this.#stopGauge()
     await Promise.all([...this.#tasks.values()].map((runner) => runner.close()))
     await this.#commitGauge()
     await this.#member?.leave()
@@ -126,7 +126,7 @@ export class ProcessorHost {
     await this.#closing.get(task)
     if (this.#stopping || this.#tasks.has(task)) return
     const { processor, executors } = this.#bound
-    const { kafka, reader, appId, codec, clock, instanceId, learn } = this.#s
+    const { taskLog, appId, codec, clock, instanceId, learn } = this.#s
     this.#tasks.set(
       task,
       new TaskRunner({
@@ -140,7 +140,7 @@ export class ProcessorHost {
         clock,
         learn,
         log: this.#log.child({ task }),
-        taskLog: kafkaTaskLog({ kafka, reader, appId, processor, task }),
+        taskLog: taskLog(processor, task),
         seek: (topic, offset) => this.#member?.seek(topic, task, offset),
         resume: (topic) => this.#member?.resume(topic, task),
         pause: (topic) => this.#member?.pause(topic, task),
@@ -160,9 +160,16 @@ export class ProcessorHost {
         return await this.start()
       } catch (failure) {
         this.#log.warn({ err: failure }, 'joining failed')
-        await new Promise((resolve) => setTimeout(resolve, REJOIN_DELAY_MS))
+        await new Promise<void>((resolve) => this.#s.clock.after(REJOIN_DELAY_MS, resolve))
       }
     }
+  }
+
+  #gaugeLater(): void {
+    this.#stopGauge = this.#s.clock.after(GAUGE_INTERVAL_MS, () => {
+      this.#gaugeLater()
+      void this.#commitGauge()
+    })
   }
 
   async #commitGauge(): Promise<void> {

@@ -1,5 +1,9 @@
+import type { Kafka } from '../kafka/client.ts'
+import { joinGroup } from '../kafka/group-member.ts'
+import type { PartitionReader } from '../kafka/partition-reader.ts'
 import type { Processor } from '../processor.ts'
 import type { AnyExecutors, BoundProcessor } from './executors.ts'
+import { kafkaTaskLog } from './kafka-task-log.ts'
 import { type HostSettings, ProcessorHost, type TaskReport } from './processor-host.ts'
 
 export interface RunningTopology {
@@ -12,9 +16,20 @@ export interface RunningTopology {
 /** A processor with the executors of its effects, by name. One that is missing fails the effect with EFFECT_UNBOUND. */
 export const bound = (processor: Processor, executors: AnyExecutors = {}): BoundProcessor => ({ processor, executors })
 
-/** Runs processors in this process until `stop`. */
-export const run = async (processors: readonly BoundProcessor[], settings: HostSettings): Promise<RunningTopology> => {
-  const hosts = processors.map((processor) => new ProcessorHost(processor, settings))
+export interface RunSettings extends Omit<HostSettings, 'join' | 'taskLog'> {
+  readonly kafka: Kafka
+  readonly reader: PartitionReader
+}
+
+/** Runs processors on Kafka in this process until `stop`. */
+export const run = async (processors: readonly BoundProcessor[], settings: RunSettings): Promise<RunningTopology> => {
+  const { kafka, reader, appId } = settings
+  const ports: HostSettings = {
+    ...settings,
+    join: (options, handlers) => joinGroup(kafka, options, handlers),
+    taskLog: (processor, task) => kafkaTaskLog({ kafka, reader, appId, processor, task }),
+  }
+  const hosts = processors.map((processor) => new ProcessorHost(processor, ports))
   await Promise.all(hosts.map((host) => host.start()))
   return {
     get isReady() {
