@@ -22,6 +22,7 @@ export type EffectEnd = { readonly effectId: string; readonly done: () => void }
 
 interface Run {
   readonly effect: string
+  readonly sinceMs: number
   readonly controller: AbortController
   ended: Promise<void>
 }
@@ -56,11 +57,18 @@ export class EffectRuns {
     return [...this.#runs.keys()]
   }
 
+  /** How long the one that began first has been running, milliseconds; 0 when nothing runs. */
+  longestMs(): number {
+    const [first] = this.#runs.values()
+    return first === undefined ? 0 : this.#settings.clock.monotonicMs() - first.sinceMs
+  }
+
   /** Takes a slot for the effect. It counts as running from now on; `launch` or `forget` must follow. */
   reserve(effect: LiveEffect): boolean {
     if (!this.#settings.slots.acquire(effect.record.effect)) return false
     this.#runs.set(effect.id, {
       effect: effect.record.effect,
+      sinceMs: this.#settings.clock.monotonicMs(),
       controller: new AbortController(),
       ended: Promise.resolve(),
     })

@@ -140,6 +140,19 @@ t.test('a second process takes over half of the tasks, and all of them when the 
   t.equal(ofType(await delivered(), 'OrderSent').length, 20)
 })
 
+t.test('tasks whose effects are short are shared though each of them always has one running', async (t) => {
+  const { suffix, place, delivered } = await prepare(t)
+  const first = await runShop(suffix, 50)
+  t.teardown(() => first.stop())
+  await until('the first is ready', async () => first.isReady)
+  for (let n = 0; n < 60; n++) await place(`order-${n}`, 5)
+  await until('parcels are on their way', async () => ofType(await delivered(), 'OrderSent').length > 2)
+  const second = await runShop(suffix, 50)
+  t.teardown(() => second.stop())
+  await until('both have a task', async () => first.report().length === 1 && second.report().length === 1)
+  t.ok(ofType(await delivered(), 'OrderSent').length < 60, 'while there was still something to do')
+})
+
 t.test('a handler that throws stops its task and says where, the other task goes on', async (t) => {
   const { suffix, place, delivered } = await prepare(t)
   const running = await runShop(suffix, 1)

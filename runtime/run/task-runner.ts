@@ -60,6 +60,11 @@ const REOPEN_FIRST_MS = 100
 const REOPEN_MOST_MS = 5_000
 const FENCED_WAIT_MS = 3_000
 const INTERRUPT_GRACE_MS = 3_000
+/**
+ * What has run for less is redone in about the time that moving the task takes anyway. Without this a processor of short
+ * effects is never shared: under load each of its tasks has some running at any moment.
+ */
+const COSTLY_AFTER_MS = 2_000
 const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 export class TaskRunner {
@@ -99,9 +104,9 @@ export class TaskRunner {
     return this.#failure
   }
 
-  /** Whether an effect runs here: the assigner moves such a task last. */
+  /** Whether an effect runs here that is costly to redo: the assigner leaves such a task with its owner. */
   get isBusy(): boolean {
-    return this.#runs.ids().length > 0
+    return this.#runs.longestMs() >= COSTLY_AFTER_MS
   }
 
   position(topic: string): bigint | undefined {
