@@ -65,11 +65,11 @@ t.test('frames', async (t) => {
   t.equal(primed.originUs, 7_000, 'the first frame lies on the grid; less than half a frame of sound is cut')
 })
 
-t.test('segments are 2 s, 2 s, 2 s and then 6 s, counted in frames', async (t) => {
+t.test('segments are four times 2 s, twice 4 s and then 6 s, counted in frames', async (t) => {
   const plan = planRenditions(aSource({ frameRateNum: 30000, frameRateDen: 1001 }), ladder)
   t.strictSame(
-    [0, 1, 2, 3, 4].map((i) => framesOfSegment(plan, i)),
-    [60, 60, 60, 180, 180],
+    [0, 1, 2, 3, 4, 5, 6, 7].map((i) => framesOfSegment(plan, i)),
+    [60, 60, 60, 60, 120, 120, 180, 180],
   )
 })
 

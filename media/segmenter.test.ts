@@ -40,19 +40,19 @@ const segmentsOf = (plan: TranscodePlan, chunk: ChunkPlan): Segment[] => {
   return last === null ? segments : [...segments, last]
 }
 
-t.test('groups 2 s fragments into segments of 2, 2, 2 and then 6 s', async (t) => {
+t.test('groups 2 s fragments into segments of 2, 2, 2, 2, 4, 4 and then 6 s', async (t) => {
   const plan = planOf(620)
   const segments = segmentsOf(plan, wholeOf(plan))
   t.strictSame(
     segments.map(({ record }) => record.durationTicks / plan.frameTicks),
-    [50, 50, 50, 150, 150, 150, 20],
+    [50, 50, 50, 50, 100, 100, 150, 70],
   )
   t.strictSame(
     segments.map(({ decodeTimeTicks }) => decodeTimeTicks / plan.frameTicks),
-    [0, 50, 100, 150, 300, 450, 600],
+    [0, 50, 100, 150, 200, 300, 400, 550],
   )
-  t.strictSame(segments[3]?.record, {
-    index: 3,
+  t.strictSame(segments[6]?.record, {
+    index: 6,
     durationTicks: 150 * plan.frameTicks,
     sizeBytes: 450,
     fragments: [0, 150, 300].map((offset) => ({ offset, keyframeBytes: 60, durationTicks: 50 * plan.frameTicks })),
@@ -62,7 +62,7 @@ t.test('groups 2 s fragments into segments of 2, 2, 2 and then 6 s', async (t) =
 t.test('numbers the segments of a later chunk from where it begins', async (t) => {
   const plan = planOf(620)
   const [first] = segmentsOf(plan, { index: 1, startFrame: 300, endFrame: 620, seekUs: 11_000_000 })
-  t.equal(first?.record.index, 4)
+  t.equal(first?.record.index, 5)
   t.throws(() => segmentStartingAt(plan, 301), { code: 'CHUNK_GRID' })
 })
 

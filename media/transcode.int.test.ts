@@ -128,7 +128,11 @@ t.test('a plain video becomes three aligned renditions with sound', async (t) =>
     [275, 275, 275],
     'every rendition has the planned frames',
   )
-  t.strictSame(result.video[0]?.decodeTimes, [0, 25_600, 51_200, 76_800], 'segments of 2, 2, 2 and 6 s, starting at 0')
+  t.strictSame(
+    result.video[0]?.decodeTimes,
+    [0, 25_600, 51_200, 76_800, 102_400],
+    'segments of 2, 2, 2, 2 and then 4 s, starting at 0',
+  )
   for (const { decodeTimes } of result.video) t.strictSame(decodeTimes, result.video[0]?.decodeTimes, 'aligned')
 
   for (const { name } of ladder.renditions) {
@@ -325,7 +329,7 @@ t.test('two chunks show the same pictures as the whole', async (t) => {
   t.strictSame([...(head?.decodeTimes ?? []), ...(tail?.decodeTimes ?? [])], once?.decodeTimes)
   t.strictSame(head?.init.bytes, tail?.init.bytes, 'one header serves both')
   const frames = async (base: string): Promise<string[]> => {
-    const parts = ['init.mp4', '00000.m4s', '00001.m4s', '00002.m4s', '00003.m4s']
+    const parts = ['init.mp4', '00000.m4s', '00001.m4s', '00002.m4s', '00003.m4s', '00004.m4s']
     const file = join(folder, `${base}.mp4`)
     await writeFile(
       file,

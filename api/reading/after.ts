@@ -36,11 +36,13 @@ export const waitForAfter = async (
   if (after === undefined) return
   const isThere = probeFor(context, after, projections)
   const deadline = performance.now() + WAIT_MS
-  while (!(await isThere())) {
+  for (;;) {
+    const heard = context.positions.heard()
+    if (await isThere()) return
     const restMs = deadline - performance.now()
     if (restMs <= 0) throw notYet(after)
     const pollMs = context.positions.isListening() ? LISTENING_POLL_MS : POLL_MS
-    await context.positions.next(Math.min(restMs, pollMs), context.closing)
+    await context.positions.next(heard, Math.min(restMs, pollMs), context.closing)
     if (context.closing.aborted) throw notYet(after)
   }
 }

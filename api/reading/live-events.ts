@@ -4,8 +4,12 @@
  * The id of an event is its position on video-events (`<partition>:<offset>`), so a client that was cut off goes on
  * exactly behind the last event that it saw. A fact is told only when the catalogue shows it too: who hears
  * PlaylistPublished and asks for the playlist at once must find it.
+ *
+ * A video is ready with its last playlist, and its pictures follow a second later: a stream that has told of the one
+ * stays open for the other, for a bounded time, since a video may never get any.
  */
 import type { ApiContext } from '../context.ts'
+import { masterUrlOf } from '../watch/playlist-urls.ts'
 import { reading } from './read.ts'
 
 export interface LiveEvent {
@@ -20,6 +24,9 @@ interface Snapshot {
   readonly playable: boolean
   readonly ready: boolean
   readonly durationMs: number | null
+  readonly masterKey: string | null
+  readonly posterKey: string | null
+  readonly readyAt: string | null
   readonly plannedTicks: number
   readonly finishedTicks: number
   readonly errorCode: string | null
@@ -38,8 +45,10 @@ const PAGE_ROWS = 200
 /** Without a notice: one may have been lost, and the connection wants a sign of life. */
 const QUIET_MS = 10_000
 const BLIND_POLL_MS = 250
+/** How long after it is ready a video is waited for to get its pictures. */
+const PICTURES_WITHIN_MS = 30_000
 
-/** Nothing happens after these, except to a deletion that follows. */
+/** Nothing happens after these, except the pictures of a ready one and a deletion. */
 const FINAL = new Set(['ready', 'rejected', 'failed', 'deleted'])
 
 /** null = nothing new for a while. Ends after a `status` event when the video has reached its end, or when aborted. */
@@ -52,20 +61,30 @@ export async function* liveEvents(
   let position = fromPosition
   let last = await snapshotAt(context, videoId, position)
   while (!signal.aborted) {
+    const heard = context.positions.heard()
     const rows = await tailRows(context, videoId, position)
     for (const row of rows) {
       position = row.position
       last = row
-      yield factEvent(row)
+      yield factEvent(videoId, row)
     }
     if (rows.length === PAGE_ROWS) continue
-    if (last !== undefined && FINAL.has(last.snapshot.status)) {
-      yield { event: 'status', id: idOf(last), data: stateOf(last.snapshot) }
+    const moreWithinMs = last === undefined ? Number.POSITIVE_INFINITY : expectsMoreForMs(last.snapshot)
+    if (last !== undefined && moreWithinMs <= 0) {
+      yield { event: 'status', id: idOf(last), data: stateOf(videoId, last.snapshot) }
       return
     }
     if (rows.length === 0) yield null
-    await context.positions.next(context.positions.isListening() ? QUIET_MS : BLIND_POLL_MS, signal)
+    const pollMs = context.positions.isListening() ? QUIET_MS : BLIND_POLL_MS
+    await context.positions.next(heard, Math.min(pollMs, moreWithinMs), signal)
   }
+}
+
+/** 0 or less: the video is as it will stay. */
+const expectsMoreForMs = ({ status, posterKey, readyAt }: Snapshot): number => {
+  if (!FINAL.has(status)) return Number.POSITIVE_INFINITY
+  if (status !== 'ready' || posterKey !== null || readyAt === null) return 0
+  return Date.parse(readyAt) + PICTURES_WITHIN_MS - Date.now()
 }
 
 const tailRows = ({ db }: ApiContext, videoId: string, after: bigint): Promise<TailRow[]> =>
@@ -88,18 +107,19 @@ const snapshotAt = async ({ db }: ApiContext, videoId: string, position: bigint)
   return row
 }
 
-const factEvent = (row: TailRow): LiveEvent => ({
+const factEvent = (videoId: string, row: TailRow): LiveEvent => ({
   event: 'fact',
   id: idOf(row),
-  data: { type: row.type, recordedAt: row.recorded_at.toISOString(), ...stateOf(row.snapshot) },
+  data: { type: row.type, recordedAt: row.recorded_at.toISOString(), ...stateOf(videoId, row.snapshot) },
 })
 
 const idOf = ({ partition, position }: TailRow): string => `${partition}:${position}`
 
-const stateOf = (video: Snapshot) => ({
+const stateOf = (videoId: string, video: Snapshot) => ({
   status: video.status,
   playable: video.playable,
   ready: video.ready,
+  masterUrl: video.masterKey === null ? null : masterUrlOf(videoId),
   durationMs: video.durationMs,
   percent: percentOf(video),
   ...(video.errorCode === null ? {} : { error: { code: video.errorCode, message: video.errorMessage } }),

@@ -18,8 +18,10 @@ export interface PositionListener {
   isListening(): boolean
   /** Calls back for each notice until the returned function is called. */
   subscribe(onNotice: (notice: PositionNotice) => void): () => void
-  /** Resolves with the next notice, after `timeoutMs`, or when the signal aborts: whatever comes first. */
-  next(timeoutMs: number, signal?: AbortSignal): Promise<void>
+  /** How many notices came so far. Read it BEFORE the tables and hand it to `next`: none is missed in between. */
+  heard(): number
+  /** Resolves as soon as more than `heard` notices came, after `timeoutMs`, or when the signal aborts. */
+  next(heard: number, timeoutMs: number, signal?: AbortSignal): Promise<void>
   close(): Promise<void>
 }
 
@@ -37,7 +39,9 @@ export const startPositionListener = ({ createClient, log }: ListenerOptions): P
   const subscribers = new Set<(notice: PositionNotice) => void>()
   const closing = new AbortController()
   let listening = false
+  let heard = 0
   const tell = (notice: PositionNotice) => {
+    heard += 1
     for (const subscriber of subscribers) subscriber(notice)
   }
 
@@ -65,7 +69,9 @@ export const startPositionListener = ({ createClient, log }: ListenerOptions): P
   return {
     isListening: () => listening,
     subscribe,
-    async next(timeoutMs, signal) {
+    heard: () => heard,
+    async next(seen, timeoutMs, signal) {
+      if (heard > seen) return
       const { promise, resolve } = Promise.withResolvers<void>()
       const timer = setTimeout(resolve, timeoutMs)
       const unsubscribe = subscribe(() => resolve())

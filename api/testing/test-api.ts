@@ -23,18 +23,19 @@ export interface TestApi {
   tell(videoId: string, facts: readonly VideoEvent[]): Promise<void>
 }
 
-/** `Bearer <authorId>` is that author; `Bearer bad` is refused. */
+/** `Bearer <authorId>` is that author, `Bearer admin` an admin; `Bearer bad` is refused. */
 const viewers = {
   authorOf: async (token: string) => {
     if (token === 'bad') throw new BadInputError('UNAUTHENTICATED', 'The token is not valid.')
-    return { id: token, role: 'AUTHOR' as const }
+    return { id: token, role: token === 'admin' ? ('ADMIN' as const) : ('AUTHOR' as const) }
   },
 }
 
-export const startTestApi = async (t: Test): Promise<TestApi> => {
+/** @param firstMomentMs when the log began; long ago, unless a test is about what is new */
+export const startTestApi = async (t: Test, firstMomentMs?: number): Promise<TestApi> => {
   const database = await createTestDatabase((url) => migrateSql(url, silentLogger))
   const objects = await startObjectServer()
-  const log = createMemoryLog(1)
+  const log = createMemoryLog(1, firstMomentMs)
   const supervisor = superviseProjections({
     db: database.db,
     reader: log.reader,

@@ -8,10 +8,16 @@ import type { Guarded } from '../reading/viewer.ts'
 export interface Playback extends Guarded {
   readonly masterKey: string | null
   readonly playbackGeneration: number | null
-  /** Newest revision of each published generation. */
-  readonly generations: Readonly<
-    Record<string, { readonly masterKey: string; readonly playlists: Readonly<Record<string, string>> }>
-  >
+  readonly generations: Readonly<Record<string, PublishedGeneration>>
+}
+
+/** Newest revision of a generation, as video-catalogue folds it. */
+export interface PublishedGeneration {
+  readonly masterKey: string
+  /** Keys of the media playlists by file name. */
+  readonly playlists: Readonly<Record<string, string>>
+  readonly complete: boolean
+  readonly playableDurationMs: number
 }
 
 export interface Playbacks {
@@ -51,5 +57,5 @@ const findPlayback = async (db: ApiContext['db'], id: string): Promise<Playback 
     generations: true,
   } as const
   const video = await reading(() => db.video.findUnique({ where: { id }, select }))
-  return video === null ? null : { ...video, generations: video.generations as Playback['generations'] }
+  return video === null ? null : { ...video, generations: video.generations as unknown as Playback['generations'] }
 }

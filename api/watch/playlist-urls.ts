@@ -4,7 +4,7 @@
  * Every revision of the playlists has its own keys, `g1/r3/master.m3u8`, written once. Players keep the URL of a media
  * playlist and reload it while the video grows, so that URL must lead to the newest revision: `g1/current/<file>` does.
  * It lies as deep as `g1/r3/`, so the relative URIs inside a media playlist (`../video/720p/00000.m4s`) mean the same
- * there, and the text is served untouched. Only the master at `/watch/<id>/master.m3u8` lies higher: its URIs get
+ * there (current-playlist.ts serves it). Only the master at `/watch/<id>/master.m3u8` lies higher: its URIs get
  * `g1/current/` in front. (A redirect would do as well, but clients that resolve against the URL they asked for, not
  * the one they got, would miss.)
  *
@@ -12,6 +12,9 @@
  * encodes never mix.
  */
 export const CURRENT_FOLDER = 'current'
+
+/** What players are given, from the first revision to the last. */
+export const masterUrlOf = (videoId: string): string => `/watch/${videoId}/master.m3u8`
 
 export const currentFolder = (generation: number): string => `g${generation}/${CURRENT_FOLDER}/`
 

@@ -4,16 +4,19 @@ import type { Progress } from './generated.ts'
 /**
  * When a revision of the playlists is worth publishing, while the video still grows and at its end.
  *
- * A viewer should see the first frame as soon as two seconds are there, so revisions follow at 2, 4 and 6 s, and then with
- * every segment until 30 s are published: whoever began at once then has more in hand than the two target durations that
- * may pass between a segment and the reload that finds it. (With a pause after 6 s every viewer stalled near second 9.)
+ * A viewer should see the first frame as soon as two seconds are there, and whoever begins at once has nothing but those
+ * two seconds in hand: so every segment is published as it closes until 30 s are. (With a pause after 6 s every viewer
+ * stalled near second 9.) By then a viewer has been given more than the two target durations that may pass between a
+ * segment and the reload that finds it, at any encoding speed worth the name; growth.test.ts plays it through.
  * From then on players reload at most once per target duration, so there is at most one revision per target duration of
  * wall time. The complete one does not wait. Only one is in flight at a time: one that is slow to write is not overtaken.
  */
 export const TARGET_DURATION_MS = 6_000
 
-/** Lengths at which the first revisions are due; a little less will do, since segments end on whole frames. */
-const EARLY_MS = [2_000, 4_000, 6_000, 12_000, 18_000, 24_000, 30_000] as const
+/** Until this much is published, every segment is worth a revision. */
+const PACED_FROM_MS = 30_000
+/** The shortest segment, and the least that is worth a revision; a little less will do, for segments end on whole frames. */
+const SHORTEST_MS = 2_000
 const TOLERANCE_MS = 100
 
 export interface Publishable {
@@ -33,14 +36,11 @@ const NOTHING: Decision = { kind: 'nothing' }
 export const NOT_PUBLISHED: Progress = { asked: 0, inFlight: false, publishedMs: 0, publishedAtMs: 0, complete: false }
 
 export const decidePublication = (progress: Progress, publishable: Publishable, nowMs: number): Decision => {
+  const { publishedMs, publishedAtMs } = progress
   if (progress.complete || progress.inFlight) return NOTHING
   if (publishable.isComplete) return { kind: 'publish', complete: true }
-  const nextEarlyMs = EARLY_MS.find((dueMs) => progress.publishedMs < dueMs - TOLERANCE_MS)
-  if (nextEarlyMs !== undefined) {
-    return publishable.playableMs >= nextEarlyMs - TOLERANCE_MS ? { kind: 'publish', complete: false } : NOTHING
-  }
-  if (publishable.playableMs <= progress.publishedMs) return NOTHING
-  const untilMs = progress.publishedAtMs + TARGET_DURATION_MS
+  if (publishable.playableMs - publishedMs < SHORTEST_MS - TOLERANCE_MS) return NOTHING
+  const untilMs = publishedMs < PACED_FROM_MS - TOLERANCE_MS ? nowMs : publishedAtMs + TARGET_DURATION_MS
   return nowMs >= untilMs ? { kind: 'publish', complete: false } : { kind: 'wait', untilMs }
 }
 

@@ -13,8 +13,10 @@ export interface MemoryLog {
 }
 
 const FETCH_RECORDS = 7
+export const NEW_YEAR_MS = Date.UTC(2026, 0, 1)
 
-export const createMemoryLog = (partitions: number): MemoryLog => {
+/** @param firstMomentMs time of offset 0; every further record is a second younger */
+export const createMemoryLog = (partitions: number, firstMomentMs = NEW_YEAR_MS): MemoryLog => {
   const logs = Array.from({ length: partitions }, () => ({ records: [] as LogRecord[], end: 0n }))
   const waiting = new Set<() => void>()
   const logOf = (partition: number) => {
@@ -27,7 +29,10 @@ export const createMemoryLog = (partitions: number): MemoryLog => {
     append(videoId, facts) {
       const partition = partitionOf(videoId, partitions)
       const log = logOf(partition)
-      for (const each of facts) log.records.push(recordOf(videoId, partition, log.end++, each))
+      for (const each of facts) {
+        const timestampMs = firstMomentMs + Number(log.end) * 1000
+        log.records.push({ ...recordOf(videoId, each), partition, offset: log.end++, timestampMs })
+      }
       log.end++
       for (const wake of waiting) wake()
     },
@@ -57,11 +62,8 @@ export const decodeJson: DecodeValue = async (_schema, value) => JSON.parse(valu
 const partitionOf = (videoId: string, partitions: number): number =>
   [...videoId].reduce((sum, letter) => sum + letter.charCodeAt(0), 0) % partitions
 
-const recordOf = (key: string, partition: number, offset: bigint, { type, data }: VideoEvent): LogRecord => ({
+const recordOf = (key: string, { type, data }: VideoEvent) => ({
   topic: videoEvents.name,
-  partition,
-  offset,
-  timestampMs: Date.UTC(2026, 0, 1) + Number(offset) * 1000,
   key,
   value: Buffer.from(JSON.stringify(data)),
   headers: { ce_type: `reelstream.${type}`, ce_id: newId(), causationid: newId() },

@@ -191,17 +191,24 @@ t.test('GET /videos/:id/history says the facts in order, page by page', async (t
   t.equal((await app.inject('/videos/none/history')).statusCode, 404)
 })
 
-t.test('GET /uploads/:id says what is stored', async (t) => {
+t.test('GET /uploads/:id says what is stored, to its author', async (t) => {
   const { app, tell } = await startTestApi(t)
   await tell('video', [begin(), fact('PartUploaded', { partNumber: 2 }), fact('PartUploaded', { partNumber: 1 })])
-  t.match((await app.inject('/uploads/video')).json(), {
+  const asked = (id: string, token?: string) =>
+    app.inject({ url: `/uploads/${id}`, headers: token === undefined ? {} : bearer(token) })
+  t.match((await asked('video', 'ann')).json(), {
     videoId: 'video',
     status: 'open',
     partSizeBytes: fact('UploadStarted').data.partSizeBytes,
     parts: [{ partNumber: 1, etag: String, checksum: String }, { partNumber: 2 }],
     code: null,
   })
-  t.match((await app.inject('/uploads/none')).json(), { status: 404, code: 'UPLOAD_NOT_FOUND' })
+  t.equal((await asked('video', 'admin')).statusCode, 200)
+  const nothing = { status: 404, code: 'UPLOAD_NOT_FOUND' }
+  t.match((await asked('video')).json(), nothing, 'anybody')
+  t.match((await asked('video', 'bob')).json(), nothing)
+  t.match((await asked('none', 'ann')).json(), nothing)
+  t.match((await asked('video', 'bad')).json(), { status: 401, code: 'UNAUTHENTICATED' })
 })
 
 t.test('the documentation describes the routes', async (t) => {

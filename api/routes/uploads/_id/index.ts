@@ -6,24 +6,27 @@ import type { RouteOptions } from '../../../context.ts'
 import { AfterQuery, waitForAfter } from '../../../reading/after.ts'
 import { reading } from '../../../reading/read.ts'
 import { UploadBody, VideoParams } from '../../../reading/schemas.ts'
+import { isOwner, viewerOf } from '../../../reading/viewer.ts'
 
 /**
- * GET /uploads/:id: what is stored of an upload, for whoever resumes it. The id is the capability: it derives from the
- * author's own idempotency key, and nothing here says who that is or lets anybody write.
+ * GET /uploads/:id: what is stored of an upload, for whoever resumes it. That is its author, or an admin: the id is in
+ * the URL of the watch page, so knowing it says nothing. To everybody else there is no such upload.
  */
 const getUpload: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { context }) => {
   app.get(
     '/',
     {
       schema: {
-        summary: 'State of an upload',
+        summary: 'State of an upload, for its author',
         tags: ['uploads'],
+        security: [{ author: [] }],
         params: VideoParams,
         querystring: Type.Object({ after: AfterQuery }),
         response: { 200: UploadBody, ...problemResponses },
       },
     },
     async (request, reply) => {
+      const viewer = await viewerOf(context, request)
       await waitForAfter(context, request.query.after, ['video-catalogue'])
       const upload = await reading(() =>
         context.db.upload.findUnique({
@@ -31,8 +34,9 @@ const getUpload: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { context
           include: { parts: { orderBy: { partNumber: 'asc' } } },
         }),
       )
-      if (upload === null) throw new BadInputError('UPLOAD_NOT_FOUND', 'There is no such upload.')
-      void reply.header('cache-control', 'private, no-cache')
+      if (upload === null || !isOwner(upload, viewer))
+        throw new BadInputError('UPLOAD_NOT_FOUND', 'There is no such upload.')
+      void reply.header('vary', 'authorization').header('cache-control', 'private, no-cache')
       return {
         videoId: upload.videoId,
         status: upload.status as 'open' | 'completed' | 'aborted',

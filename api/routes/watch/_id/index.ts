@@ -2,7 +2,7 @@
  * GET /watch/:id/…: HLS playback.
  *
  *     master.m3u8                     the master of the playback pointer; the URL that players are given
- *     g<generation>/current/<file>    newest revision of a playlist: reloaded while the video grows
+ *     g<generation>/current/<file>    newest revision of a playlist: reloaded while the video grows; `?_HLS_msn=<n>` waits
  *     g<generation>/…                 whatever lies below the generation in the bucket: write-once, so immutable
  *
  * Nothing outside a generation is reachable: not the source, not another video.
@@ -18,6 +18,7 @@ import { etagOf, matches, sendWithEtag } from '../../../reading/etag.ts'
 import { VideoParams } from '../../../reading/schemas.ts'
 import { maySee, videoNotFound, viewerOf } from '../../../reading/viewer.ts'
 import { spanOf } from '../../../watch/byte-range.ts'
+import { currentPlaylist } from '../../../watch/current-playlist.ts'
 import { createPlaybacks, type Playback } from '../../../watch/playback.ts'
 import { CURRENT_FOLDER, currentFolder, rebaseMaster } from '../../../watch/playlist-urls.ts'
 
@@ -62,6 +63,7 @@ const watch: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { context }) 
         ...schema,
         summary: 'Playlists, segments and pictures',
         params: Type.Object({ ...VideoParams.properties, '*': Type.String({ maxLength: 500 }) }),
+        querystring: BlockingReload,
       },
     },
     async (request, reply) => {
@@ -69,23 +71,34 @@ const watch: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { context }) 
       const [, generation = '', file = '', extension = ''] = PATH.exec(path) ?? []
       const contentType = CONTENT_TYPES[extension]
       if (contentType === undefined) throw new BadInputError('NOT_FOUND', 'There is no such file.')
-      const playback = await playbackFor(request, id)
-      const current = file.startsWith(`${CURRENT_FOLDER}/`)
-      const key = current ? currentKey(playback, generation, file.slice(CURRENT_FOLDER.length + 1)) : `v/${id}/${path}`
-      void reply
-        .type(contentType)
-        .header('cache-control', cacheControl(playback.visibility, current ? 'no-cache' : IMMUTABLE))
-      return sendObject(context, request, reply, key)
+      const { visibility } = await playbackFor(request, id)
+      const isCurrent = file.startsWith(`${CURRENT_FOLDER}/`)
+      void reply.type(contentType).header('cache-control', cacheControl(visibility, isCurrent ? 'no-cache' : IMMUTABLE))
+      if (!isCurrent) return sendObject(context, request, reply, `v/${id}/${path}`)
+      const name = file.slice(CURRENT_FOLDER.length + 1)
+      if (extension !== 'm3u8' || name.includes('/')) throw new BadInputError('NOT_FOUND', 'There is no such file.')
+      const wanted = { videoId: id, generation, file: name, awaited: request.query._HLS_msn }
+      const text = await currentPlaylist(context, playbacks, { ...wanted, signal: untilGone(reply, context) })
+      return sendWithEtag(request, reply, text)
     },
   )
 }
 
-/** The newest revision's file; those that no rendition names (I-frame playlists) lie beside its master. */
-const currentKey = ({ generations }: Playback, generation: string, file: string): string => {
-  const published = generations[generation]
-  if (published === undefined || file.includes('/')) throw new BadInputError('NOT_FOUND', 'There is no such file.')
-  return published.playlists[file] ?? `${published.masterKey.slice(0, published.masterKey.lastIndexOf('/') + 1)}${file}`
+/** Aborts when nobody is there any more to be answered. */
+const untilGone = (reply: FastifyReply, { closing }: ApiContext): AbortSignal => {
+  const gone = new AbortController()
+  reply.raw.once('close', () => gone.abort())
+  return AbortSignal.any([gone.signal, closing])
 }
+
+const BlockingReload = Type.Object({
+  _HLS_msn: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      description: 'Of a growing playlist: answer when it has this segment, or after a while.',
+    }),
+  ),
+})
 
 const cacheControl = (visibility: string, rule: string): string =>
   `${visibility === 'PRIVATE' ? 'private' : 'public'}, ${rule}`

@@ -6,7 +6,7 @@ const details = fact('UploadStarted').data.details
 if (details === null) throw new TypeError('the example has details')
 const begin = (visibility: 'PUBLIC' | 'PRIVATE' = 'PUBLIC') =>
   fact('UploadStarted', { authorId: 'ann', details: { ...details, visibility } })
-const published = (id: string, revision: number, complete: boolean) => {
+const published = (id: string, revision: number, complete: boolean, playableDurationMs = 6_000) => {
   const folder = `v/${id}/g1/r${revision}`
   const [first] = fact('PlaylistPublished').data.renditions
   if (first === undefined) throw new TypeError('the example has renditions')
@@ -14,6 +14,7 @@ const published = (id: string, revision: number, complete: boolean) => {
     generation: 1,
     revision,
     complete,
+    playableDurationMs,
     masterKey: `${folder}/master.m3u8`,
     renditions: [{ ...first, playlistKey: `${folder}/video-720p.m3u8` }],
   })
@@ -21,6 +22,67 @@ const published = (id: string, revision: number, complete: boolean) => {
 const master = (name: string) =>
   `#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID="a",URI="audio-0-aac.m3u8"\n#EXT-X-STREAM-INF:BANDWIDTH=1,NAME="${name}"\nvideo-720p.m3u8\n`
 const media = (revision: number) => `#EXTM3U\n# revision ${revision}\n#EXTINF:6,\n../video/720p/00000.m4s\n`
+
+/** A playlist of `count` segments as it is stored while the video grows. */
+const growing = (count: number) =>
+  ['#EXTM3U', '#EXT-X-TARGETDURATION:6', '#EXT-X-PLAYLIST-TYPE:EVENT']
+    .concat(Array.from({ length: count }, (_, n) => `#EXTINF:2.000000,\n../video/720p/0000${n}.m4s`))
+    .join('\n')
+    .concat('\n')
+const OFFER = '#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES'
+
+t.test('a playlist that grows', async (t) => {
+  const { app, objects, tell } = await startTestApi(t)
+  for (const count of [1, 2, 3, 4]) objects.put(`v/young/g1/r${count}/video-720p.m3u8`, growing(count))
+  await tell('young', [begin(), published('young', 1, false, 2_000)])
+  const get = (query = '') => app.inject(`/watch/young/g1/current/video-720p.m3u8${query}`)
+  const countIn = (body: string) => body.split('#EXTINF').length - 1
+
+  t.test('offers to answer when there is more', async (t) => {
+    const { body, headers } = await get()
+    t.match(body, `#EXT-X-TARGETDURATION:6\n${OFFER}\n`)
+    t.match(headers['cache-control'], 'no-cache')
+    t.equal((await app.inject('/watch/young/g1/r1/video-720p.m3u8')).body, growing(1), 'what is stored is untouched')
+  })
+
+  t.test('answers at once when the segment is there, or is nowhere near', async (t) => {
+    t.equal(countIn((await get('?_HLS_msn=0')).body), 1)
+    t.equal(countIn((await get('?_HLS_msn=7')).body), 1)
+    t.match((await get('?_HLS_msn=-1')).json(), { code: 'VALIDATION_FAILED' })
+  })
+
+  t.test('holds the answer until the segment is published, for everybody who waits', async (t) => {
+    const asked = performance.now()
+    const answers = Promise.all(Array.from({ length: 20 }, () => get('?_HLS_msn=2')))
+    await tell('young', [published('young', 2, false, 4_000)])
+    await tell('young', [published('young', 3, false, 6_000)])
+    for (const { body } of await answers) t.equal(countIn(body), 3)
+    t.ok(performance.now() - asked < 5_000, 'not by running out of patience')
+  })
+
+  t.test('its end is an answer, too, and offers nothing any more', async (t) => {
+    const answer = get('?_HLS_msn=3')
+    objects.put('v/young/g1/r5/video-720p.m3u8', `${growing(3)}#EXT-X-ENDLIST\n`)
+    await tell('young', [published('young', 5, true)])
+    const { body } = await answer
+    t.match(body, '#EXT-X-ENDLIST')
+    t.notMatch(body, OFFER)
+  })
+
+  t.test('from a minute on players come back by themselves', async (t) => {
+    objects.put('v/long/g1/r1/video-720p.m3u8', growing(3))
+    await tell('long', [begin(), published('long', 1, false, 60_000)])
+    t.equal((await app.inject('/watch/long/g1/current/video-720p.m3u8?_HLS_msn=3')).body, growing(3))
+  })
+
+  t.test('a server that closes answers whoever waits', async (t) => {
+    objects.put('v/last/g1/r1/video-720p.m3u8', growing(1))
+    await tell('last', [begin(), published('last', 1, false, 2_000)])
+    const answer = app.inject('/watch/last/g1/current/video-720p.m3u8?_HLS_msn=1')
+    await app.close()
+    t.equal(countIn((await answer).body), 1)
+  })
+})
 
 t.test('playback', async (t) => {
   const { app, objects, tell } = await startTestApi(t)

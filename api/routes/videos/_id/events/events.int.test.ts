@@ -13,6 +13,7 @@ const planned = [
   fact('SegmentsTranscoded', { generation: 1, track: 'video' }),
 ]
 const complete = fact('PlaylistPublished', { generation: 1, complete: true })
+const pictured = fact('ThumbnailsExtracted', { generation: 1 })
 
 interface Received {
   readonly event: string
@@ -54,7 +55,7 @@ async function* parse(response: Response): AsyncGenerator<Received> {
 }
 
 t.test('a video is told from its first fact to its end', async (t) => {
-  const api = await startTestApi(t)
+  const api = await startTestApi(t, Date.now())
   await api.tell('video', begun)
   const { response, next, rest } = await listenTo(t, api, '/videos/video/events')
   if (response.status !== 200) t.comment(await response.clone().text())
@@ -68,20 +69,35 @@ t.test('a video is told from its first fact to its end', async (t) => {
   t.match(progress, { data: { type: 'SegmentsTranscoded' } })
   t.ok((progress?.data.percent ?? 0) > 0, 'ticks count')
 
+  t.match(progress, { data: { playable: false, masterUrl: null } })
+
   await api.tell('video', [complete])
+  t.match(await next(), {
+    event: 'fact',
+    data: { type: 'PlaylistPublished', status: 'ready', percent: 100, masterUrl: '/watch/video/master.m3u8' },
+  })
+  await api.tell('video', [pictured])
   t.match(await rest(), [
-    { event: 'fact', data: { type: 'PlaylistPublished', status: 'ready', percent: 100 } },
+    { event: 'fact', data: { type: 'ThumbnailsExtracted', status: 'ready' } },
     { event: 'status', data: { status: 'ready', ready: true } },
   ])
+})
+
+t.test('a ready video that gets no pictures is not waited for for ever', async (t) => {
+  const halfAMinuteAgo = Date.now() - 36_000
+  const api = await startTestApi(t, halfAMinuteAgo)
+  await api.tell('video', [...begun, ...planned, complete])
+  const { rest } = await listenTo(t, api, '/videos/video/events')
+  t.match((await rest()).at(-1), { event: 'status', data: { status: 'ready' } })
 })
 
 t.test('a client that was cut off goes on behind the last event that it saw', async (t) => {
   const api = await startTestApi(t)
   await api.tell('video', begun)
-  await api.tell('video', [...planned, complete])
+  await api.tell('video', [...planned, complete, pictured])
   const { rest } = await listenTo(t, api, '/videos/video/events', { 'last-event-id': '0:1' })
   const types = (await rest()).map(({ event, data }) => data.type ?? event)
-  t.same(types, ['TranscodePlanned', 'SegmentsTranscoded', 'PlaylistPublished', 'status'])
+  t.same(types, ['TranscodePlanned', 'SegmentsTranscoded', 'PlaylistPublished', 'ThumbnailsExtracted', 'status'])
 
   const again = await listenTo(t, api, '/videos/video/events?lastEventId=0:99')
   t.match(await again.rest(), [{ event: 'status', data: { status: 'ready' } }], 'after the end only the end is told')

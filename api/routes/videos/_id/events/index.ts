@@ -13,9 +13,10 @@ import { VideoParams } from '../../../../reading/schemas.ts'
 /**
  * GET /videos/:id/events: server-sent events.
  *
- *     event: fact     each fact: {type, recordedAt, status, playable, ready, durationMs, percent, error?}
- *     event: status   the last one, when the video is ready, rejected, failed or deleted; then the stream ends
+ *     event: fact     each fact: {type, recordedAt, status, playable, ready, masterUrl, durationMs, percent, error?}
+ *     event: status   the last one: the video is rejected, failed, deleted, or ready and pictured; then the stream ends
  *
+ * A ready video is waited for to get its pictures for half a minute; that it is ready its facts have said before.
  * `Last-Event-ID` (or `?lastEventId=`) resumes behind that event. A client closes on `status`: EventSource would
  * connect again, and be told the status again.
  */
