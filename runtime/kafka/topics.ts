@@ -1,6 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Admin, Kafka } from 'kafkajs'
 import { ConfigError } from '../../platform/errors.ts'
-import { asUpstreamError } from './kafka-errors.ts'
+import { asUpstreamError, kafkaErrorOf } from './kafka-errors.ts'
 import { ConfigResourceTypes } from './kafkajs.ts'
 
 export interface TopicSpec {
@@ -27,12 +28,26 @@ export const ensureTopics = async (kafka: Kafka, specs: readonly TopicSpec[]): P
     const existing = new Set(await admin.listTopics())
     const missing = specs.filter(({ name }) => !existing.has(name))
     if (missing.length > 0) await create(admin, missing)
-    await refuseDrift(admin, specs)
+    await onceKnown(() => refuseDrift(admin, specs))
     return missing.map(({ name }) => name)
   } catch (error) {
     throw asUpstreamError('TOPICS_UNAVAILABLE', 'Topics could not be checked', error)
   } finally {
     await admin.disconnect()
+  }
+}
+
+/** In a cluster the broker that is asked may hear of a new topic a moment after the one that made it has answered. */
+const KNOWN_WITHIN_MS = 10_000
+const ASK_AGAIN_MS = 100
+
+const onceKnown = async (check: () => Promise<void>): Promise<void> => {
+  for (const deadline = Date.now() + KNOWN_WITHIN_MS; ; await sleep(ASK_AGAIN_MS)) {
+    try {
+      return await check()
+    } catch (error) {
+      if (kafkaErrorOf(error) !== 'UNKNOWN_TOPIC_OR_PARTITION' || Date.now() > deadline) throw error
+    }
   }
 }
 
