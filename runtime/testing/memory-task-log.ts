@@ -1,0 +1,160 @@
+import { BugError, UpstreamError } from '../../platform/errors.ts'
+import type { LogRecord, OutputRecord } from '../kafka/log-records.ts'
+import { partitionOfKey } from '../kafka/murmur2.ts'
+import type { TaskLog, TaskLogWriter } from '../run/task-log.ts'
+import type { Batch } from '../task/task-core.ts'
+import { BrokerRefusal, type MemoryLog, type ProducerSession } from './memory-log.ts'
+
+/**
+ * The durable side of one task on a MemoryLog, and every request that kafkaTaskLog makes of a broker as one call of
+ * `request`: there a simulation delays it, loses it or its answer, or ends the process.
+ */
+export interface MemoryTaskLogSettings {
+  readonly log: MemoryLog
+  readonly transactionalId: string
+  readonly changelog: string
+  readonly task: number
+  /** Default: everything arrives, and is answered, at once. */
+  readonly request?: Request
+  /** Records of one fetch, at most. */
+  readonly fetchLimit?: number
+}
+
+/**
+ * Carries one request: `execute` is called at most once, when it has arrived. Rejects with what the broker refused, or
+ * with anything else when there was no answer.
+ */
+export type Request = <T>(name: RequestName, execute: () => T) => Promise<T>
+export type RequestName = 'initProducer' | 'produce' | 'endTransaction' | 'offsets' | 'fetch'
+
+const atOnce: Request = async (_name, execute) => execute()
+
+export const memoryTaskLog = (settings: MemoryTaskLogSettings): TaskLog => {
+  const { log, transactionalId, changelog, task, request = atOnce, fetchLimit = 500 } = settings
+  const read = async (
+    topic: string,
+    fromOffset: bigint | null,
+    onRecords: (records: readonly LogRecord[], nextOffset: bigint) => Promise<void>,
+  ): Promise<void> => {
+    try {
+      const { beginning, end } = await request('offsets', () => log.offsets(topic, task))
+      for (let position = fromOffset ?? beginning; position < end; ) {
+        const { records, nextOffset } = await request('fetch', () => log.fetch(topic, task, position, fetchLimit))
+        position = nextOffset
+        if (records.length > 0) await onRecords(records, nextOffset)
+      }
+    } catch (error) {
+      throw readError(error, topic, task)
+    }
+  }
+  return {
+    open: async () => {
+      try {
+        const session = await request('initProducer', () => log.initProducer(transactionalId))
+        return writerOf(new MemoryProducer(log, session, request), changelog, task)
+      } catch (error) {
+        throw new UpstreamError('WRITER_UNAVAILABLE', 'The transactional writer could not be opened', { cause: error })
+      }
+    },
+    readChangelog: (onRecords) =>
+      read(changelog, null, (records) => onRecords(records.map(({ key, value }) => ({ key: key ?? '', value })))),
+    readInput: (topic, fromOffset, onRecords) => read(topic, fromOffset, onRecords),
+  }
+}
+
+const writerOf = (producer: MemoryProducer, changelog: string, task: number): TaskLogWriter => {
+  let state: 'idle' | 'committing' | 'dead' = 'idle'
+  return {
+    commit: async (batch) => {
+      if (state !== 'idle') throw new BugError('WRITER_MISUSED', `commit() on a writer that is ${state}`)
+      const records = recordsOf(batch, changelog, task)
+      if (records.length === 0) return
+      state = 'committing'
+      try {
+        await producer.transact(records)
+        state = 'idle'
+      } catch (error) {
+        state = 'dead'
+        throw error
+      }
+    },
+    close: async () => {
+      state = 'dead'
+    },
+  }
+}
+
+/** What a batch becomes in the log: outputs first, then the memory of the task. */
+export const recordsOf = (batch: Batch, changelog: string, task: number): readonly OutputRecord[] => [
+  ...batch.outputs,
+  ...batch.changelog.map(({ key, value }) => ({ topic: changelog, partition: task, key, value, headers: {} })),
+]
+
+/** The client side of a transactional producer: it numbers its batches, and only an answer moves the numbers on. */
+export class MemoryProducer {
+  readonly #log: MemoryLog
+  readonly #session: ProducerSession
+  readonly #request: Request
+  readonly #sent = new Map<string, number>()
+
+  constructor(log: MemoryLog, session: ProducerSession, request: Request) {
+    this.#log = log
+    this.#session = session
+    this.#request = request
+  }
+
+  /** One transaction. FENCED, or COMMIT_FAILED when it may or may not have been committed. */
+  async transact(records: readonly OutputRecord[]): Promise<void> {
+    try {
+      const batches = Map.groupBy(records, (record) => this.#placeOf(record))
+      await Promise.all([...batches].map(([place, batch]) => this.#send(place, batch)))
+      await this.end('committed')
+    } catch (error) {
+      throw commitError(error)
+    }
+  }
+
+  async end(fate: 'committed' | 'aborted'): Promise<void> {
+    await this.#request('endTransaction', () => this.#log.endTransaction(this.#session, fate))
+  }
+
+  async #send(place: string, batch: readonly OutputRecord[]): Promise<void> {
+    const sequence = this.#sent.get(place) ?? 0
+    await this.#request('produce', () => this.#log.append(this.#session, batch, sequence))
+    this.#sent.set(place, sequence + batch.length)
+  }
+
+  #placeOf({ topic, key, partition }: OutputRecord): string {
+    return `${topic}/${partition ?? partitionOfKey(key, this.#log.partitionsOf(topic))}`
+  }
+}
+
+const commitError = (error: unknown): UpstreamError =>
+  error instanceof BrokerRefusal && error.kafkaError === 'INVALID_PRODUCER_EPOCH'
+    ? new UpstreamError('FENCED', 'Another writer owns this transactional id now', { cause: error, retryable: false })
+    : new UpstreamError('COMMIT_FAILED', 'The transaction may or may not have been committed', {
+        cause: error,
+        facts: { kafkaError: kafkaErrorOf(error) },
+      })
+
+const readError = (error: unknown, topic: string, partition: number): unknown => {
+  if (error instanceof BrokerRefusal && error.kafkaError === 'OFFSET_OUT_OF_RANGE') {
+    return new UpstreamError('OFFSET_OUT_OF_RANGE', `${topic}/${partition} no longer holds the wanted offset`, {
+      cause: error,
+      retryable: false,
+    })
+  }
+  return error instanceof NoAnswer || error instanceof BrokerRefusal
+    ? new UpstreamError('PARTITION_UNREADABLE', `${topic}/${partition} could not be read`, { cause: error })
+    : error
+}
+
+const kafkaErrorOf = (error: unknown): string =>
+  error instanceof BrokerRefusal ? error.kafkaError : 'REQUEST_TIMED_OUT'
+
+/** The client has waited long enough: the request or its answer is lost, or either is late. */
+export class NoAnswer extends Error {
+  constructor(request: string) {
+    super(`no answer to ${request}`)
+  }
+}
