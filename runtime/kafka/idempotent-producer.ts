@@ -2,9 +2,9 @@ import type { Kafka, Message, Producer, RecordMetadata } from 'kafkajs'
 import { BadInputError, BugError, type ReelstreamError } from '../../platform/errors.ts'
 import { REQUEST_TIMEOUT_MS } from './client.ts'
 import { asUpstreamError } from './kafka-errors.ts'
-import { cutBySize, MAX_RECORD_BYTES, type OutputRecord, sizeOfRecord } from './log-records.ts'
+import { cutBySize, MAX_RECORD_BYTES, type OutputRecord } from './log-records.ts'
 import { keyPartitioner } from './partitioner.ts'
-import { toMessage } from './transactional-writer.ts'
+import { byTopic } from './transactional-writer.ts'
 
 /** Where a record has been written. */
 export interface SentRecord {
@@ -63,8 +63,9 @@ export const createIdempotentProducer = (kafka: Kafka): IdempotentProducer => {
   return {
     send: async (records) => {
       if (closed) throw new BugError('PRODUCER_CLOSED', 'send() on a producer that is closed')
-      records.forEach(refuseTooLarge)
-      const parts = cutBySize(records).map(({ records, sizeBytes }) => {
+      const runs = cutBySize(records)
+      runs.forEach(refuseTooLarge)
+      const parts = runs.map(({ records, sizeBytes }) => {
         const { promise, resolve, reject } = Promise.withResolvers<SentRecord[]>()
         waiting.push({ records, sizeBytes, resolve, reject })
         return promise
@@ -83,15 +84,13 @@ export const createIdempotentProducer = (kafka: Kafka): IdempotentProducer => {
   }
 }
 
-const refuseTooLarge = (record: OutputRecord): void => {
-  const sizeBytes = sizeOfRecord(record)
+/** A run is larger than a request may be when its one record is. */
+const refuseTooLarge = ({ records, sizeBytes }: ReturnType<typeof cutBySize>[number]): void => {
   if (sizeBytes <= MAX_RECORD_BYTES) return
   throw new BadInputError(
     'RECORD_TOO_LARGE',
     `A record of ${sizeBytes} bytes; at most ${MAX_RECORD_BYTES} are allowed`,
-    {
-      facts: { topic: record.topic, key: record.key, sizeBytes },
-    },
+    { facts: { topic: records[0]?.topic, key: records[0]?.key, sizeBytes } },
   )
 }
 
@@ -135,15 +134,12 @@ const connect = async (kafka: Kafka): Promise<ProducerConnection> => {
   await producer.connect()
   return {
     send: async (records) => {
-      const messages = records.map(toMessage)
-      const topicMessages = [...Map.groupBy(messages.keys(), (n) => records[n]?.topic ?? '')].map(
-        ([topic, indices]) => ({
-          topic,
-          messages: indices.flatMap((n) => messages[n] ?? []),
-        }),
-      )
-      const acks = await producer.sendBatch({ acks: -1, timeout: REQUEST_TIMEOUT_MS - 500, topicMessages })
-      return placesOf(records, messages, chosen, acks)
+      const acks = await producer.sendBatch({
+        acks: -1,
+        timeout: REQUEST_TIMEOUT_MS - 500,
+        topicMessages: byTopic(records),
+      })
+      return placesOf(records, chosen, acks)
     },
     discard: () => producer.disconnect().catch(() => {}),
   }
@@ -152,21 +148,24 @@ const connect = async (kafka: Kafka): Promise<ProducerConnection> => {
 /** The broker answers with the first offset of each partition; a partition's records follow each other without gaps. */
 const placesOf = (
   records: readonly OutputRecord[],
-  messages: readonly Message[],
   chosen: WeakMap<Message, number>,
   acks: readonly RecordMetadata[],
 ): SentRecord[] => {
-  const next = new Map(acks.map((ack) => [`${ack.topicName}/${ack.partition}`, BigInt(ack.baseOffset ?? -1)]))
-  return records.map(({ topic }, n) => {
-    const message = messages[n]
-    const partition = message === undefined ? undefined : chosen.get(message)
-    const offset = next.get(`${topic}/${partition}`)
+  const next = new Map<string, Map<number, bigint>>()
+  for (const { topicName, partition, baseOffset = '-1' } of acks) {
+    const ofTopic = next.get(topicName) ?? new Map<number, bigint>()
+    next.set(topicName, ofTopic.set(partition, BigInt(baseOffset)))
+  }
+  return records.map((record) => {
+    const { topic } = record
+    const partition = chosen.get(record)
+    const offset = partition === undefined ? undefined : next.get(topic)?.get(partition)
     if (partition === undefined || offset === undefined) {
       throw new BugError('SEND_UNANSWERED', 'The broker acknowledged a request without all of its records', {
         facts: { topic, partition },
       })
     }
-    next.set(`${topic}/${partition}`, offset + 1n)
+    next.get(topic)?.set(partition, offset + 1n)
     return { topic, partition, offset }
   })
 }

@@ -1,8 +1,8 @@
-import type { Kafka, Message, Producer, TopicMessages } from 'kafkajs'
+import type { Kafka, Producer, TopicMessages } from 'kafkajs'
 import { BugError, UpstreamError } from '../../platform/errors.ts'
 import { REQUEST_TIMEOUT_MS } from './client.ts'
 import { asUpstreamError, isFenced } from './kafka-errors.ts'
-import { cutBySize, type OutputRecord } from './log-records.ts'
+import type { OutputRecord } from './log-records.ts'
 import { keyPartitioner } from './partitioner.ts'
 
 /**
@@ -81,9 +81,7 @@ const writerOf = (producer: Producer, transactionalId: string): TransactionalWri
       state = 'committing'
       try {
         const transaction = await producer.transaction()
-        for (const run of cutBySize(records)) {
-          await transaction.sendBatch({ acks: -1, timeout: ACK_TIMEOUT_MS, topicMessages: byTopic(run.records) })
-        }
+        await transaction.sendBatch({ acks: -1, timeout: ACK_TIMEOUT_MS, topicMessages: byTopic(records) })
         await transaction.commit()
         state = 'idle'
       } catch (error) {
@@ -107,15 +105,13 @@ const commitError = (error: unknown, transactionalId: string): Error =>
 /** What the discarded producer still has to say concerns nobody: its outcome is read from the log. */
 const discard = (producer: Producer): Promise<void> => producer.disconnect().catch(() => {})
 
-const byTopic = (records: readonly OutputRecord[]): TopicMessages[] =>
-  [...Map.groupBy(records, ({ topic }) => topic)].map(([topic, ofTopic]) => ({
-    topic,
-    messages: ofTopic.map(toMessage),
-  }))
-
-export const toMessage = ({ key, value, headers, partition }: OutputRecord): Message => ({
-  key,
-  value,
-  headers,
-  ...(partition !== undefined && { partition }),
-})
+/** kafkajs takes of a record what it knows: key, value, headers and partition. */
+export const byTopic = (records: readonly OutputRecord[]): TopicMessages[] => {
+  const topics = new Map<string, OutputRecord[]>()
+  for (const record of records) {
+    const ofTopic = topics.get(record.topic)
+    if (ofTopic === undefined) topics.set(record.topic, [record])
+    else ofTopic.push(record)
+  }
+  return [...topics].map(([topic, messages]) => ({ topic, messages }))
+}

@@ -1,13 +1,18 @@
+import { BatchBuilder, type BatchRecord } from '../record-batch.ts'
 import type { KafkajsPatch } from './modules.ts'
 
-interface Message {
+interface Message extends BatchRecord {
   readonly partition?: number
 }
-type Plan = ReadonlyMap<string, ReadonlyMap<number, Message[]>>
+/** What one request per broker can hold: a batch per partition. */
+interface Round {
+  readonly batches: ReadonlyMap<string, ReadonlyMap<number, BatchBuilder>>
+  readonly done: Map<string, ProducedPartition | undefined>
+}
 
 interface PartitionData {
   readonly partition: number
-  readonly messages: Message[]
+  readonly messages: BatchBuilder
   firstSequence?: number
 }
 interface TopicData {
@@ -87,43 +92,38 @@ const STALE_NAMES = ['KafkaJSMetadataNotLoaded', 'KafkaJSConnectionError', 'Kafk
  *    answered, its records are not sent and `send()` resolves all the same: 12 of 5,736 acknowledged records were missing
  *    after a broker was killed. Success belongs to the partition; and a record keeps the partition that was chosen first.
  *
- * By the way, grouping is one pass; stock copies the array for each message.
+ * By the way, records are written into the batches of their partitions in one pass (record-batch.ts; stock copies the array
+ * for each message). What does not fit into one batch of a partition goes out in a second round, when the first is done.
  */
 export const sendEveryPartition: KafkajsPatch = {
   name: 'send-every-partition',
   apply: (modules) => {
     const { KafkaJSMetadataNotLoaded } =
       modules.load<Record<'KafkaJSMetadataNotLoaded', new (message: string) => Error>>('errors.js')
-    const planOf = ({ cluster, partitioner }: SendContext, request: SendRequest): Plan => {
-      const plan = new Map<string, Map<number, Message[]>>()
-      for (const { topic, messages } of request.topicMessages) {
-        const partitionMetadata = cluster.findTopicPartitionMetadata(topic)
-        if (partitionMetadata.length === 0) throw new KafkaJSMetadataNotLoaded(`No metadata of topic ${topic}`)
-        plan.set(
-          topic,
-          Map.groupBy(messages, (message) => partitioner({ topic, partitionMetadata, message })),
-        )
-      }
-      return plan
+    const metadataOf = ({ cluster }: SendContext, topic: string): unknown[] => {
+      const partitionMetadata = cluster.findTopicPartitionMetadata(topic)
+      if (partitionMetadata.length === 0) throw new KafkaJSMetadataNotLoaded(`No metadata of topic ${topic}`)
+      return partitionMetadata
     }
-    modules.replace('producer/sendMessages.js', createSendMessages(planOf))
+    modules.replace('producer/sendMessages.js', createSendMessages(metadataOf))
   },
 }
 
+type MetadataOf = (context: SendContext, topic: string) => unknown[]
+
 const createSendMessages =
-  (planOf: (context: SendContext, request: SendRequest) => Plan): CreateSendMessages =>
+  (metadataOf: MetadataOf): CreateSendMessages =>
   (context) =>
   async (request) => {
     const { cluster, retrier } = context
-    const done = new Map<string, ProducedPartition | undefined>()
-    let plan: Plan | undefined
+    let rounds: readonly Round[] | undefined
     return retrier(async (bail, retryCount, retryTime) => {
       await cluster.addMultipleTargetTopics(request.topicMessages.map(({ topic }) => topic))
       try {
         await cluster.refreshMetadataIfNecessary()
-        plan ??= planOf(context, request)
-        await produceAll(context, request, unsent(cluster, plan, done), done)
-        return [...done.values()].filter((produced) => produced !== undefined)
+        rounds ??= roundsOf(context, request, metadataOf)
+        for (const round of rounds) await produceAll(context, request, unsent(cluster, round), round.done)
+        return rounds.flatMap(({ done }) => [...done.values()].filter((produced) => produced !== undefined))
       } catch (error) {
         await prepareNextAttempt(context, error as KafkajsFailure, bail, { retryCount, retryTime })
         throw error
@@ -131,18 +131,58 @@ const createSendMessages =
     })
   }
 
+/** The records in the batches of their partitions; a partition whose batch is full goes on in the next round. */
+const roundsOf = (context: SendContext, { topicMessages }: SendRequest, metadataOf: MetadataOf): readonly Round[] => {
+  const rounds: { batches: Map<string, Map<number, BatchBuilder>>; done: Round['done'] }[] = []
+  for (const { topic, messages } of topicMessages) {
+    const partitionMetadata = metadataOf(context, topic)
+    const partitionOf = (message: Message) => context.partitioner({ topic, partitionMetadata, message })
+    for (const [partition, batches] of batchesOf(messages, partitionOf)) {
+      for (const [n, batch] of batches.entries()) {
+        rounds[n] ??= { batches: new Map(), done: new Map() }
+        const ofTopic = rounds[n].batches.get(topic) ?? new Map<number, BatchBuilder>()
+        rounds[n].batches.set(topic, ofTopic.set(partition, batch))
+      }
+    }
+  }
+  return rounds
+}
+
+const batchesOf = (
+  messages: readonly Message[],
+  partitionOf: (message: Message) => number,
+): ReadonlyMap<number, readonly BatchBuilder[]> => {
+  const batches = new Map<number, BatchBuilder[]>()
+  const nowMs = Date.now()
+  for (const message of messages) {
+    const partition = partitionOf(message)
+    const ofPartition = batches.get(partition) ?? []
+    let batch = ofPartition.at(-1)
+    if (batch === undefined || !batch.hasRoomFor(message)) {
+      batch = new BatchBuilder()
+      ofPartition.push(batch)
+      batches.set(partition, ofPartition)
+    }
+    batch.add(message, nowMs)
+  }
+  return batches
+}
+
 const partitionKey = (topic: string, partition: number): string => `${topic}/${partition}`
 
 /** What is still to be sent, by the broker that leads it now. */
-const unsent = (cluster: SendCluster, plan: Plan, done: ReadonlyMap<string, unknown>): Map<string, TopicData[]> => {
+const unsent = (cluster: SendCluster, { batches, done }: Round): Map<string, TopicData[]> => {
   const perNode = new Map<string, TopicData[]>()
-  for (const [topic, messagesOf] of plan) {
-    const todo = [...messagesOf.keys()].filter((partition) => !done.has(partitionKey(topic, partition)))
+  for (const [topic, batchOf] of batches) {
+    const todo = [...batchOf.keys()].filter((partition) => !done.has(partitionKey(topic, partition)))
     for (const [nodeId, partitions] of Object.entries(cluster.findLeaderForPartitions(topic, todo))) {
       const topicData = perNode.get(nodeId) ?? []
       topicData.push({
         topic,
-        partitions: partitions.map((partition) => ({ partition, messages: messagesOf.get(partition) ?? [] })),
+        partitions: partitions.flatMap((partition) => {
+          const messages = batchOf.get(Number(partition))
+          return messages === undefined ? [] : [{ partition, messages }]
+        }),
       })
       perNode.set(nodeId, topicData)
     }
