@@ -1,24 +1,22 @@
 /**
  * A member of a processor's consumer group: says which tasks are this process's, and pumps their records.
  *
- * kafkajs does the group protocol and the fetching; nothing else of it is used. `eachBatch` hands the records on and
- * returns at once, so heartbeats never wait for a handler and a rebalance takes tens of milliseconds. Positions are not
- * kept in the group: the engine reads its own from the changelog, seeks and resumes. Committed offsets are a lag gauge.
+ * kafkajs does the group protocol; nothing else of it is used. Every partition is paused there, so its consumer joins,
+ * sends heartbeats and is told of rebalances (patch paused-membership). The records are fetched here (poller.ts), from
+ * positions that are kept here: a rebalance, or a consumer that kafkajs has started anew, touches neither where a
+ * partition stands nor whether it flows, and an idle group costs a heartbeat a second and a long poll in four.
  *
- * What kafkajs does not guarantee, and what is done about it here:
- * - A new assignment is fetched at once. Its GROUP_JOIN event is emitted synchronously before the first fetch, and there
- *   every partition that the engine has not resumed is paused.
- * - A rebalance forgets the positions of the partitions that stay. They are sought back, in the same place.
- * - A restart after a crash forgets what is paused, too. The same.
- * - A position that the log no longer holds is silently replaced by the oldest one; with patch no-offset-reset the member
- *   dies of it (POSITION_LOST), for flowing past a hole would break the order of facts.
+ * Positions are not kept in the group: the engine reads its own from the changelog, seeks and resumes. Committed offsets
+ * are a lag gauge. A position that the log no longer holds ends the member (POSITION_LOST), for flowing past a hole would
+ * break the order of facts.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Consumer, ConsumerGroupJoinEvent, EachBatchPayload, Kafka } from 'kafkajs'
+import type { ConsumerGroupJoinEvent, Kafka } from 'kafkajs'
 import { BugError, type ReelstreamError, UpstreamError } from '../../platform/errors.ts'
+import type { FetchedPartition, FetchPosition } from './fetch.ts'
 import { asUpstreamError, kafkaErrorOf, originOf } from './kafka-errors.ts'
-import type { KafkaRecord } from './kafkajs.ts'
-import { type LogRecord, toLogRecord } from './log-records.ts'
+import type { LogRecord } from './log-records.ts'
+import { createPoller } from './poller.ts'
 import { type OwnClaim, stickyAssigner } from './sticky-assigner.ts'
 
 export interface GroupOptions {
@@ -61,23 +59,22 @@ export interface OffsetOf {
 
 /** What concerns a partition that is not (any more) this member's does nothing: a task may be lost while it opens. */
 export interface GroupMember {
-  /** Stops fetching; what was fetched already still comes. */
+  /** Stops fetching. Nothing comes until `resume`, then it goes on where it was. */
   pause(topic: string, partition: number): void
   /** Starts or goes on fetching. Throws BugError RESUME_WITHOUT_SEEK when no position is known. */
   resume(topic: string, partition: number): void
   /** The next record is the first one at or after this offset; what was fetched from elsewhere is dropped. */
   seek(topic: string, partition: number, offset: bigint): void
-  /** For lag gauges only. Throws UpstreamError OFFSETS_NOT_COMMITTED; the next call makes up for it. */
+  /** For lag gauges only; what has not moved is not written again. Throws UpstreamError OFFSETS_NOT_COMMITTED; the next call makes up for it. */
   commitOffsets(offsets: readonly OffsetOf[]): Promise<void>
   /** Leaves the group, so that the tasks move at once. No handler is called any more. */
   leave(): Promise<void>
 }
 
 /**
- * How long the broker holds a fetch that has nothing, ms. Bounds how long a resumed partition waits for its first fetch,
- * and how long a leave takes; not the latency of records, which end the wait.
+ * How often the member says that it lives, ms, and so how soon it learns that another one wants to join: a rebalance
+ * waits for all.
  */
-const FETCH_WAIT_MS = 1000
 const HEARTBEAT_MS = 1000
 const SESSION_TIMEOUT_MS = 10_000
 /**
@@ -102,15 +99,15 @@ export const joinGroup = async (kafka: Kafka, options: GroupOptions, handlers: G
     groupId,
     partitionAssigners: [stickyAssigner(claim)],
     sessionTimeout: sessionTimeoutMs,
-    heartbeatInterval: HEARTBEAT_MS,
+    heartbeatInterval: HEARTBEAT_MS / 2, // shorter than its sleep, so that each one ends in a heartbeat
     rebalanceTimeout: REBALANCE_TIMEOUT_MS,
-    maxWaitTimeInMs: FETCH_WAIT_MS,
+    maxWaitTimeInMs: HEARTBEAT_MS,
     allowAutoTopicCreation: false,
     retry: { restartOnFailure: async () => !ended },
   })
   const end = async (): Promise<void> => {
     ended = true
-    pump.stop()
+    await pump.stop()
     await Promise.race([joining, sleep(LONGEST_JOIN_MS, undefined, { ref: false })])
     await consumer.disconnect()
   }
@@ -121,7 +118,7 @@ export const joinGroup = async (kafka: Kafka, options: GroupOptions, handlers: G
       .catch(() => {}) // it is lost anyway; what happened is in `failure`
       .finally(() => handlers.crashed(failure))
   }
-  const pump = createPump(consumer, handlers, crash)
+  const pump = createPump(kafka, handlers, crash)
 
   try {
     await consumer.connect()
@@ -130,45 +127,53 @@ export const joinGroup = async (kafka: Kafka, options: GroupOptions, handlers: G
     await consumer.disconnect().catch(() => {}) // it was never there
     throw asUpstreamError('GROUP_UNAVAILABLE', `Group ${groupId} could not be joined`, error, { groupId })
   }
+  /** As it was committed last: an idle group need not say so again. */
+  const gauge = new Map<string, bigint>()
+  const everything = topics.map((topic) => ({ topic }))
   consumer.on(consumer.events.GROUP_JOIN, ({ payload }: ConsumerGroupJoinEvent) => {
+    // Told in the same turn, before kafkajs would begin to fetch; a consumer that it has started anew has forgotten it.
+    consumer.pause(everything)
     memberId = payload.memberId
+    gauge.clear() // others may have moved it
     if (!ended) pump.join(payload.memberAssignment)
   })
-  consumer.on(consumer.events.STOP, () => pump.suspend())
   consumer.on(consumer.events.CRASH, ({ payload }) => {
     if (!payload.restart) crash(payload.error)
   })
-  joining = consumer.run({ autoCommit: false, eachBatch: async (batch) => pump.deliver(batch) }).catch(crash)
+  joining = consumer.run({ autoCommit: false, eachBatch: async () => {} }).catch(crash)
 
   return {
     pause: pump.pause,
     resume: pump.resume,
     seek: pump.seek,
     commitOffsets: async (offsets) => {
-      const entries = offsets.map(({ topic, partition, offset }) => ({ topic, partition, offset: String(offset) }))
+      const moved = offsets.filter(({ topic, partition, offset }) => gauge.get(keyOf(topic, partition)) !== offset)
+      if (moved.length === 0) return
+      const entries = moved.map(({ topic, partition, offset }) => ({ topic, partition, offset: String(offset) }))
       await consumer.commitOffsets(entries).catch((error: unknown) => {
         throw asUpstreamError('OFFSETS_NOT_COMMITTED', `The lag gauge of ${groupId} was not moved`, error, { groupId })
       })
+      for (const { topic, partition, offset } of moved) gauge.set(keyOf(topic, partition), offset)
     },
     leave: end,
   }
 }
 
 interface PartitionState {
+  readonly topic: string
+  readonly partition: number
   /** The next offset to be handed out; undefined until the engine has sought. */
   position: bigint | undefined
   flowing: boolean
 }
 
-/** What is assigned, where each partition stands and whether it flows; survives kafkajs' own restarts. */
-const createPump = (consumer: Consumer, handlers: GroupHandlers, crash: (error: unknown) => void) => {
+/** What is assigned, where each partition stands and whether it flows; and the fetching of what does. */
+const createPump = (kafka: Kafka, handlers: GroupHandlers, crash: (error: unknown) => void) => {
   let assigned = new Map<string, PartitionState>()
-  let running = false
   let stopped = false
-  const keyOf = (topic: string, partition: number): string => `${topic}/${partition}`
-  const tasks = (): number[] => [...new Set([...assigned.keys()].map(partitionIn))]
-  const seekTo = (topic: string, partition: number, position: bigint): void =>
-    consumer.seek({ topic, partition, offset: String(position) })
+  const tasks = (): number[] => [...new Set([...assigned.values()].map(({ partition }) => partition))]
+  const stateOf = (topic: string, partition: number): PartitionState | undefined =>
+    assigned.get(keyOf(topic, partition))
 
   const guarded = (act: () => void): void => {
     try {
@@ -179,44 +184,46 @@ const createPump = (consumer: Consumer, handlers: GroupHandlers, crash: (error: 
     }
   }
 
+  const wanted = (): readonly FetchPosition[] =>
+    [...assigned.values()].flatMap(({ topic, partition, position, flowing }) =>
+      flowing && position !== undefined && !stopped ? [{ topic, partition, fromOffset: position }] : [],
+    )
+  const fetched = ({ topic, partition, fromOffset, records, nextOffset }: FetchedPartition): void => {
+    const state = stateOf(topic, partition)
+    if (stopped || state?.flowing !== true || state.position !== fromOffset) return
+    state.position = nextOffset
+    if (records.length > 0) guarded(() => handlers.records(topic, partition, records, nextOffset))
+  }
+  const poller = createPoller(kafka, { wanted, fetched, failed: crash })
+
   return {
     tasks,
-    /** Before the first fetch of an assignment, in the same turn. */
     join: (assignment: Readonly<Record<string, number[]>>): void => {
       if (stopped) return
-      running = true
       const before = assigned
       const owned = new Set(tasks())
       assigned = new Map()
       for (const [topic, partitions] of Object.entries(assignment)) {
         for (const partition of partitions) {
-          const state = before.get(keyOf(topic, partition)) ?? { position: undefined, flowing: false }
-          assigned.set(keyOf(topic, partition), state)
-          if (state.position !== undefined) seekTo(topic, partition, state.position)
-          if (!state.flowing) consumer.pause([{ topic, partitions: [partition] }])
-          else consumer.resume([{ topic, partitions: [partition] }])
+          const key = keyOf(topic, partition)
+          assigned.set(key, before.get(key) ?? { topic, partition, position: undefined, flowing: false })
         }
       }
       const now = tasks().sort((a, b) => a - b)
       for (const task of now) owned.delete(task)
       guarded(() => handlers.assigned(now, [...owned]))
     },
-    /** kafkajs has stopped, perhaps to start again: nothing can be told to it until the next join. */
-    suspend: (): void => {
-      running = false
-    },
-    stop: (): void => {
+    stop: async (): Promise<void> => {
       stopped = true
       assigned = new Map()
+      await poller.close()
     },
     pause: (topic: string, partition: number): void => {
-      const state = assigned.get(keyOf(topic, partition))
-      if (state === undefined) return
-      state.flowing = false
-      if (running) consumer.pause([{ topic, partitions: [partition] }])
+      const state = stateOf(topic, partition)
+      if (state !== undefined) state.flowing = false
     },
     resume: (topic: string, partition: number): void => {
-      const state = assigned.get(keyOf(topic, partition))
+      const state = stateOf(topic, partition)
       if (state === undefined) return
       if (state.position === undefined) {
         throw new BugError('RESUME_WITHOUT_SEEK', 'A partition must be sought before it flows', {
@@ -224,31 +231,18 @@ const createPump = (consumer: Consumer, handlers: GroupHandlers, crash: (error: 
         })
       }
       state.flowing = true
-      if (running) consumer.resume([{ topic, partitions: [partition] }])
+      poller.wake()
     },
     seek: (topic: string, partition: number, offset: bigint): void => {
-      const state = assigned.get(keyOf(topic, partition))
+      const state = stateOf(topic, partition)
       if (state === undefined) return
       state.position = offset
-      if (running) seekTo(topic, partition, offset)
-    },
-    deliver: ({ batch, isStale }: EachBatchPayload): void => {
-      const { topic, partition } = batch
-      const state = assigned.get(keyOf(topic, partition))
-      if (stopped || state?.position === undefined || isStale()) return
-      const { position } = state
-      const nextOffset = BigInt(batch.lastOffset()) + 1n
-      const records = (batch.messages as KafkaRecord[])
-        .map((record) => toLogRecord(topic, partition, record))
-        .filter(({ offset }) => offset >= position)
-      if (records.length === 0) return
-      state.position = nextOffset
-      guarded(() => handlers.records(topic, partition, records, nextOffset))
+      if (state.flowing) poller.wake()
     },
   }
 }
 
-const partitionIn = (key: string): number => Number(key.slice(key.lastIndexOf('/') + 1))
+const keyOf = (topic: string, partition: number): string => `${topic}/${partition}`
 
 const failureOf = (error: unknown, groupId: string): ReelstreamError => {
   const { topic, partition } = originOf(error) as { topic?: string; partition?: number }

@@ -24,6 +24,7 @@ export interface KafkaCluster {
   findLeaderForPartitions(topic: string, partitions: number[]): Record<string, number[]>
   findBroker(node: { nodeId: string }): Promise<KafkaBroker>
   removeBroker(address: { host: string; port: number }): void
+  readonly brokerPool: { readonly brokers: Readonly<Record<string, BrokerConnections>> }
   fetchTopicsOffset(
     topics: readonly { topic: string; fromBeginning: boolean; partitions: readonly { partition: number }[] }[],
   ): Promise<readonly { topic: string; partitions: readonly { partition: number; offset: string }[] }[]>
@@ -31,6 +32,10 @@ export interface KafkaCluster {
 
 export interface KafkaBroker {
   fetch(request: object): Promise<{ responses: readonly { topicName: string; partitions: readonly PartitionData[] }[] }>
+}
+
+interface BrokerConnections {
+  readonly connectionPool: { map(act: (connection: { rejectRequests(error: Error): void }) => void): void }
 }
 
 export interface PartitionData {
@@ -71,3 +76,14 @@ export const openCluster = (kafka: Kafka): KafkaCluster => {
 }
 
 const METADATA_MAX_AGE_MS = 60_000
+
+/**
+ * Disconnects without waiting for answers: whoever waits for one gets `reason`. `disconnect` alone waits for the end of
+ * a long poll.
+ */
+export const hangUp = async (cluster: KafkaCluster, reason: Error): Promise<void> => {
+  for (const { connectionPool } of Object.values(cluster.brokerPool.brokers)) {
+    connectionPool.map((connection) => connection.rejectRequests(reason))
+  }
+  await cluster.disconnect()
+}

@@ -14,9 +14,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Kafka } from 'kafkajs'
 import { UpstreamError } from '../../platform/errors.ts'
-import { asUpstreamError, kafkaErrorOf, originOf } from './kafka-errors.ts'
-import { type KafkaCluster, KafkajsBatch, openCluster, READ_COMMITTED } from './kafkajs.ts'
-import { type LogRecord, toLogRecord } from './log-records.ts'
+import { type FetchPosition, fetchFrom, isWorthRetrying, leaderOf, recover, unknownPartition } from './fetch.ts'
+import { asUpstreamError, kafkaErrorOf } from './kafka-errors.ts'
+import { hangUp, type KafkaCluster, openCluster } from './kafkajs.ts'
+import type { LogRecord } from './log-records.ts'
 
 export interface OffsetRange {
   /** First offset that the log still holds. */
@@ -48,8 +49,8 @@ export interface PartitionReader {
     onRecords: (records: LogRecord[], nextOffset: bigint) => void | Promise<void>,
   ): Promise<bigint>
   /**
-   * Batches from `fromOffset` on, for ever, until the signal aborts (then it ends, it does not throw). Each tail has a
-   * connection of its own, because a fetch that waits for records holds up everything behind it.
+   * Batches from `fromOffset` on, for ever, until the signal aborts: then it ends at once, it does not throw. Each tail
+   * has a connection of its own, because a fetch that waits for records holds up everything behind it.
    */
   tail(topic: string, partition: number, fromOffset: bigint, signal: AbortSignal): AsyncIterable<RecordBatch>
   /** Ends the reads that are running with an error; a tail must be ended by its signal. */
@@ -61,10 +62,11 @@ export interface ReaderOptions {
   readonly patienceMs?: number
 }
 
-/** Bytes of one fetch: few round trips, and batches small enough to be handled between two turns of the event loop. */
-const FETCH_BYTES = 1024 * 1024
-/** How long the broker holds a fetch of a tail that has nothing, ms. It answers at once when something comes. */
-const TAIL_WAIT_MS = 1000
+/**
+ * How long the broker holds a fetch of a tail that has nothing, ms. It answers at once when something comes, so a longer
+ * wait costs no latency and an idle tail next to nothing; below the request timeout of 4.5 s.
+ */
+const TAIL_WAIT_MS = 4000
 /** Below the end there is always something to fetch; the wait is for the moments when a leader changes. */
 const READ_WAIT_MS = 100
 const FIRST_RETRY_MS = 50
@@ -84,15 +86,9 @@ export const createPartitionReader = async (kafka: Kafka, options: ReaderOptions
   }
 }
 
-interface Position {
-  readonly topic: string
-  readonly partition: number
-  readonly fromOffset: bigint
-}
-
 const readToEnd = async (
   connection: Connection,
-  { topic, partition, fromOffset }: Position,
+  { topic, partition, fromOffset }: FetchPosition,
   onRecords: (records: LogRecord[], nextOffset: bigint) => void | Promise<void>,
 ): Promise<bigint> => {
   const { end } = await connection.offsets(topic, partition)
@@ -110,11 +106,13 @@ const readToEnd = async (
 
 async function* tail(
   open: () => Promise<Connection>,
-  { topic, partition, fromOffset }: Position,
+  { topic, partition, fromOffset }: FetchPosition,
   signal: AbortSignal,
 ): AsyncGenerator<RecordBatch> {
   if (signal.aborted) return
   const connection = await open()
+  const end = () => void connection.close().catch(() => {}) // it is closed once more below, where an error is told
+  signal.addEventListener('abort', end)
   try {
     let position = fromOffset
     while (!signal.aborted) {
@@ -123,7 +121,10 @@ async function* tail(
       position = batch.nextOffset
       if (!signal.aborted) yield batch
     }
+  } catch (error) {
+    if (!signal.aborted) throw error
   } finally {
+    signal.removeEventListener('abort', end)
     await connection.close()
   }
 }
@@ -152,6 +153,7 @@ const connect = async (kafka: Kafka, patienceMs: number): Promise<Connection> =>
           throw unreadable(error, topic, partition)
         }
         await sleep(waitMs * (0.5 + Math.random()))
+        if (closed) throw unreadable(error, topic, partition)
         await recover(cluster, error)
       }
     }
@@ -160,10 +162,10 @@ const connect = async (kafka: Kafka, patienceMs: number): Promise<Connection> =>
   return {
     offsets: (topic, partition) => patiently(topic, partition, () => offsetsOf(cluster, topic, partition)),
     fetch: (topic, partition, from, maxWaitMs) =>
-      patiently(topic, partition, () => fetchOnce(cluster, { topic, partition, fromOffset: from }, maxWaitMs)),
+      patiently(topic, partition, () => fetchOne(cluster, { topic, partition, fromOffset: from }, maxWaitMs)),
     close: async () => {
       closed = true
-      await cluster.disconnect()
+      await hangUp(cluster, CLOSED)
     },
   }
 }
@@ -179,52 +181,14 @@ const offsetsOf = async (cluster: KafkaCluster, topic: string, partition: number
   return { beginning: await offsetAt(true), end: await offsetAt(false) }
 }
 
-const fetchOnce = async (cluster: KafkaCluster, at: Position, maxWaitMs: number): Promise<RecordBatch> => {
-  const { topic, partition, fromOffset } = at
-  await cluster.addTargetTopic(topic)
-  const nodeId = Object.keys(cluster.findLeaderForPartitions(topic, [partition]))[0]
-  if (nodeId === undefined) throw unknownPartition(topic, partition)
-  const broker = await cluster.findBroker({ nodeId })
-  const { responses } = await broker.fetch({
-    maxWaitTime: maxWaitMs,
-    minBytes: 1,
-    maxBytes: FETCH_BYTES,
-    isolationLevel: READ_COMMITTED,
-    topics: [{ topic, partitions: [{ partition, fetchOffset: String(fromOffset), maxBytes: FETCH_BYTES }] }],
-  })
-  const data = responses[0]?.partitions[0]
-  if (data === undefined) throw unknownPartition(topic, partition)
-  const batch = new KafkajsBatch(topic, String(fromOffset), data)
-  return {
-    records: batch.messages.map((record) => toLogRecord(topic, partition, record)),
-    nextOffset: batch.rawMessages.nextOffset ?? fromOffset,
-  }
+const fetchOne = async (cluster: KafkaCluster, at: FetchPosition, maxWaitMs: number): Promise<RecordBatch> => {
+  const nodeId = await leaderOf(cluster, at.topic, at.partition)
+  const [fetched] = await fetchFrom(cluster, nodeId, [at], maxWaitMs)
+  if (fetched === undefined) throw unknownPartition(at.topic, at.partition)
+  return fetched
 }
 
-const unknownPartition = (topic: string, partition: number): UpstreamError =>
-  new UpstreamError('PARTITION_UNKNOWN', `The broker knows no partition ${partition} of topic ${topic}`, {
-    facts: { topic, partition },
-  })
-
-/** Everything but a position out of range and a refusal: what these say, the next attempt will say too. */
-const isWorthRetrying = (error: unknown): boolean => {
-  if (error instanceof UpstreamError) return error.retryable
-  const { retriable, type, name } = originOf(error)
-  return type !== 'OFFSET_OUT_OF_RANGE' && (retriable === true || (name ?? '').startsWith('KafkaJSConnection'))
-}
-
-const recover = async (cluster: KafkaCluster, error: unknown): Promise<void> => {
-  const { name, host, port } = originOf(error) as { name?: string; host?: string; port?: number }
-  if (name === 'KafkaJSConnectionClosedError' && host !== undefined && port !== undefined) {
-    cluster.removeBroker({ host, port })
-  }
-  try {
-    if (!cluster.isConnected()) await cluster.connect()
-    await cluster.refreshMetadata()
-  } catch {
-    // the next attempt fails for the same reason, and counts
-  }
-}
+const CLOSED = new UpstreamError('READER_CLOSED', 'The reader was closed', { retryable: false })
 
 const unreadable = (error: unknown, topic: string, partition: number): Error => {
   if (kafkaErrorOf(error) === 'OFFSET_OUT_OF_RANGE') {

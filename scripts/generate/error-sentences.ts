@@ -124,6 +124,7 @@ export const ERROR_SENTENCES: Readonly<Record<string, string>> = {
   PARTITION_UNREADABLE: 'A partition cannot be read at the moment.',
   POSITION_LOST: 'A partition no longer holds the position of a task.',
   POSITION_MOVED: 'Another process fed this partition of a projection meanwhile; this one stands by.',
+  READER_CLOSED: 'A read was under way when its reader was closed.',
   RECORD_TOO_LARGE: 'A record has more than 900 KB.',
   RECORD_UNDECODABLE: 'A projection met a record that it cannot decode.',
   REGISTRY_UNAVAILABLE: 'The schema registry does not answer.',

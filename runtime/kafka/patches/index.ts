@@ -3,10 +3,9 @@ import { compactedBatches } from './compacted-batches.ts'
 import { idleTimer } from './idle-timer.ts'
 import { keepMembership } from './keep-membership.ts'
 import { assertPatchable, type KafkajsPatch, kafkajsModules } from './modules.ts'
-import { noOffsetReset } from './no-offset-reset.ts'
+import { pausedMembership } from './paused-membership.ts'
 import { readCommittedFilter } from './read-committed-filter.ts'
 import { sendEveryPartition } from './send-every-partition.ts'
-import { shortWaitWhenPaused } from './short-wait-when-paused.ts'
 import { singleConnect } from './single-connect.ts'
 import { transactionBackoff } from './transaction-backoff.ts'
 
@@ -25,9 +24,8 @@ export type { KafkajsPatch } from './modules.ts'
  * | send-every-partition | `send()` acknowledges records it never sent, or appends them twice |
  * | transaction-backoff | a transaction right after another fails; each costs nine round trips instead of three |
  * | compacted-batches | reading a compacted topic crawls, or stands still for ever |
- * | no-offset-reset | a consumer skips over a hole in the log and says nothing |
  * | single-connect | two requests in the same moment open two sockets and mix up their answers |
- * | short-wait-when-paused | a partition that is paused for back-pressure stands still until a long poll ends |
+ * | paused-membership | leaving a group waits for a sleep; each rebalance asks for offsets that nobody needs |
  * | keep-membership | after a broker restart every task waits until the session of the old member has ended |
  */
 export const KAFKAJS_PATCHES: readonly KafkajsPatch[] = [
@@ -37,9 +35,8 @@ export const KAFKAJS_PATCHES: readonly KafkajsPatch[] = [
   sendEveryPartition,
   transactionBackoff,
   compactedBatches,
-  noOffsetReset,
   singleConnect,
-  shortWaitWhenPaused,
+  pausedMembership,
   keepMembership,
 ]
 
