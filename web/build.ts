@@ -5,8 +5,8 @@
  *     name the assets are the only files that are revalidated
  *   - a build is skipped when nothing that it read has changed. The list of what it read, with sizes and times, is
  *     `dist/manifest.json`, written last and atomically: a build that died half way is no build
+ *   - a page names every module that its script will import, so they come side by side and not one after the other
  *   - each file exists brotli-compressed beside itself, made once here instead of with every answer
- *   - the player's worker is a file of our own origin, so that the Content-Security-Policy needs no `blob:` scripts
  *
  * Several processes may build at the same time: content-named files are the same bytes whoever writes them, and each
  * file appears whole, by rename.
@@ -15,7 +15,7 @@ import { mkdir, readFile } from 'node:fs/promises'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { brotliCompress, constants } from 'node:zlib'
-import type { BuildOptions } from 'esbuild'
+import type { Metafile } from 'esbuild'
 import { isUpToDate, replaceFile, writeManifest } from './build-manifest.ts'
 
 const WEB = import.meta.dirname
@@ -26,7 +26,6 @@ export const DIST = path.join(WEB, 'dist')
 /** The pages, by the name of their file in web/pages/. */
 export const PAGES = ['library', 'upload', 'watch'] as const
 
-const WORKER = 'node_modules/hls.js/dist/hls.worker.js'
 const BROTLI_QUALITY = 6
 const COMPRESSED_TYPES = new Set(['.js', '.css', '.html', '.svg'])
 
@@ -44,7 +43,7 @@ export interface BuildResult {
 export const buildPages = async (outDir: string = DIST): Promise<BuildResult> => {
   if (await isUpToDate(outDir)) return { outDir, rebuilt: false }
   const bundled = await bundle(outDir)
-  const pages = await renderPages(bundled.entries)
+  const pages = await renderPages(bundled)
   await Promise.all(
     [...bundled.files, ...pages.files].map((file) => writeWhole(path.join(outDir, file.name), file.bytes)),
   )
@@ -61,37 +60,33 @@ interface Bundle {
   readonly files: readonly OutputFile[]
   /** Source path → URL of what became of it. */
   readonly entries: ReadonlyMap<string, string>
+  /** URLs of everything that the script made of this source imports, at once or when it is needed. */
+  modulesOf(source: string): readonly string[]
   readonly inputs: readonly string[]
 }
 
 /** esbuild is 10 MB of program: loaded only when there is something to build. */
 const bundle = async (outDir: string): Promise<Bundle> => {
   const { build } = await import('esbuild')
-  const common = {
+  const pages = await build({
     absWorkingDir: ROOT,
     outdir: outDir,
     entryNames: 'assets/[name]-[hash]',
     minify: true,
-    write: false as const,
-    metafile: true as const,
-    legalComments: 'none' as const,
+    write: false,
+    metafile: true,
+    legalComments: 'none',
     target: ['chrome123', 'firefox125', 'safari17.5'],
-  } satisfies BuildOptions
-  const worker = await build({ ...common, entryPoints: [WORKER], bundle: false })
-  const workerUrl = urlOf(onlyOutput(worker.outputFiles).path, outDir)
-  const pages = await build({
-    ...common,
     entryPoints: [...PAGES.map((page) => `web/pages/${page}.ts`), 'web/styles/site.css', 'web/icons/favicon.svg'],
     bundle: true,
     splitting: true,
     format: 'esm',
     chunkNames: 'assets/[name]-[hash]',
     loader: { '.svg': 'copy' },
-    define: { HLS_WORKER_URL: JSON.stringify(workerUrl) },
   })
   const outputs = Object.entries(pages.metafile.outputs)
   return {
-    files: [...worker.outputFiles, ...pages.outputFiles].map(({ path: file, contents }) => ({
+    files: pages.outputFiles.map(({ path: file, contents }) => ({
       name: path.relative(outDir, file),
       bytes: contents,
     })),
@@ -101,15 +96,25 @@ const bundle = async (outDir: string): Promise<Bundle> => {
         return source === undefined ? [] : [[source, urlOf(path.join(ROOT, file), outDir)] as const]
       }),
     ),
-    inputs: [WORKER, ...Object.keys(pages.metafile.inputs)],
+    modulesOf: (source) =>
+      modulesBehind(pages.metafile.outputs, source).map((file) => urlOf(path.join(ROOT, file), outDir)),
+    inputs: Object.keys(pages.metafile.inputs),
   }
 }
 
-const onlyOutput = <T>(files: readonly T[]): T => {
-  const [file] = files
-  if (file === undefined || files.length !== 1)
-    throw new TypeError(`expected one output of esbuild, got ${files.length}`)
-  return file
+/** The chunks that a script imports, and those that they import. */
+const modulesBehind = (outputs: Metafile['outputs'], source: string): readonly string[] => {
+  const found = new Set<string>()
+  const follow = (file: string): void => {
+    for (const { path: imported } of outputs[file]?.imports ?? []) {
+      if (found.has(imported) || outputs[imported] === undefined) continue
+      found.add(imported)
+      follow(imported)
+    }
+  }
+  const script = Object.keys(outputs).find((file) => outputs[file]?.entryPoint === source)
+  if (script !== undefined) follow(script)
+  return [...found]
 }
 
 const urlOf = (file: string, outDir: string): string => `/${path.relative(outDir, file).replaceAll(path.sep, '/')}`
@@ -117,7 +122,7 @@ const urlOf = (file: string, outDir: string): string => `/${path.relative(outDir
 const LAYOUT = 'web/pages/layout.html'
 
 /** Puts each page into the layout. `{{name}}` is a value; an unknown one is a mistake in the template. */
-const renderPages = async (entries: ReadonlyMap<string, string>) => {
+const renderPages = async ({ entries, modulesOf }: Bundle) => {
   const layout = await readFile(path.join(ROOT, LAYOUT), 'utf8')
   const sources = PAGES.map((page) => `web/pages/${page}.html`)
   const files = await Promise.all(
@@ -129,6 +134,9 @@ const renderPages = async (entries: ReadonlyMap<string, string>) => {
         body,
         style: entries.get('web/styles/site.css'),
         script: entries.get(`web/pages/${page}.ts`),
+        modules: modulesOf(`web/pages/${page}.ts`)
+          .map((url) => `<link rel="modulepreload" href="${url}">`)
+          .join('\n    '),
         icon: entries.get('web/icons/favicon.svg'),
       })
       return { name: `${page}.html`, bytes: Buffer.from(html) }

@@ -16,7 +16,6 @@ export const securityHeaders = ({ storageOrigins }: SecurityOptions): Readonly<R
   const policy = {
     'default-src': "'none'",
     'script-src': "'self'",
-    'worker-src': "'self'",
     'style-src': "'self' 'unsafe-inline'",
     'img-src': `${own} data:`,
     'media-src': `${own} blob:`,

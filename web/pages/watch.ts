@@ -2,8 +2,8 @@
  * The watch page: the player, what the video is, and what the log says about it.
  *
  * A video that is still being made is followed live: each fact goes into the timeline and the steps, and after facts
- * that change what can be seen the video is asked for again. The player attaches as soon as there are two seconds to
- * play; the playlist grows under it.
+ * that change what can be seen the video is asked for again. The player's program is loaded meanwhile, and begins with
+ * the very message that says that there are two seconds to play; the playlist grows under it.
  */
 
 import { type Fact, getFacts, getVideo, ProblemError, type Video } from '../api-client.ts'
@@ -26,7 +26,6 @@ const steps = createStepList(byId('steps', HTMLElement))
 let pipeline = emptyPipeline
 let shown: Video | undefined
 
-const PICTURES_PAUSE_MS = 3_000
 const FINAL: ReadonlySet<string> = new Set(['ready', 'rejected', 'failed', 'deleted'])
 
 /** Facts after which the video itself looks different. */
@@ -88,14 +87,19 @@ const showRenditions = ({ renditions, audio }: Video): void => {
 
 const showStage = (video: Video): void => {
   if (video.playable && video.masterUrl !== null) {
-    const playable = playableOf(video, video.masterUrl)
-    player
-      .play(playable, (failure) => showProblem(notice, new ProblemError(failure.code, 0, failure.message)))
-      .catch((error: unknown) => showProblem(notice, error))
+    play(video, video.masterUrl)
     player.showGrowing(video.ready ? null : pipeline.percent)
     return
   }
   player.showWaiting(waitingFor(video))
+}
+
+const play = (video: Video, masterUrl: string): void => {
+  player
+    .play(playableOf(video, masterUrl), (failure) =>
+      showProblem(notice, new ProblemError(failure.code, 0, failure.message)),
+    )
+    .catch((error: unknown) => showProblem(notice, error))
 }
 
 /** Pictures of private videos need a token, which an <img> does not send. */
@@ -166,34 +170,31 @@ const createRefresher = () => {
 const followToTheEnd = async (afterPosition: string | null): Promise<void> => {
   byId('pipeline', HTMLElement).hidden = false
   const refresh = createRefresher()
-  const onFact = ({ type, percent }: LiveFact): void => {
+  const onFact = ({ type, percent, ready, masterUrl }: LiveFact): void => {
     pipeline = withPercent(pipeline, percent)
+    // What else there is to know of the video can wait; its first frame not.
+    if (shown !== undefined && masterUrl !== null) play(shown, masterUrl)
     steps.show(pipeline)
-    player.showGrowing(pipeline.percent)
+    player.showGrowing(ready ? null : pipeline.percent)
     refresh(VISIBLE.has(type)).catch((error: unknown) => showProblem(notice, error))
   }
   await followLive({ videoId, afterPosition, onFact, signal: leaving.signal })
   await refresh(true)
-  await untilPictured(refresh)
-}
-
-/** Poster and storyboard may come after the last playlist, when the live stream has ended. */
-const untilPictured = async (refresh: (changesVideo: boolean) => Promise<void>): Promise<void> => {
-  for (let tries = 0; tries < 5 && shown?.ready && shown.storyboardUrl === null; tries++) {
-    await new Promise((resolve) => setTimeout(resolve, PICTURES_PAUSE_MS))
-    await refresh(true)
-  }
 }
 
 const start = async (): Promise<void> => {
+  void player.prepare()
   // One after the other: a video that is not there is one error, not two.
   const video = await getVideo(videoId)
   pipeline = withPercent(pipeline, video.progress.percent)
   showVideo(video)
   const facts = await getFacts(videoId, 0)
   takeFacts(facts)
-  if (!FINAL.has(video.status)) await followToTheEnd(facts.at(-1)?.position ?? null)
+  if (!FINAL.has(video.status) || isUnpictured(video)) await followToTheEnd(facts.at(-1)?.position ?? null)
 }
+
+/** Poster and storyboard follow the last playlist by a second or so. */
+const isUnpictured = ({ ready, posterUrl }: Video): boolean => ready && posterUrl === null
 
 /** An open stream would keep the page out of the back/forward cache. */
 const leaving = new AbortController()

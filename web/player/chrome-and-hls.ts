@@ -2,4 +2,4 @@
 import 'media-chrome'
 import 'media-chrome/menu'
 
-export { startPlayback } from './hls-playback.ts'
+export { createPlayback } from './hls-playback.ts'

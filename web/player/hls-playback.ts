@@ -1,8 +1,9 @@
 /**
  * hls.js on a video element: load, recover, report.
  *
- * hls.js runs as it is; we only say where its worker is (a file, so that the page's policy needs no `blob:` scripts),
- * and send a token with its requests when the video is private. Where there is no MediaSource (older iPhones) the
+ * hls.js runs as it is, but without its worker: that is for rewrapping MPEG-TS, and our segments are MP4 already, so it
+ * would only pass them on (and start while a first frame waits). A token goes with its requests when the video is
+ * private. Where there is no MediaSource (older iPhones) the
  * browser plays HLS itself.
  *
  * A fatal network error is tried again with growing pauses: a viewer who closes the laptop's lid comes back to a video
@@ -11,16 +12,15 @@
 import Hls, { ErrorTypes, Events } from 'hls.js'
 import { RenditionList } from './rendition-list.ts'
 
-declare const HLS_WORKER_URL: string
-
 export interface Playback {
   /** undefined where the browser plays HLS itself. */
   readonly hls: Hls | undefined
+  /** Begins to load. Called once. */
+  load(source: PlaybackSource): void
   destroy(): void
 }
 
-export interface PlaybackOptions {
-  readonly video: HTMLVideoElement
+export interface PlaybackSource {
   /** URL of the master playlist. */
   readonly url: string
   /** Bearer token of a viewer who may see what others may not. */
@@ -34,19 +34,28 @@ const MAX_PAUSE_MS = 30_000
 const MAX_NETWORK_RETRIES = 8
 const MEDIA_RECOVERY_EVERY_MS = 10_000
 
-export const startPlayback = (options: PlaybackOptions): Playback => {
-  const { video, url, token } = options
+/** A playback that waits for its source, with everything ready that does not depend on it. */
+export const createPlayback = (video: HTMLVideoElement): Playback => {
   if (!Hls.isSupported()) {
-    video.src = url
-    return { hls: undefined, destroy: () => video.removeAttribute('src') }
+    return {
+      hls: undefined,
+      load: ({ url }) => {
+        video.src = url
+      },
+      destroy: () => video.removeAttribute('src'),
+    }
   }
-  const hls = new Hls({ workerPath: HLS_WORKER_URL, ...(token !== undefined && { xhrSetup: withToken(token) }) })
+  const hls = new Hls({ enableWorker: false })
+  let stopRecovering = () => {}
   offerRenditions(hls, video)
-  const stopRecovering = recoverFrom(hls, options)
   hls.attachMedia(video)
-  hls.loadSource(url)
   return {
     hls,
+    load(source) {
+      if (source.token !== undefined) hls.config.xhrSetup = withToken(source.token)
+      stopRecovering = recoverFrom(hls, source)
+      hls.loadSource(source.url)
+    },
     destroy() {
       stopRecovering()
       hls.destroy()
@@ -75,7 +84,7 @@ const offerRenditions = (hls: Hls, video: HTMLVideoElement): void => {
   })
 }
 
-const recoverFrom = (hls: Hls, { url, onFatal }: PlaybackOptions): (() => void) => {
+const recoverFrom = (hls: Hls, { url, onFatal }: PlaybackSource): (() => void) => {
   let networkRetries = 0
   let mediaRecoveredAtMs = Number.NEGATIVE_INFINITY
   let timer: ReturnType<typeof setTimeout> | undefined

@@ -27,7 +27,9 @@ export interface Playable {
 
 export interface Player {
   showWaiting(waiting: Waiting): void
-  /** Begins to load; a second call with the same master playlist changes only poster and storyboard. */
+  /** Gets everything ready that does not depend on the video. Never fails: `play` tries again, and says what is wrong. */
+  prepare(): Promise<void>
+  /** Begins to load; a later call changes only poster and storyboard. */
   play(playable: Playable, onFatal: (failure: { code: string; message: string }) => void): Promise<void>
   /** Says that the end of the video is still being made; null = it is not. */
   showGrowing(percent: number | null): void
@@ -37,26 +39,53 @@ export interface Player {
 export type PlayerElement = HTMLElement & { playback?: Playback }
 
 export const createPlayer = (place: PlayerElement): Player => {
-  let loaded: { readonly masterUrl: string; readonly chrome: Chrome } | undefined
+  let stage: Promise<Stage> | undefined
+  let playing: Chrome | undefined
+  let growingPercent: number | null = null
+  const setUp = (): Promise<Stage> => {
+    stage ??= createStage().catch((error: unknown) => {
+      // Next time it is tried again.
+      stage = undefined
+      throw error
+    })
+    return stage
+  }
   return {
     showWaiting: (waiting) => {
-      if (loaded === undefined) place.replaceChildren(waitingFace(waiting))
+      if (playing === undefined) place.replaceChildren(waitingFace(waiting))
     },
-    showGrowing: (percent) => loaded?.chrome.showGrowing(percent),
-    async play(playable, onFatal) {
-      const { masterUrl, token } = playable
-      if (loaded?.masterUrl === masterUrl) return loaded.chrome.showPictures(playable)
-      const chrome = createChrome(playable.title)
-      loaded = { masterUrl, chrome }
-      // Heavy, and of no use before there is something to play.
-      const { startPlayback } = await import('./chrome-and-hls.ts')
-      place.playback?.destroy()
-      place.playback = startPlayback({ video: chrome.video, url: masterUrl, token, onFatal })
-      chrome.showPictures(playable)
+    showGrowing(percent) {
+      growingPercent = percent
+      playing?.showGrowing(percent)
+    },
+    prepare: () => setUp().then(NOTHING, NOTHING),
+    async play({ title, masterUrl, token, ...pictures }, onFatal) {
+      const { chrome, playback } = await setUp()
+      chrome.showPictures(pictures)
+      if (playing !== undefined) return
+      playing = chrome
+      chrome.showGrowing(growingPercent)
+      chrome.video.setAttribute('aria-label', title)
+      playback.load({ url: masterUrl, token, onFatal })
+      place.playback = playback
       place.replaceChildren(chrome.controller)
     },
   }
 }
+
+/** Everything that is the same for every video. */
+interface Stage {
+  readonly chrome: Chrome
+  readonly playback: Playback
+}
+
+const createStage = async (): Promise<Stage> => {
+  const { createPlayback } = await import('./chrome-and-hls.ts')
+  const chrome = createChrome()
+  return { chrome, playback: createPlayback(chrome.video) }
+}
+
+const NOTHING = (): void => undefined
 
 const waitingFace = ({ title, text, percent, code }: Waiting): HTMLElement =>
   el(
@@ -71,13 +100,13 @@ const waitingFace = ({ title, text, percent, code }: Waiting): HTMLElement =>
 interface Chrome {
   readonly controller: HTMLElement
   readonly video: HTMLVideoElement
-  showPictures(playable: Playable): void
+  showPictures(pictures: Pick<Playable, 'posterUrl' | 'storyboardUrl'>): void
   showGrowing(percent: number | null): void
 }
 
-const createChrome = (title: string): Chrome => {
+const createChrome = (): Chrome => {
   const calm = matchMedia('(prefers-reduced-motion: reduce)').matches
-  const video = el('video', { slot: 'media', playsinline: true, autoplay: !calm, 'aria-label': title })
+  const video = el('video', { slot: 'media', playsinline: true, autoplay: !calm })
   const poster = custom('media-poster-image', { slot: 'poster' })
   const growing = el('span', { class: 'growing', hidden: true })
   const controller = custom(

@@ -9,6 +9,8 @@ export interface LiveFact {
   readonly status: VideoStatus
   readonly playable: boolean
   readonly ready: boolean
+  /** null until it is playable. */
+  readonly masterUrl: string | null
   readonly percent: number
   readonly error?: Failure
 }
@@ -23,8 +25,8 @@ export interface LiveOptions {
 }
 
 /**
- * Calls `onFact` for each fact to come, in order, each once, over any cut. Resolves when the video has come to its end
- * (ready, rejected, failed or deleted), or when the signal aborts.
+ * Calls `onFact` for each fact to come, in order, each once, over any cut. Resolves when nothing follows any more (it is
+ * ready and has its pictures, or is rejected, failed or deleted), or when the signal aborts.
  */
 export const followLive = async ({ videoId, afterPosition, onFact, signal }: LiveOptions): Promise<void> => {
   const over = new AbortController()

@@ -121,10 +121,11 @@ const frame = ({ video }: Entry, { type, recordedAt, position }: Fact): string =
 
 const lastFrame = ({ video }: Entry): string => `event: status\ndata: ${JSON.stringify(stateOf(video))}\n\n`
 
-const stateOf = ({ status, playable, ready, durationMs, progress, error }: Video) => ({
+const stateOf = ({ status, playable, ready, masterUrl, durationMs, progress, error }: Video) => ({
   status,
   playable,
   ready,
+  masterUrl,
   durationMs,
   percent: progress.percent,
   ...(error && { error }),
