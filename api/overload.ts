@@ -8,7 +8,8 @@ import { UpstreamError } from '../platform/errors.ts'
  */
 const MAX_DELAY_MS = 1_000
 const SAMPLE_MS = 1_000
-const RESOLUTION_MS = 20
+/** A wake-up of an idle process each; fine enough for a delay of a second. */
+const RESOLUTION_MS = 100
 const HEALTH_CHECKS = new Set(['/healthz', '/readyz'])
 
 export const refuseWhenOverloaded = (app: FastifyInstance): void => {

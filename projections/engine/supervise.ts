@@ -1,8 +1,8 @@
 /**
  * Keeps every version that should be fed, fed: the live and the previous one of each projection, from every partition.
  *
- * What should run is read from engine.versions, twice a second: so a rebuild in another process needs nobody's restart,
- * and a database that was emptied and migrated again is filled again. A loop that fails is started again, from where its
+ * What should run is read from engine.versions, whenever a version changed its place and every few seconds: so a rebuild
+ * in another process needs nobody's restart, and a database that was emptied and migrated again is filled again. A loop that fails is started again, from where its
  * tables are, for ever and with growing pauses; what it failed with is in /readyz meanwhile. A second process that does
  * the same is harmless: the positions let one of them win, and the other stands by.
  */
@@ -16,6 +16,7 @@ import type { FeedKey } from './commit-batch.ts'
 import { type FeedSources, feed } from './feed.ts'
 import { PositionMovedError } from './position-moved.ts'
 import type { Projection } from './projection.ts'
+import { createVersionListener } from './version-listener.ts'
 import { definitionOf, installProjection, type Version } from './versions.ts'
 
 export interface SuperviseSources extends FeedSources {
@@ -46,7 +47,8 @@ export interface Supervisor {
   stop(): Promise<void>
 }
 
-const RECONCILE_MS = 500
+/** Notices come at once; this is for what gives none, as a database that was emptied. */
+const RECONCILE_MS = 5_000
 const FIRST_PAUSE_MS = 200
 const LONGEST_PAUSE_MS = 5_000
 /** How long the process that lost a race leaves the partition to the other one. */
@@ -55,6 +57,7 @@ const STAND_BY_MS = 2_000
 export const superviseProjections = (sources: SuperviseSources): Supervisor => {
   const loops = new Map<string, Loop>()
   const stopping = new AbortController()
+  const listener = createVersionListener(sources.connect)
   let error: string | null = 'not started'
 
   const reconcile = async (): Promise<void> => {
@@ -72,10 +75,11 @@ export const superviseProjections = (sources: SuperviseSources): Supervisor => {
   const run = async (): Promise<void> => {
     for (let pauseMs = FIRST_PAUSE_MS; !stopping.signal.aborted; ) {
       try {
+        const { changed } = await listener.listen()
         await reconcile()
         error = null
         pauseMs = FIRST_PAUSE_MS
-        await pause(RECONCILE_MS, stopping.signal)
+        await Promise.race([changed, pause(RECONCILE_MS, stopping.signal)])
       } catch (failure) {
         error = describeError(failure)
         sources.log.warn({ err: failure }, 'projections cannot be started')
@@ -95,6 +99,7 @@ export const superviseProjections = (sources: SuperviseSources): Supervisor => {
     async stop() {
       stopping.abort()
       await running
+      await listener.close()
       for (const loop of loops.values()) loop.stop.abort()
       await Promise.all(Array.from(loops.values(), (loop) => loop.ended))
     },

@@ -17,6 +17,7 @@ import { BadInputError, UpstreamError } from '../../platform/errors.ts'
 import { POSITION_CHANNEL, type PositionNotice } from './commit-batch.ts'
 import { columnList, quoted, schemaOf, snakeCase, tableOf } from './names.ts'
 import type { Projection } from './projection.ts'
+import { VERSIONS_CHANNEL } from './version-listener.ts'
 
 export type VersionState = 'building' | 'live' | 'previous'
 
@@ -174,6 +175,7 @@ const withShortLocks = async (pg: ClientBase, change: () => Promise<void>, proje
         await pg.query(`SET LOCAL lock_timeout = ${LOCK_TIMEOUT_MS}`)
         await change()
         await pg.query('SELECT pg_notify($1, $2)', [POSITION_CHANNEL, JSON.stringify(flush)])
+        await pg.query('SELECT pg_notify($1, $2)', [VERSIONS_CHANNEL, projection.name])
       })
     } catch (error) {
       if ((error as { code?: unknown }).code !== LOCK_NOT_AVAILABLE) throw error
