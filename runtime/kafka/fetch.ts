@@ -1,7 +1,8 @@
 import { UpstreamError } from '../../platform/errors.ts'
+import { committedRecords } from './fetched-records.ts'
 import { originOf } from './kafka-errors.ts'
-import { type KafkaCluster, KafkajsBatch, READ_COMMITTED } from './kafkajs.ts'
-import { type LogRecord, toLogRecord } from './log-records.ts'
+import { type KafkaCluster, READ_COMMITTED } from './kafkajs.ts'
+import type { LogRecord } from './log-records.ts'
 
 /** Where a read goes on. */
 export interface FetchPosition {
@@ -59,15 +60,11 @@ export const fetchFrom = async (
   // kafkajs shuffles partitions for fairness, so a topic may be answered in several pieces.
   const answers = responses.flatMap(({ topicName, partitions }) => partitions.map((data) => ({ topicName, data })))
   return positions.map((position) => {
-    const { topic, partition, fromOffset } = position
+    const { topic, partition } = position
     const answer = answers.find(({ topicName, data }) => topicName === topic && data.partition === partition)
     if (answer === undefined) throw unknownPartition(topic, partition)
-    const batch = new KafkajsBatch(topic, String(fromOffset), answer.data)
-    return {
-      ...position,
-      records: batch.messages.map((record) => toLogRecord(topic, partition, record)),
-      nextOffset: batch.rawMessages.nextOffset ?? fromOffset,
-    }
+    const { messages, abortedTransactions } = answer.data
+    return { ...position, ...committedRecords(position, messages, abortedTransactions) }
   })
 }
 

@@ -1,8 +1,8 @@
 import { createRequire } from 'node:module'
 import type { Kafka } from 'kafkajs'
 import { BugError } from '../../platform/errors.ts'
+import type { AbortedTransaction, FetchedBatch } from './fetched-records.ts'
 import { applyKafkajsPatches } from './patches/index.ts'
-import { kafkajsModules } from './patches/modules.ts'
 
 /**
  * The only place that loads kafkajs. Static imports run before any statement of the importing file, so the patched
@@ -38,29 +38,12 @@ interface BrokerConnections {
   readonly connectionPool: { map(act: (connection: { rejectRequests(error: Error): void }) => void): void }
 }
 
-export interface PartitionData {
+interface PartitionData {
   readonly partition: number
-  readonly highWatermark: string
+  readonly abortedTransactions: readonly AbortedTransaction[] | null
+  /** Patch raw-batches. */
+  readonly messages: readonly FetchedBatch[]
 }
-
-export interface KafkaRecord {
-  readonly offset: string
-  readonly timestamp: string
-  readonly key: Buffer | null
-  readonly value: Buffer | null
-  readonly headers?: Readonly<Record<string, Buffer | string | (Buffer | string)[] | undefined>>
-}
-
-/** One fetched partition: the visible records, and (patch compacted-batches) where the next fetch must start. */
-export interface KafkaBatch {
-  readonly messages: readonly KafkaRecord[]
-  readonly rawMessages: { readonly nextOffset?: bigint }
-}
-
-export const KafkajsBatch =
-  kafkajsModules.load<new (topic: string, fetchedOffset: string, data: PartitionData) => KafkaBatch>(
-    'consumer/batch.js',
-  )
 
 export const READ_COMMITTED = 1
 

@@ -1,8 +1,7 @@
-import type { KafkaRecord } from './kafkajs.ts'
-
 /**
  * A record as the engine sees it, read from the log. Offsets of one partition ascend with gaps (transaction markers,
  * aborted records, compaction): never assume +1. `value` is a view of the fetched buffer: copy what is kept for long.
+ * A fetched record is a view as a whole (fetched-records.ts), so spreading one copies nothing: name the fields.
  */
 export interface LogRecord {
   readonly topic: string
@@ -60,22 +59,3 @@ export const cutBySize = (records: readonly OutputRecord[]): { records: OutputRe
 /** Length, attributes, timestamp and offset deltas, key and value lengths, header count: varints of at most 5 (10) bytes. */
 const RECORD_OVERHEAD = 41
 const HEADER_OVERHEAD = 10
-
-export const toLogRecord = (topic: string, partition: number, record: KafkaRecord): LogRecord => ({
-  topic,
-  partition,
-  offset: BigInt(record.offset),
-  timestampMs: Number(record.timestamp),
-  key: record.key === null ? null : record.key.toString(),
-  value: record.value,
-  headers: textHeaders(record.headers ?? {}),
-})
-
-const textHeaders = (headers: NonNullable<KafkaRecord['headers']>): Record<string, string> => {
-  const text: Record<string, string> = {}
-  for (const [name, value] of Object.entries(headers)) {
-    const last = Array.isArray(value) ? value.at(-1) : value
-    if (last !== undefined && last !== null) text[name] = last.toString()
-  }
-  return text
-}

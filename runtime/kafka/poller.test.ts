@@ -1,7 +1,9 @@
 import type { Kafka } from 'kafkajs'
 import t, { type Test } from 'tap'
 import type { FetchedPartition, FetchPosition } from './fetch.ts'
+import type { FetchedBatch } from './fetched-records.ts'
 import { createPoller } from './poller.ts'
+import { fetchedBatch } from './testing/log-bytes.ts'
 import { until } from './testing/real-kafka.ts'
 
 interface Asked {
@@ -90,11 +92,8 @@ const responsesTo = (
   })),
 })
 
-const recordsAt = (offset: string, found: readonly number[], partition: number): object[] => {
-  if (!found.includes(partition)) return []
-  const record = { offset, timestamp: '1', key: null, value: Buffer.from('v'), headers: {}, isControlRecord: false }
-  return Object.assign([record], { nextOffset: BigInt(offset) + 1n })
-}
+const recordsAt = (offset: string, found: readonly number[], partition: number): FetchedBatch[] =>
+  found.includes(partition) ? [fetchedBatch(Number(offset), [{ value: 'v', timestamp: '1' }])] : []
 
 /** A poller with the positions of its owner, which move with what is fetched. */
 const polling = (t: Test, ...partitions: number[]) => {

@@ -14,8 +14,8 @@ import { crc32c } from './crc32c.ts'
  * stock encoder that gets one would write a single empty record and be believed; what it touches first throws here.
  */
 export interface BatchRecord {
-  readonly key?: string | Buffer | null
-  readonly value?: string | Buffer | null
+  readonly key?: string | Buffer | null | undefined
+  readonly value?: string | Buffer | null | undefined
   readonly headers?: Readonly<Record<string, HeaderValue | readonly HeaderValue[] | undefined>>
   /** Milliseconds; default: the time given to `add`. */
   readonly timestamp?: string

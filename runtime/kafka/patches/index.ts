@@ -1,10 +1,9 @@
 import { batchRequests } from './batch-requests.ts'
-import { compactedBatches } from './compacted-batches.ts'
 import { idleTimer } from './idle-timer.ts'
 import { keepMembership } from './keep-membership.ts'
 import { assertPatchable, type KafkajsPatch, kafkajsModules } from './modules.ts'
 import { pausedMembership } from './paused-membership.ts'
-import { readCommittedFilter } from './read-committed-filter.ts'
+import { rawBatches } from './raw-batches.ts'
 import { sendEveryPartition } from './send-every-partition.ts'
 import { singleConnect } from './single-connect.ts'
 import { transactionBackoff } from './transaction-backoff.ts'
@@ -19,22 +18,20 @@ export type { KafkajsPatch } from './modules.ts'
  * | patch | without it |
  * |---|---|
  * | batch-requests | a record written costs ten times the CPU |
- * | read-committed-filter | aborted records are delivered, committed ones lost |
+ * | raw-batches | aborted records are delivered, committed ones lost; reading a compacted topic stands still |
  * | idle-timer | every connection wakes the process each millisecond |
  * | send-every-partition | `send()` acknowledges records it never sent, or appends them twice |
  * | transaction-backoff | a transaction right after another fails; each costs nine round trips instead of three |
- * | compacted-batches | reading a compacted topic crawls, or stands still for ever |
  * | single-connect | two requests in the same moment open two sockets and mix up their answers |
  * | paused-membership | leaving a group waits for a sleep; each rebalance asks for offsets that nobody needs |
  * | keep-membership | after a broker restart every task waits until the session of the old member has ended |
  */
 export const KAFKAJS_PATCHES: readonly KafkajsPatch[] = [
   batchRequests,
-  readCommittedFilter,
+  rawBatches,
   idleTimer,
   sendEveryPartition,
   transactionBackoff,
-  compactedBatches,
   singleConnect,
   pausedMembership,
   keepMembership,
