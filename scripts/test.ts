@@ -10,12 +10,12 @@ import { createTapReport, sumTotals, type Totals } from './testing/tap-report.ts
 import { startTestStack, type TestStack } from './testing/test-stack.ts'
 
 /**
- * `npm test [-- unit|integration|e2e] [files…]`: the whole proof, or a part of it.
+ * `npm test [-- unit|integration|chaos|e2e] [files…]`: the whole proof, or a part of it.
  *
  * Unit tests run first and need nothing. Then the real servers are started once, on free ports with data of their own,
  * and the tests that need them run one file after the other, finding them by the environment; nothing is migrated
- * beforehand, each test makes the topics, tables and keys it uses. End-to-end tests start a product of their own. Ends
- * with a line `N passed, N failed`; the exit code is 1 when anything failed or nothing ran.
+ * beforehand, each test makes the topics, tables and keys it uses. Chaos tests start a cluster of their own and break it,
+ * end-to-end tests a product. Ends with a line `N passed, N failed`; the exit code is 1 when anything failed or nothing ran.
  */
 const ROOT = path.resolve(import.meta.dirname, '..')
 const TAP = path.join(ROOT, 'node_modules', 'tap', 'dist', 'esm', 'run.mjs')
@@ -46,6 +46,13 @@ const SUITES: readonly Suite[] = [
     needsServers: true,
     options: ['--timeout=300', '--jobs=1'],
     includes: (file) => isIntegration(file) && !isEndToEnd(file) && !isChaos(file),
+  },
+  {
+    name: 'chaos',
+    title: 'Chaos, each on a cluster of its own',
+    needsServers: false,
+    options: ['--timeout=300', '--jobs=1'],
+    includes: isChaos,
   },
   {
     name: 'e2e',
