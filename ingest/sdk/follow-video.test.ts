@@ -1,7 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { followVideo } from './index.ts'
-import { ProgressMeter } from './progress.ts'
 import { parseServerSentEvents, type ServerSentEvent } from './server-sent-events.ts'
 
 const parsed = (pieces: readonly string[]): ServerSentEvent[] => {
@@ -69,24 +68,4 @@ t.test('a video that may not be followed is an error, not a loop', async (t) => 
     followVideo('v1', () => {}, options),
     { code: 'VIDEO_NOT_FOUND' },
   )
-})
-
-t.test('rate and time left follow the last seconds, without the pauses', async (t) => {
-  let nowMs = 0
-  const meter = new ProgressMeter(100_000, () => nowMs)
-  t.match(meter.current(), { rateBps: 0, etaMs: null })
-  nowMs = 1000
-  t.match(meter.add(10_000), { sentBytes: 10_000, rateBps: 10_000, etaMs: 9000 })
-  meter.pause()
-  nowMs = 60_000
-  t.equal(meter.current().rateBps, 10_000)
-  meter.resume()
-  nowMs = 61_000
-  t.match(meter.add(10_000), { rateBps: 10_000, etaMs: 8000 })
-  for (let i = 0; i < 30; i++) {
-    nowMs += 1000
-    meter.add(1000)
-  }
-  const { rateBps } = meter.current()
-  t.ok(rateBps > 900 && rateBps < 1100, `a link that became slow shows: ${rateBps}`)
 })

@@ -9,7 +9,8 @@
  * A file goes in parts, several at a time, straight to S3: the gateway only signs. Every part is hashed here and
  * checked by S3 before it counts, so a bit that flips on the way is noticed and the part sent again. Network faults,
  * 5xx answers and expired signatures are repeated with back-off; the create carries one Idempotency-Key, so repeating
- * it never makes a second video. Memory: parts in flight × part size, however large the file.
+ * it never makes a second video. Progress counts bytes as they leave. Memory: parts in flight × part size, however
+ * large the file.
  *
  * Needs fetch and crypto.subtle: in browsers a secure context (https, or localhost).
  */

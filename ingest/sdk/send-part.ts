@@ -1,5 +1,6 @@
 import { batching } from './batch.ts'
 import { UploadError } from './errors.ts'
+import type { PutBytes } from './put-bytes.ts'
 import { connecting, failureOf, requestJson, type Server } from './requests.ts'
 import { Retryable } from './retry.ts'
 
@@ -20,16 +21,22 @@ interface SignedPart {
 export interface PartSender {
   /**
    * Signs the part, PUTs it and reports it. ONE try; a signature is made for every try, so one that expired while its
-   * part waited is not a special case. Throws Retryable, or UploadError for what will not heal.
+   * part waited is not a special case. `onSent` is told how many bytes have left. Throws Retryable, or UploadError for
+   * what will not heal.
    */
-  send(part: PreparedPart, signal: AbortSignal): Promise<void>
+  send(part: PreparedPart, signal: AbortSignal, onSent: (sentBytes: number) => void): Promise<void>
 }
 
 /** As many as the gateway takes in one request. */
 const MAX_WINDOW = 100
 
 /** @param server the gateway, with the upload token */
-export const createPartSender = (server: Server, uploadId: string, signal: AbortSignal): PartSender => {
+export const createPartSender = (
+  server: Server,
+  uploadId: string,
+  putBytes: PutBytes,
+  signal: AbortSignal,
+): PartSender => {
   const path = `/uploads/${encodeURIComponent(uploadId)}/parts`
   const sign = batching(async (parts: readonly Omit<PreparedPart, 'bytes'>[]) => {
     const body = {
@@ -43,22 +50,17 @@ export const createPartSender = (server: Server, uploadId: string, signal: Abort
   }, MAX_WINDOW)
 
   return {
-    async send(part, partSignal) {
+    async send(part, partSignal, onSent) {
       const signed = await sign(part)
-      const { partNumber, sizeBytes, checksumSha256 } = part
-      const etag = await put(server.fetch, signed, part.bytes, partSignal)
+      const { partNumber, sizeBytes, checksumSha256, bytes } = part
+      const etag = await put(() => putBytes({ ...signed, bytes, signal: partSignal, onSent }), partSignal)
       await report({ partNumber, sizeBytes, checksumSha256, etag })
     },
   }
 }
 
-const put = async (
-  fetch: Server['fetch'],
-  { url, headers }: SignedPart,
-  body: ArrayBuffer,
-  signal: AbortSignal,
-): Promise<string> => {
-  const answer = await connecting(() => fetch(url, { method: 'PUT', headers, body, signal }), signal)
+const put = async (call: () => Promise<Response>, signal: AbortSignal): Promise<string> => {
+  const answer = await connecting(call, signal)
   if (!answer.ok) throw await refusalOf(answer)
   // Unread bodies keep their connection from being used again.
   await answer.arrayBuffer()

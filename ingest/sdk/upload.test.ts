@@ -70,7 +70,7 @@ const fakeServers = (sizeBytes: number) => {
       await new Promise(setImmediate)
       inFlight -= 1
       init.signal?.throwIfAborted()
-      const bytes = new Uint8Array(init.body as ArrayBuffer)
+      const bytes = new Uint8Array(await new Response(init.body).arrayBuffer())
       const headers = init.headers as Record<string, string>
       if (sha256(bytes) !== headers['x-amz-checksum-sha256']) return new Response('', { status: 400 })
       servers.stored.set(Number(url.split('/').at(-1)), bytes)
@@ -131,21 +131,21 @@ t.test('a file arrives as it is, in parts, with what the gateway needs to know',
   t.match(servers.calls.find((call) => call.step === 'sign')?.init.headers, { authorization: 'Bearer handle' })
   t.equal(servers.reported.get(5)?.sizeBytes, 500)
   t.equal(servers.reported.get(1)?.checksumSha256, sha256(bytes.subarray(0, 1000)))
-  t.equal(progress.length, 5)
+  t.ok(progress.length >= 5, 'each part is told')
   t.match(progress.at(-1), { sentBytes: 4500, totalBytes: 4500, etaMs: 0 })
   t.same(states, ['completing', 'completed'])
 })
 
 t.test('no more parts are in memory than are on their way', async (t) => {
   const servers = fakeServers(30_000)
-  let held = 0
+  let read = 0
   let most = 0
   const source = {
     size: 30_000,
     slice: (start: number, end: number) => ({
       arrayBuffer: async () => {
-        held += 1
-        most = Math.max(most, held)
+        read += 1
+        most = Math.max(most, read - servers.reported.size)
         return new ArrayBuffer(end - start)
       },
     }),
@@ -157,12 +157,49 @@ t.test('no more parts are in memory than are on their way', async (t) => {
     fetch: servers.fetch,
     parallel: 3,
   })
-  upload.on('progress', () => {
-    held -= 1
-  })
   await upload.done
   t.equal(most, 3)
   t.equal(servers.partsAtATime, 3)
+})
+
+t.test('progress counts bytes as they leave, and takes back what must be sent again', async (t) => {
+  const sizeBytes = 4 * 1024 * 1024
+  const servers = fakeServers(sizeBytes)
+  const seen: number[] = []
+  let tries = 0
+  const put = async (init: RequestInit): Promise<Response> => {
+    tries += 1
+    t.match(init.headers, { 'content-length': String(sizeBytes) })
+    const reader = (init.body as ReadableStream<Uint8Array>).getReader()
+    // A slow line, until somebody has been told of a part that is on its way; then it breaks.
+    while (tries === 1 && seen.length === 0) {
+      await reader.read()
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+    if (tries === 1) return new Response('', { status: 500 })
+    while (!(await reader.read()).done);
+    servers.status = { status: 'completed' }
+    return new Response('', { status: 200, headers: { etag: '"e"' } })
+  }
+  const fetch: typeof globalThis.fetch = async (input, init = {}) => {
+    const url = String(input)
+    if (url.startsWith('http://s3/')) return put(init)
+    const answer = await servers.fetch(url, init)
+    return url.endsWith('/uploads')
+      ? json(201, { ...(await answer.json()), partSizeBytes: sizeBytes, partCount: 1 })
+      : answer
+  }
+  const upload = start(randomBytes(sizeBytes), servers, { fetch })
+  upload.on('progress', ({ sentBytes }) => seen.push(sentBytes))
+  await upload.done
+  const [first = 0] = seen
+  t.equal(tries, 2)
+  t.ok(first > 0 && first < sizeBytes, `${first} of ${sizeBytes}: a part counts as far as it is`)
+  t.equal(seen.at(-1), sizeBytes)
+  t.ok(
+    seen.every((bytes) => bytes <= sizeBytes),
+    'nothing counts twice',
+  )
 })
 
 t.test('faults are lived through, and every byte is still right', async (t) => {

@@ -1,5 +1,6 @@
 import { asUploadError, UploadError } from './errors.ts'
 import { ProgressMeter, type UploadProgress } from './progress.ts'
+import { type PutBytes, putBytesWith } from './put-bytes.ts'
 import { requestJson, type Server } from './requests.ts'
 import { retrying } from './retry.ts'
 import { createPartSender, type PartSender, type PreparedPart } from './send-part.ts'
@@ -25,7 +26,7 @@ export type UploadState = 'uploading' | 'paused' | 'completing' | 'completed' | 
 export interface UploadEvents {
   /** The video exists, its upload has begun. */
   readonly created: CompletedUpload
-  /** After every part. */
+  /** While bytes leave, some ten times a second, and after every part. */
   readonly progress: UploadProgress
   readonly state: UploadState
   /** The source is one verified object: nothing of it can get lost any more. */
@@ -67,6 +68,7 @@ class RunningUpload implements Upload {
   readonly #server: Server
   readonly #listeners = new Map<keyof UploadEvents, Set<(value: never) => void>>()
   readonly #ended = new AbortController()
+  readonly #putBytes: PutBytes
   readonly #meter: ProgressMeter
   #state: UploadState = 'uploading'
   /** Aborts what is on its way when the upload is paused. */
@@ -79,7 +81,8 @@ class RunningUpload implements Upload {
     this.#options = options
     const fetch = options.fetch ?? globalThis.fetch.bind(globalThis)
     this.#server = { url: options.gatewayUrl, token: options.token, fetch }
-    this.#meter = new ProgressMeter(source.size)
+    this.#putBytes = putBytesWith(options.fetch)
+    this.#meter = new ProgressMeter(source.size, (progress) => this.#emit('progress', progress))
     this.done = Promise.resolve().then(() => this.#run())
     this.done.catch(() => undefined)
   }
@@ -148,7 +151,7 @@ class RunningUpload implements Upload {
     this.#handle = { server, uploadId }
     this.#emit('created', { videoId, watchUrl })
     if (created.status === 'open')
-      await this.#sendParts(created, createPartSender(server, uploadId, this.#ended.signal))
+      await this.#sendParts(created, createPartSender(server, uploadId, this.#putBytes, this.#ended.signal))
     this.#enter('completing')
     const { apiUrl = this.#options.gatewayUrl, token } = this.#options
     await waitUntilComplete(uploadId, { apiUrl, token, signal: this.#ended.signal, fetch: this.#server.fetch })
@@ -190,14 +193,16 @@ class RunningUpload implements Upload {
       await this.#resumed?.promise
       this.#ended.signal.throwIfAborted()
       const running = this.#running.signal
+      const onSent = (sentBytes: number): void => this.#meter.partSent(partNumber, sentBytes)
       try {
-        await retrying(() => sender.send(part, running), running)
+        await retrying(() => sender.send(part, running, onSent), running)
         break
       } catch (error) {
+        onSent(0)
         if (!running.aborted) throw error
       }
     }
-    this.#emit('progress', this.#meter.add(part.sizeBytes))
+    this.#meter.partStored(partNumber, part.sizeBytes)
   }
 
   async #prepare(partNumber: number, start: number, end: number): Promise<PreparedPart> {

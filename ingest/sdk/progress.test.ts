@@ -1,0 +1,57 @@
+import t from 'tap'
+import { ProgressMeter, type UploadProgress } from './progress.ts'
+
+const metered = (totalBytes: number) => {
+  let now = 0
+  const told: UploadProgress[] = []
+  const meter = new ProgressMeter(
+    totalBytes,
+    (progress) => told.push(progress),
+    () => now,
+  )
+  return { meter, told, after: (ms: number) => (now += ms) }
+}
+
+t.test('pieces are told at most ten times a second, whole parts always', async (t) => {
+  const { meter, told, after } = metered(1_000)
+  for (let bytes = 1; bytes <= 99; bytes++) {
+    after(1)
+    meter.partSent(1, bytes)
+  }
+  t.equal(told.length, 0)
+  after(1)
+  meter.partSent(1, 100)
+  t.match(told, [{ sentBytes: 100, totalBytes: 1_000, rateBps: 1_000, etaMs: 900 }])
+  meter.partStored(1, 500)
+  meter.partStored(2, 500)
+  t.match(told.slice(1), [{ sentBytes: 500 }, { sentBytes: 1_000, etaMs: 0 }])
+})
+
+t.test('what must be sent again is taken back', async (t) => {
+  const { meter, told, after } = metered(1_000)
+  after(200)
+  meter.partSent(1, 400)
+  after(200)
+  meter.partSent(1, 0)
+  t.match(told, [{ sentBytes: 400 }, { sentBytes: 0, rateBps: 0, etaMs: null }])
+})
+
+t.test('the rate is that of the last twenty seconds, without pauses', async (t) => {
+  const { meter, told, after } = metered(1_000_000)
+  const send = (seconds: number, bytesASecond: number) => {
+    const before = told.at(-1)?.sentBytes ?? 0
+    for (let second = 1; second <= seconds; second++) {
+      after(1_000)
+      meter.partSent(1, before + second * bytesASecond)
+    }
+  }
+  send(30, 100)
+  t.equal(told.at(-1)?.rateBps, 100)
+  meter.pause()
+  after(60_000)
+  meter.resume()
+  send(10, 100)
+  t.equal(told.at(-1)?.rateBps, 100, 'a pause is no slowness')
+  send(25, 1_000)
+  t.equal(told.at(-1)?.rateBps, 1_000, 'what was long ago is forgotten')
+})
