@@ -9,7 +9,7 @@ import type { Browser, Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { launchBrowser, namelessControls, visit } from './browser.ts'
 import { makeHls } from './fake/hls.ts'
-import { type FakeProduct, startFakeProduct } from './fake/product.ts'
+import { type FakeProduct, PART_BYTES, startFakeProduct } from './fake/product.ts'
 import { createThrottle, play, recordPlayback, reportPlayback, untilEnded, untilPlayedTo } from './playback.ts'
 
 const CLIP_SECONDS = 20
@@ -84,12 +84,12 @@ t.test('the level follows the bandwidth', async (t) => {
   product.put({ videoId: 'clip' })
   const { page, complaints } = await visit(browser, product.url)
   const throttle = await createThrottle(page)
-  await throttle(4_500_000)
+  await throttle({ downloadBps: 4_500_000 })
   await page.goto(`${product.url}/v/clip`)
   await recordPlayback(page)
   await play(page)
   await page.waitForFunction(() => window.notes?.switches.includes('1280x720'))
-  await throttle(350_000)
+  await throttle({ downloadBps: 350_000 })
   await page.waitForFunction(() => window.notes?.switches.at(-1) !== '1280x720', undefined, { timeout: 30_000 })
   const { switches } = await reportPlayback(page)
   t.match(switches.at(-1), /320x180|854x480/, switches.join(' → '))
@@ -248,6 +248,28 @@ t.test('an upload is sent, followed, and can be watched as soon as it plays', as
   product.put({ videoId, status: 'ready', ready: true })
   product.say(videoId, 'PlaylistPublished', { complete: true })
   await page.locator('[data-step="ready"].done').waitFor()
+  t.same(complaints, [])
+})
+
+t.test('on a slow line the progress of an upload moves inside its parts', async (t) => {
+  const product = await withProduct(t)
+  const file = path.join(folder, 'slow.mp4')
+  const sizeBytes = 4 * PART_BYTES
+  await writeFile(file, Buffer.alloc(sizeBytes, 7))
+  const { page, complaints } = await visit(browser, `${product.url}/upload`)
+  const throttle = await createThrottle(page)
+  await signInAndChoose(page, file)
+  await throttle({ uploadBps: 4_000_000 })
+  await page.getByRole('button', { name: 'Upload', exact: true }).click()
+  await page.waitForFunction(
+    ([sizeBytes, partBytes]) => {
+      const sentBytes = (document.querySelector<HTMLProgressElement>('#bytes')?.value ?? 0) * sizeBytes
+      return sentBytes > 0 && Math.round(sentBytes) % partBytes !== 0 && sentBytes < sizeBytes
+    },
+    [sizeBytes, PART_BYTES] as const,
+  )
+  await throttle({})
+  await page.locator('[data-step="uploaded"].done').waitFor()
   t.same(complaints, [])
 })
 

@@ -99,16 +99,18 @@ export const untilPlayedTo = (page: Page, seconds: number): Promise<unknown> =>
 export const untilEnded = (page: Page, timeoutMs: number): Promise<unknown> =>
   page.waitForFunction(() => document.querySelector('video')?.ended === true, undefined, { timeout: timeoutMs })
 
-/** Limits what the page gets from the network, as in the developer tools; each call replaces the limit before it. */
-export const createThrottle = async (page: Page): Promise<(downloadBps: number) => Promise<void>> => {
+/** Limits what the page gets and sends, as in the developer tools; each call replaces the limits before it. */
+export const createThrottle = async (
+  page: Page,
+): Promise<(limits: { readonly downloadBps?: number; readonly uploadBps?: number }) => Promise<void>> => {
   // One session, for each has limits of its own, and the narrowest counts.
   const devtools = await page.context().newCDPSession(page)
-  return async (downloadBps) => {
+  return async ({ downloadBps, uploadBps }) => {
     await devtools.send('Network.emulateNetworkConditions', {
       offline: false,
       latency: 0,
-      uploadThroughput: -1,
-      downloadThroughput: downloadBps / 8,
+      uploadThroughput: uploadBps === undefined ? -1 : uploadBps / 8,
+      downloadThroughput: downloadBps === undefined ? -1 : downloadBps / 8,
     })
   }
 }

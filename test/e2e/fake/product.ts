@@ -40,6 +40,9 @@ interface Entry {
 
 const START = Date.now() - 90_000
 
+/** Of the uploads that it takes. */
+export const PART_BYTES = 256 * 1024
+
 export const startFakeProduct = async (hls: FakeHls): Promise<FakeProduct> => {
   const entries = new Map<string, Entry>()
   const unknownPaths: string[] = []
@@ -200,13 +203,12 @@ const serveUploads = (app: FastifyInstance, entries: ReadonlyMap<string, Entry>,
     sizes.set(videoId, body.sizeBytes)
     product.put({ ...pending, ...body, videoId })
     product.say(videoId, 'UploadStarted')
-    const partSizeBytes = 256 * 1024
     return reply.code(201).send({
       videoId,
       uploadId: videoId,
       status: 'open',
-      partSizeBytes,
-      partCount: Math.ceil(body.sizeBytes / partSizeBytes),
+      partSizeBytes: PART_BYTES,
+      partCount: Math.ceil(body.sizeBytes / PART_BYTES),
       uploadToken: 'fake-upload-token',
       claimId: 'claim',
       expiresAtMs: Date.now() + 1e6,
