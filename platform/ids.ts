@@ -1,4 +1,5 @@
-import { v5 as uuidv5, v7 as uuidv7 } from 'uuid'
+import { v7 as uuidv7 } from 'uuid'
+import { nameUuids } from './name-uuid.ts'
 
 /**
  * Ids. Everything that must be the same when the same work is done again is a name-based UUID (RFC 9562, version 5)
@@ -11,10 +12,10 @@ export type VideoId = Branded<'VideoId'>
 export type AuthorId = Branded<'AuthorId'>
 
 /** Root of all our name-based ids. Changing it would change every id that is derived: never. */
-const NAMESPACE = '5a1e3c0e-6a5c-5d0b-9f5e-7a0c7a8c9a11'
+const inOurNamespace = nameUuids('5a1e3c0e-6a5c-5d0b-9f5e-7a0c7a8c9a11')
 
 /** The same parts always give the same id. Parts are joined with an unambiguous separator. */
-export const deriveId = (...parts: readonly (string | number)[]): string => uuidv5(parts.join('\u001f'), NAMESPACE)
+export const deriveId = (...parts: readonly (string | number)[]): string => inOurNamespace(parts.join('\u001f'))
 
 /** A fresh, time-ordered id. */
 export const newId = (): string => uuidv7()

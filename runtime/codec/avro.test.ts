@@ -101,7 +101,18 @@ t.test('any value comes back as it was', async () => {
   )
 })
 
-t.test('a value larger than the scratch buffer is encoded whole', async (t) => {
+t.test('what was encoded stays as it is, however much is encoded after it', async (t) => {
+  const { codec } = open()
+  const values = Array.from({ length: 2_000 }, (_, n) => ({ ...parcel, id: 'x'.repeat(n % 300), weight: n }))
+  const encoded = values.map((value) => codec.encode(Parcel, value))
+  t.throws(() => codec.encode(Parcel, { ...parcel, weight: 'heavy' } as never), { code: 'ENCODE_INVALID' })
+  assert.deepStrictEqual(
+    encoded.map((bytes) => codec.decode(Parcel, bytes)),
+    values,
+  )
+})
+
+t.test('a value larger than a slab is encoded whole', async (t) => {
   const { codec } = open()
   const large = { ...parcel, id: 'x'.repeat(300_000) }
   t.equal(codec.decode(Parcel, codec.encode(Parcel, large)).id, large.id)

@@ -49,7 +49,8 @@ export interface Codec {
 
 const MAGIC = 0
 const HEADER_BYTES = 5
-const SCRATCH_BYTES = 64 * 1024
+/** Small enough that a value which is kept does not keep much else, large enough for some hundred values. */
+const SLAB_BYTES = 32 * 1024
 
 export const createCodec = (directory: SchemaIds): Codec => {
   const encoder = createEncoder()
@@ -90,25 +91,38 @@ export const createCodec = (directory: SchemaIds): Codec => {
 const schemaIdOf = (bytes: Buffer): number | undefined =>
   bytes.length > HEADER_BYTES && bytes[0] === MAGIC ? bytes.readInt32BE(1) : undefined
 
-/** Encodes into one scratch buffer, which grows when a value does not fit, and copies out. */
+/**
+ * Encodes value after value into one slab, and begins another when it is full: a result is a view, not a copy. What keeps
+ * one for long keeps its slab, too.
+ */
 const createEncoder = () => {
-  let scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES)
+  let slab = Buffer.allocUnsafeSlow(SLAB_BYTES)
+  let free = 0
   return (schema: AvroSchema<unknown>, id: number, type: AvroType, value: unknown): Buffer => {
-    let end = encodeInto(scratch, schema, type, value)
+    let end = encodeInto(slab, free, schema, type, value)
     if (end < 0) {
-      scratch = Buffer.allocUnsafeSlow(scratch.length - end)
-      end = encodeInto(scratch, schema, type, value)
+      slab = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, slab.length - end - free))
+      free = 0
+      end = encodeInto(slab, free, schema, type, value)
     }
-    scratch[0] = MAGIC
-    scratch.writeInt32BE(id, 1)
-    return Buffer.from(scratch.subarray(0, end))
+    const encoded = slab.subarray(free, end)
+    encoded[0] = MAGIC
+    encoded.writeInt32BE(id, 1)
+    free = end
+    return encoded
   }
 }
 
 /** End of the encoded value, or minus the bytes that were missing. */
-const encodeInto = (buffer: Buffer, schema: AvroSchema<unknown>, type: AvroType, value: unknown): number => {
+const encodeInto = (
+  buffer: Buffer,
+  from: number,
+  schema: AvroSchema<unknown>,
+  type: AvroType,
+  value: unknown,
+): number => {
   try {
-    return type.encode(value, buffer, HEADER_BYTES)
+    return type.encode(value, buffer, from + HEADER_BYTES)
   } catch (error) {
     throw new BugError('ENCODE_INVALID', `Not a ${schema.name}: ${misfits(type, value) || String(error)}`, {
       cause: error,
