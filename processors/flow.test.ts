@@ -70,6 +70,14 @@ const carryOutAll = (driver: TestDriver): void => {
 const typesOf = (driver: TestDriver): readonly string[] =>
   driver.read(videoEvents).flatMap(({ type }) => (type === 'PartUploaded' ? [] : [type]))
 
+/** Of every event. A worker announces its lanes whenever it opens them: that is no work done again. */
+const idsOf = (driver: TestDriver) =>
+  [videoEvents, transcodePool, transcodeJobs].flatMap((topic) =>
+    driver.read(topic).flatMap(({ type, headers }) => (type === 'LaneOpened' ? [] : [headers.ce_id])),
+  )
+
+const effectsOf = (driver: TestDriver) => driver.effects().map(({ processor, id, key }) => `${processor} ${key} ${id}`)
+
 const READY = [
   'UploadCompleted',
   'SourceProbed',
@@ -127,6 +135,23 @@ t.test('a restart before each step makes no other facts', async (t) => {
     shaken.advance(0)
   }
   t.strictSame([...typesOf(shaken)].sort(), [...typesOf(calm)].sort())
+})
+
+t.test('a processor that loses its changelog, at any moment, does nothing again', async (t) => {
+  for (const { name } of [...thinkingProcessors(SETTINGS), ...workerProcessors(SETTINGS)]) {
+    const driver = open()
+    upload(driver)
+    for (let step = 0; ; step++) {
+      const before = { ids: idsOf(driver), effects: effectsOf(driver) }
+      driver.lose(name)
+      t.strictSame({ ids: idsOf(driver), effects: effectsOf(driver) }, before, `${name}, after ${step} effects`)
+      const [effect] = driver.effects()
+      if (effect === undefined) break
+      carryOut(driver, effect)
+      driver.advance(0)
+    }
+    for (const type of READY) t.ok(typesOf(driver).includes(type), `${name}: ${type}`)
+  }
 })
 
 t.test('a deleted video leaves nothing running', async (t) => {

@@ -6,6 +6,7 @@ import { type Config, readConfig, requireSettings } from '../platform/config.ts'
 import { startHealthServer } from '../platform/http/health-server.ts'
 import { createLogger } from '../platform/log.ts'
 import type { BoundProcessor } from '../runtime/run/executors.ts'
+import type { TaskReport } from '../runtime/run/processor-host.ts'
 import { type RunningTopology, run } from '../runtime/run/run.ts'
 import { openSession } from '../runtime/run/session.ts'
 import { type RangeProxy, startRangeProxy } from '../storage/range-proxy.ts'
@@ -77,15 +78,21 @@ export const runRole = async (role: RoleDefinition): Promise<void> => {
 }
 
 const readiness = (running: RunningTopology): { ready: boolean; detail: string } => {
-  const failed = running.report().filter(({ failure }) => failure !== null)
-  if (failed.length > 0) {
-    return {
-      ready: false,
-      detail: failed.map(({ processor, task, failure }) => `${processor}/${task}: ${failure}`).join('; '),
-    }
+  const report = running.report()
+  const troubles = report.flatMap(troubleOf)
+  if (running.isReady) return { ready: true, detail: [`${report.length} tasks`, ...troubles].join('; ') }
+  return { ready: false, detail: troubles.join('; ') || 'tasks are being opened' }
+}
+
+/** What an operator has to do something about. Blocked keys do not stop the others, so they leave a role ready. */
+const troubleOf = ({ processor, task, state, failure, blocked, held }: TaskReport): readonly string[] => {
+  const name = `${processor}/${task}`
+  if (failure !== null) return [`${name}: ${failure}`]
+  if (held !== null) {
+    const { outputs, effects, timers } = held
+    const left = `${outputs} events, ${effects} effects and ${timers} timers`
+    return [`${name} has replayed its inputs and has ${left} left to do: reelstream processors release ${processor}`]
   }
-  return {
-    ready: running.isReady,
-    detail: running.isReady ? `${running.report().length} tasks` : 'tasks are being opened',
-  }
+  if (state === 'replaying') return [`${name} replays its inputs`]
+  return blocked === 0 ? [] : [`${name} has ${blocked} blocked keys: reelstream blocked list ${processor}`]
 }

@@ -1,5 +1,5 @@
 import type { Processor } from '../runtime/processor.ts'
-import * as engine from '../runtime/state/generated.ts'
+import { ENGINE_SCHEMAS } from '../runtime/state/schemas.ts'
 import type { AvroSchema } from '../schemas/generated.ts'
 import { topics } from '../schemas/topics.ts'
 
@@ -15,10 +15,7 @@ export const schemasOf = (processors: readonly Processor[]): readonly AvroSchema
         ...(report === null ? [] : [report]),
       ]),
     ),
-    engine.PositionSchema,
-    engine.TimerSchema,
-    engine.PendingEffectSchema,
-    engine.ClosedKeySchema,
+    ...ENGINE_SCHEMAS,
   ]
   return [...new Map(all.map((schema) => [schema.name, schema])).values()]
 }

@@ -33,6 +33,8 @@ export interface TopicRef {
   readonly name: string
   readonly partitions: string
   readonly events: { readonly [event: string]: AvroSchema<unknown> }
+  /** Producers outside write to it: a record that cannot be read goes to the dead letters instead of blocking its key. */
+  readonly door?: boolean
 }
 
 type EventNames<T extends TopicRef> = keyof T['events'] & string
@@ -140,7 +142,7 @@ export interface Context<
   readonly perform: { readonly [E in keyof Effects]: (input: DataOf<Effects[E]['input']>) => string }
   /** Cancels every pending effect of that name of this key: its executor's signal aborts, no outcome follows. */
   cancel(effect: keyof Effects & string): void
-  /** Sets or moves this key's timer of that name to a wall-clock time. */
+  /** Sets or moves this key's timer of that name: to a time of the wall clock, or of the records if it is declared so. */
   schedule(timer: Timer, atMs: number): void
   unschedule(timer: Timer): void
   /** Ends the key's life: effects and timers cancelled, state dropped, later events ignored. */
@@ -186,9 +188,19 @@ export interface Declaration<
   readonly writes: Writes
   readonly state?: State
   readonly effects?: Effects
-  /** Events of this processor's own outcome that confirm a held effect on replay. */
+  /**
+   * Events of the processor's own that say how an effect ended. A replay knows its effects by the ids of what they
+   * emitted; where their cause may differ from one run to the next (a timer, or the record after it), the event of the
+   * same key confirms the oldest effect of that name.
+   */
   readonly confirmedBy?: { readonly [E in keyof Effects]?: Edges }
+  /** Due on the wall clock: deadlines. */
   readonly timers?: readonly Timer[]
+  /**
+   * Those of `timers` that are due on record time, the latest broker time of what the task has folded: windows. They fire
+   * before the record that moves the time past them, at the same place however often the log is read.
+   */
+  readonly recordTimers?: readonly Timer[]
   /** Events after which a key is over. They are read like `reads`; their handlers go under `closing`. */
   readonly closedBy?: Closing
   /** Events that are still handled after the end of the key. */
@@ -239,6 +251,7 @@ export interface Processor {
   readonly effects: EffectShape
   readonly confirmedBy: { readonly [effect: string]: Edges | undefined }
   readonly timers: readonly string[]
+  readonly recordTimers: readonly string[]
   readonly closedBy: Edges
   readonly afterClose: Edges
   readonly behaviour: ErasedBehaviour
@@ -280,6 +293,7 @@ export const defineProcessor = <
     effects: declaration.effects ?? {},
     confirmedBy: declaration.confirmedBy ?? {},
     timers: declaration.timers ?? [],
+    recordTimers: declaration.recordTimers ?? [],
     closedBy: declaration.closedBy ?? [],
     afterClose: declaration.afterClose ?? [],
     behaviour: {
@@ -294,11 +308,12 @@ export const defineProcessor = <
   }
 }
 
-/** Every edge a processor reads, the closing ones included. */
+/** Every edge a processor reads, the closing and the confirming ones included. */
 export const inputsOf = (processor: Processor): Edges => [
   ...processor.reads,
   ...processor.closedBy,
   ...processor.afterClose,
+  ...Object.values(processor.confirmedBy).flatMap((edges) => edges ?? []),
 ]
 
 /** The distinct names of the input topics, in declaration order. */

@@ -16,6 +16,8 @@ export interface Topic<Name extends string = string, Events extends EventMap = E
   readonly timestamps: 'LogAppendTime' | 'CreateTime'
   /** Which setting counts the partitions; `one` = a single partition. */
   readonly partitions: 'videoPartitions' | 'lanes' | 'one'
+  /** Producers outside write to it. */
+  readonly door?: boolean
   readonly events: { readonly [N in keyof Events]: g.AvroSchema<Events[N]> }
 }
 
@@ -38,6 +40,7 @@ const defineTopic = <const Name extends string, Events extends EventMap>(
 export const videoIntake = defineTopic({
   name: 'video-intake',
   doc: 'The open door: what the gateway and other producers claim. Not yet believed; admit-events decides.',
+  door: true,
   key: 'videoId',
   cleanup: 'delete',
   retentionMs: 7 * DAY_MS,

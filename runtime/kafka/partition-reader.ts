@@ -34,6 +34,8 @@ export interface RecordBatch {
 }
 
 export interface PartitionReader {
+  /** Partition numbers of a topic, ascending. Throws UpstreamError PARTITION_UNREADABLE (retryable). */
+  partitions(topic: string): Promise<readonly number[]>
   /** Throws UpstreamError PARTITION_UNREADABLE (retryable). */
   offsets(topic: string, partition: number): Promise<OffsetRange>
   /**
@@ -77,6 +79,7 @@ export const createPartitionReader = async (kafka: Kafka, options: ReaderOptions
   const patienceMs = options.patienceMs ?? 30_000
   const connection = await connect(kafka, patienceMs)
   return {
+    partitions: (topic) => connection.partitions(topic),
     offsets: (topic, partition) => connection.offsets(topic, partition),
     readToEnd: (topic, partition, fromOffset, onRecords) =>
       readToEnd(connection, { topic, partition, fromOffset }, onRecords),
@@ -131,6 +134,7 @@ async function* tail(
 
 /** A cluster connection whose calls outlive a broker. */
 interface Connection {
+  partitions(topic: string): Promise<readonly number[]>
   offsets(topic: string, partition: number): Promise<OffsetRange>
   fetch(topic: string, partition: number, from: bigint, maxWaitMs: number): Promise<RecordBatch>
   close(): Promise<void>
@@ -160,6 +164,7 @@ const connect = async (kafka: Kafka, patienceMs: number): Promise<Connection> =>
   }
 
   return {
+    partitions: (topic) => patiently(topic, 0, () => partitionsOf(cluster, topic)),
     offsets: (topic, partition) => patiently(topic, partition, () => offsetsOf(cluster, topic, partition)),
     fetch: (topic, partition, from, maxWaitMs) =>
       patiently(topic, partition, () => fetchOne(cluster, { topic, partition, fromOffset: from }, maxWaitMs)),
@@ -168,6 +173,14 @@ const connect = async (kafka: Kafka, patienceMs: number): Promise<Connection> =>
       await hangUp(cluster, CLOSED)
     },
   }
+}
+
+const partitionsOf = async (cluster: KafkaCluster, topic: string): Promise<readonly number[]> => {
+  await cluster.addTargetTopic(topic)
+  return cluster
+    .findTopicPartitionMetadata(topic)
+    .map(({ partitionId }) => partitionId)
+    .sort((a, b) => a - b)
 }
 
 const offsetsOf = async (cluster: KafkaCluster, topic: string, partition: number): Promise<OffsetRange> => {

@@ -7,8 +7,12 @@ import t, { type Test } from 'tap'
 import { envelopeHeaders } from '../codec/envelope.ts'
 import { createIdempotentProducer } from '../kafka/idempotent-producer.ts'
 import type { LogRecord } from '../kafka/log-records.ts'
+import { partitionOfKey } from '../kafka/murmur2.ts'
 import { createPartitionReader } from '../kafka/partition-reader.ts'
 import { ensureTopics } from '../kafka/topics.ts'
+import type { OperatorRequest } from '../state/generated.ts'
+import { toRecord } from '../task/changelog.ts'
+import { DEAD_LETTERS_TOPIC } from '../task/dead-letter.ts'
 import * as shop from '../testing/example.ts'
 import { openShop, runShop, type Shop, shopKafka } from '../testing/shop.ts'
 import { initialPositions } from './initial-positions.ts'
@@ -35,7 +39,8 @@ const prepare = async (t: Test, options: { readonly positions?: boolean } = {}) 
   await ensureTopics(kafka, [
     spec(orders, {}),
     spec(deliveries, {}),
-    spec(changelogOf(opened.processor), { 'cleanup.policy': 'compact' }),
+    spec(changelogOf(opened.processor), { 'cleanup.policy': 'compact,delete', 'retention.ms': '-1' }),
+    { name: DEAD_LETTERS_TOPIC, partitions: 1, replicationFactor: 1, config: {} },
   ])
   const reader = await createPartitionReader(kafka)
   const producer = createIdempotentProducer(kafka)
@@ -54,7 +59,27 @@ const prepare = async (t: Test, options: { readonly positions?: boolean } = {}) 
     }
     return all
   }
-  return { ...opened, suffix, place, delivered }
+  const changelog = changelogOf(opened.processor)
+  const ask = async (command: OperatorRequest['command'], key: string) => {
+    const request = { kind: 'request', requestId: randomUUID(), value: { command, key, atMs: Date.now() } } as const
+    const record = toRecord(request, opened.codec, {})
+    const partition = partitionOfKey(key, PARTITIONS)
+    await producer.send([{ topic: changelog, partition, key: record.key, value: record.value, headers: {} }])
+  }
+  const truncateChangelog = async () => {
+    const admin = kafka.admin()
+    await admin.connect()
+    const partitions = await Promise.all(
+      Array.from({ length: PARTITIONS }, async (_, partition) => {
+        const { end } = await reader.offsets(changelog, partition)
+        return { partition, offset: String(end - 1n) }
+      }),
+    )
+    await admin.fetchTopicOffsets(changelog) // or it has no metadata of the topic
+    await admin.deleteTopicRecords({ topic: changelog, partitions })
+    await admin.disconnect()
+  }
+  return { ...opened, suffix, place, delivered, ask, truncateChangelog }
 }
 
 const order = ({ topics, codec }: Shop, key: string, boxes: number) => {
@@ -153,26 +178,50 @@ t.test('tasks whose effects are short are shared though each of them always has 
   t.ok(ofType(await delivered(), 'OrderSent').length < 60, 'while there was still something to do')
 })
 
-t.test('a handler that throws stops its task and says where, the other task goes on', async (t) => {
-  const { suffix, place, delivered } = await prepare(t)
+t.test('a handler that throws blocks its key, and an operator has it go on', async (t) => {
+  const { suffix, place, delivered, ask } = await prepare(t)
   const running = await runShop(suffix, 1)
   t.teardown(() => running.stop())
   await place('poison', -1)
-  await until('the task stopped', async () => running.report().some(({ state }) => state === 'failed'))
-  t.notOk(running.isReady)
-  const [failed] = running.report().filter(({ state }) => state === 'failed')
-  t.match(failed?.failure, /HANDLER_FAILED.*"topic":"orders-.*"offset":"0"/)
+  await until('the key is blocked', async () => running.report().some(({ blocked }) => blocked === 1))
+  t.ok(running.isReady, 'nobody else waits')
+  await place('poison', 2)
   for (let n = 0; n < 8; n++) await place(`fine-${n}`, 1)
-  await until('orders of the other task', async () => ofType(await delivered(), 'OrderSent').length > 0)
+  await until('the other orders', async () => ofType(await delivered(), 'OrderSent').length === 8)
+  await ask('SKIP', 'poison')
+  await until('the order behind', async () => ofType(await delivered(), 'OrderSent').length === 9)
+  t.ok(running.report().every(({ blocked }) => blocked === 0))
 })
 
-t.test('a changelog without a position on a topic with history is refused', async (t) => {
-  const { suffix, place } = await prepare(t, { positions: false })
+t.test('a processor that is new on a topic with history folds it from the beginning', async (t) => {
+  const { suffix, place, delivered } = await prepare(t, { positions: false })
   for (let n = 0; n < 8; n++) await place(`order-${n}`, 1)
   const running = await runShop(suffix, 1)
   t.teardown(() => running.stop())
-  await until(
-    'both tasks refused',
-    async () => running.report().filter(({ failure }) => failure?.includes('NEEDS_RESET')).length === PARTITIONS,
+  await until('all orders', async () => ofType(await delivered(), 'OrderSent').length === 8)
+})
+
+t.test('a processor that lost entries of its changelog replays, and sends nothing again', async (t) => {
+  const { suffix, place, delivered, truncateChangelog } = await prepare(t)
+  const before = await runShop(suffix, 1)
+  for (let n = 0; n < 8; n++) await place(`order-${n}`, 2)
+  await until('all orders', async () => ofType(await delivered(), 'OrderSent').length === 8)
+  await before.stop()
+  await truncateChangelog()
+  const after = await runShop(suffix, 1)
+  t.teardown(() => after.stop())
+  await place('new', 2)
+  await until('the new order', async () => ofType(await delivered(), 'OrderSent').length >= 9)
+  await until('both tasks are ready', async () => after.isReady)
+  const facts = await delivered()
+  t.equal(ofType(facts, 'OrderSent').length, 9)
+  t.equal(ofType(facts, 'BoxSent').length, 18)
+  await after.stop()
+  const again = await runShop(suffix, 1)
+  await until('ready', async () => again.isReady)
+  t.ok(
+    again.report().every(({ state }) => state === 'dormant' || state === 'running'),
+    'the next opening finds a changelog that is whole',
   )
+  await again.stop()
 })

@@ -41,7 +41,7 @@ const initialPosition = async (
   if (ranges.some(({ end }) => end > 0n)) return null
   const offsets = Object.fromEntries(topics.map((topic) => [topic, 0]))
   const position = toRecord(
-    { kind: 'position', value: { version: processor.version, offsets } },
+    { kind: 'position', value: { version: processor.version, offsets, recordTimeMs: 0, changelogStart: 0 } },
     codec,
     processor.state,
   )

@@ -5,6 +5,7 @@ import { createPartitionReader } from '../kafka/partition-reader.ts'
 import { API_KEYS, observedSockets } from '../kafka/testing/observed-sockets.ts'
 import { createTopic, realKafka, uniqueName } from '../kafka/testing/real-kafka.ts'
 import { ensureTopics } from '../kafka/topics.ts'
+import type { Edge, Processor } from '../processor.ts'
 import * as shop from '../testing/example.ts'
 import { changelogOf, kafkaTaskLog } from './kafka-task-log.ts'
 import { TASK, type TaskLogBed, taskLogContract } from './task-log.contract.ts'
@@ -24,11 +25,22 @@ const EAGER_CLEANING = {
 }
 
 const newBed = async (t: Test): Promise<TaskLogBed> => {
-  const processor = { ...shop.sendOrders, name: uniqueName('fold') }
   const [input, output] = [
     await createTopic(kafka, 'input', { partitions: 2 }),
     await createTopic(kafka, 'output', { partitions: 2 }),
   ]
+  const edgeOf = (name: string): Edge => ({
+    topic: { ...shop.orders, name },
+    events: ['OrderPlaced'],
+    bootstrap: false,
+  })
+  const processor: Processor = {
+    ...shop.sendOrders,
+    name: uniqueName('fold'),
+    reads: [edgeOf(input)],
+    writes: [edgeOf(input), edgeOf(output)],
+    closedBy: [],
+  }
   const changelog = changelogOf(processor)
   await ensureTopics(kafka, [{ name: changelog, partitions: 2, replicationFactor: 1, config: EAGER_CLEANING }])
   const reader = await createPartitionReader(kafka)

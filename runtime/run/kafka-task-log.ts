@@ -2,8 +2,9 @@ import type { Kafka } from '../kafka/client.ts'
 import type { OutputRecord } from '../kafka/log-records.ts'
 import type { PartitionReader } from '../kafka/partition-reader.ts'
 import { openTransactionalWriter } from '../kafka/transactional-writer.ts'
-import type { Processor } from '../processor.ts'
-import type { Batch } from '../task/task-core.ts'
+import { inputTopicsOf, type Processor } from '../processor.ts'
+import type { Batch } from '../task/journal.ts'
+import type { InputRange } from '../task/task-core.ts'
 import type { TaskLog } from './task-log.ts'
 
 export const changelogOf = (processor: Processor): string => `${processor.name}-state`
@@ -31,14 +32,34 @@ export const kafkaTaskLog = ({ kafka, reader, appId, processor, task }: KafkaTas
         close: () => writer.close(),
       }
     },
-    readChangelog: async (onRecords) => {
+    readChangelog: async (onRecords, fromOffset) => {
       const { beginning } = await reader.offsets(changelog, task)
-      await reader.readToEnd(changelog, task, beginning, (records) =>
+      const next = await reader.readToEnd(changelog, task, fromOffset ?? beginning, (records) =>
         onRecords(records.map(({ key, value }) => ({ key: key ?? '', value }))),
       )
+      return { beginning, next }
+    },
+    inputRanges: async () => {
+      const topics = inputTopicsOf(processor)
+      const ranges = await Promise.all(topics.map((topic) => reader.offsets(topic, task)))
+      return new Map(topics.map((topic, index) => [topic, ranges[index] as InputRange]))
     },
     readInput: async (topic, fromOffset, onRecords) => {
       await reader.readToEnd(topic, task, fromOffset, onRecords)
+    },
+    readOutputs: async (onRecord) => {
+      for (const topic of new Set(processor.writes.map((edge) => edge.topic.name))) {
+        for (const partition of await reader.partitions(topic)) {
+          const { beginning } = await reader.offsets(topic, partition)
+          let isFirst = beginning > 0n
+          await reader.readToEnd(topic, partition, beginning, (records) => {
+            for (const record of records) {
+              onRecord(record, isFirst)
+              isFirst = false
+            }
+          })
+        }
+      }
     },
   }
 }

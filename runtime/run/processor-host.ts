@@ -4,6 +4,7 @@ import type { Logger } from '../../platform/log.ts'
 import type { Codec } from '../codec/avro.ts'
 import type { GroupHandlers, GroupMember, GroupOptions } from '../kafka/group-member.ts'
 import { inputTopicsOf, type Processor } from '../processor.ts'
+import type { Remaining } from '../task/task-core.ts'
 import { type BoundProcessor, EffectSlots } from './executors.ts'
 import type { TaskLog } from './task-log.ts'
 import { TaskRunner } from './task-runner.ts'
@@ -33,6 +34,10 @@ export interface TaskReport {
   readonly state: string
   /** Why it stopped: code, message with topic, partition and offset; null while it works. */
   readonly failure: string | null
+  /** Keys that wait behind a failure of their handler. */
+  readonly blocked: number
+  /** What a replay has left to do, when it is more than is done unasked; else null. */
+  readonly held: Remaining | null
 }
 
 /** Lag gauge only, so rarely. */
@@ -88,6 +93,8 @@ export class ProcessorHost {
       state: runner.state,
       failure:
         runner.failure === null ? null : `${describeError(runner.failure)} ${JSON.stringify(runner.failure.facts)}`,
+      blocked: runner.blocked,
+      held: runner.remaining,
     }))
   }
 

@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { Test } from 'tap'
 import type { LogRecord, OutputRecord } from '../kafka/log-records.ts'
 import type { ChangelogRecord } from '../task/changelog.ts'
-import type { Batch } from '../task/task-core.ts'
+import type { Batch } from '../task/journal.ts'
 import type { TaskLog, TaskLogWriter } from './task-log.ts'
 
 /**
@@ -171,6 +171,44 @@ export const taskLogContract = (t: Test, newBed: (t: Test) => Promise<TaskLogBed
     t.same((await inputOf(owner, topic, 1n)).records.map(textOf), ['b', 'c'])
     t.same((await inputOf(owner, topic, last)).records.map(textOf), ['c'])
     t.same((await inputOf(owner, topic, last + 1n)).records, [], 'from the end on there is nothing')
+  })
+
+  test('what the inputs hold, and what every partition of the outputs holds', async (t, bed) => {
+    const [first, second] = bed.outputs
+    const owner = bed.owner()
+    const writer = await openWriter(t, owner)
+    t.same((await owner.inputRanges()).get(first), { beginning: 0n, end: 0n })
+    await writer.commit({
+      outputs: [output(first, 'a', 0), output(first, 'b', TASK), output(second, 'c', 0)],
+      changelog: [],
+    })
+    for (const [topic, partition] of [
+      [first, 0],
+      [first, TASK],
+      [second, 0],
+    ] as const) {
+      await eventually(bed, topic, partition, 1)
+    }
+    const { beginning, end } = (await owner.inputRanges()).get(first) ?? {}
+    t.equal(beginning, 0n)
+    t.ok(end !== undefined && end >= 1n, 'a marker counts')
+    const found: string[] = []
+    await owner.readOutputs((record, isFirst) => found.push(`${textOf(record)} ${isFirst}`))
+    t.same(found.toSorted(), ['a false', 'b false', 'c false'], 'nothing was forgotten before any of them')
+  })
+
+  test('the changelog is read on from where it was read to', async (t, bed) => {
+    const owner = bed.owner()
+    const writer = await openWriter(t, owner)
+    await writer.commit({ outputs: [], changelog: [entry('a', '1')] })
+    await changelogOf(owner, 1)
+    const { beginning, next } = await owner.readChangelog(() => undefined)
+    t.equal(beginning, 0n)
+    await writer.commit({ outputs: [], changelog: [entry('b', '2')] })
+    await changelogOf(owner, 2)
+    const since: string[] = []
+    await owner.readChangelog((records) => void since.push(...records.map(({ key }) => key)), next)
+    t.same(since, ['b'])
   })
 
   test('nothing is read past the first record of an open transaction', async (t, bed) => {

@@ -1,6 +1,7 @@
 import type { LogRecord } from '../kafka/log-records.ts'
 import type { ChangelogRecord } from '../task/changelog.ts'
-import type { Batch } from '../task/task-core.ts'
+import type { Batch } from '../task/journal.ts'
+import type { InputRange } from '../task/task-core.ts'
 
 /** The durable side of one task, as the run loop needs it. Kafka in production, memory in tests. */
 export interface TaskLog {
@@ -9,14 +10,31 @@ export interface TaskLog {
    * the changelog read after it is the truth. UpstreamError (retryable) when the log is away.
    */
   open(): Promise<TaskLogWriter>
-  /** Committed records of the changelog from its beginning to the end as of now, in order. */
-  readChangelog(onRecords: (records: readonly ChangelogRecord[]) => Promise<void>): Promise<void>
+  /** Committed records of the changelog from an offset (default: its beginning) to the end as of now, in order. */
+  readChangelog(
+    onRecords: (records: readonly ChangelogRecord[]) => void | Promise<void>,
+    fromOffset?: bigint,
+  ): Promise<ChangelogRange>
+  /** What this task's partition of each input holds now. */
+  inputRanges(): Promise<ReadonlyMap<string, InputRange>>
   /** Committed records of this task's partition of an input, from an offset to the end as of now, in order. */
   readInput(
     topic: string,
     fromOffset: bigint,
     onRecords: (records: readonly LogRecord[], nextOffset: bigint) => Promise<void>,
   ): Promise<void>
+  /**
+   * Committed records of every partition of every topic that the processor writes, to their ends as of now; in order
+   * within a partition. `isFirst`: the log has forgotten what was before the record.
+   */
+  readOutputs(onRecord: (record: LogRecord, isFirst: boolean) => void): Promise<void>
+}
+
+export interface ChangelogRange {
+  /** First offset that the changelog holds: 0 unless entries were lost. */
+  readonly beginning: bigint
+  /** Where reading goes on. */
+  readonly next: bigint
 }
 
 export interface TaskLogWriter {

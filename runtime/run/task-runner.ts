@@ -1,22 +1,30 @@
 import type { Scheduler } from '../../platform/clock.ts'
-import { BugError, ConfigError, describeError, isRetryable, ReelstreamError } from '../../platform/errors.ts'
+import { BugError, describeError, isRetryable, ReelstreamError } from '../../platform/errors.ts'
 import type { Logger } from '../../platform/log.ts'
 import type { Codec } from '../codec/avro.ts'
 import type { LogRecord } from '../kafka/log-records.ts'
 import { inputTopicsOf, type Processor } from '../processor.ts'
-import { TaskCore } from '../task/task-core.ts'
+import { isRequest } from '../task/changelog.ts'
+import { History } from '../task/history.ts'
+import type { Batch } from '../task/journal.ts'
+import { type Alert, type Remaining, TaskCore } from '../task/task-core.ts'
+import { Bisection, isRejection } from './bisection.ts'
 import { type EffectMessage, EffectRuns } from './effect-runs.ts'
 import type { AnyExecutors, EffectSlots } from './executors.ts'
+import { isEffectMessage, Mailbox, type Message } from './mailbox.ts'
+import { SchemaPatience } from './schema-patience.ts'
 import type { TaskLog, TaskLogWriter } from './task-log.ts'
 
 /**
  * Drives one task: open, fold what arrives, commit in groups, run effects after the commit, close.
  *
- * A task opens by fencing its predecessor and rebuilding its memory from the changelog. Until there is something to do it
- * stays dormant and holds no producer. Any error of the log discards memory and producer and opens again (never a retry,
- * never a reuse: whether the last commit went through is answered by the position in the changelog). Running effects
- * outlive that; what they said and was not committed is told again. An error of the processor itself (a handler that
- * throws, a record that cannot be read) stops the task with topic, partition and offset in `failure`.
+ * A task opens by fencing its predecessor and rebuilding its memory from the changelog, or from its inputs when that is
+ * lost or of another version. Until there is something to do it stays dormant and holds no producer. While one batch is
+ * being committed the next is folded; nothing of it leaves the process before its own commit. Any error of the log
+ * discards memory and producer and opens again (never a retry, never a reuse: whether the last commit went through is
+ * answered by the position in the changelog). Running effects outlive that; what they said and was not committed is told
+ * again. What a handler fails on blocks its key (task-core.ts); a batch that the log refuses is bisected until the input
+ * at fault is found. Only errors of the settings stop a task, with their reason in `failure`.
  */
 export interface TaskRunnerSettings {
   readonly processor: Processor
@@ -37,15 +45,26 @@ export interface TaskRunnerSettings {
   readonly learn: (schemaId: number) => Promise<void>
 }
 
-export type TaskState = 'starting' | 'dormant' | 'running' | 'reopening' | 'failed' | 'closed'
+/** `held`: a replay has more left to do than is done unasked. `full`: its blocked keys have no room for more. */
+export type TaskState =
+  | 'starting'
+  | 'dormant'
+  | 'replaying'
+  | 'held'
+  | 'running'
+  | 'full'
+  | 'reopening'
+  | 'failed'
+  | 'closed'
 
-type Message =
-  | EffectMessage
-  | { readonly kind: 'record'; readonly record: LogRecord }
-  | { readonly kind: 'skip'; readonly topic: string; readonly offset: bigint }
-
-const isEffectMessage = (message: Message): message is EffectMessage =>
-  message.kind !== 'record' && message.kind !== 'skip'
+/** A batch on its way into the log, and what follows from it once it is there. */
+interface Sent {
+  readonly batch: Batch
+  readonly inputs: readonly Message[]
+  readonly cancelled: readonly string[]
+  readonly alerts: readonly Alert[]
+  readonly launches: readonly (readonly [id: string, start: (() => void) | null])[]
+}
 
 /** A commit follows the one before at this distance, or at once when the task was idle for longer. */
 const COMMIT_INTERVAL_MS = 25
@@ -53,8 +72,6 @@ const BATCH_RECORDS = 2_000
 const BATCH_BYTES = 900_000
 /** Steps between two looks at the rest of the process. */
 const SLICE = 250
-const MAILBOX_HIGH = 1_000
-const MAILBOX_LOW = 250
 const POSITION_ALONE_AFTER = 1_000
 const REOPEN_FIRST_MS = 100
 const REOPEN_MOST_MS = 5_000
@@ -65,32 +82,47 @@ const INTERRUPT_GRACE_MS = 3_000
  * effects is never shared: under load each of its tasks has some running at any moment.
  */
 const COSTLY_AFTER_MS = 2_000
+/** How often a task that waits for an operator looks for what was decided. */
+const OPERATOR_POLL_MS = 2_000
 const LONGEST_TIMER_MS = 2 ** 31 - 1
 
 export class TaskRunner {
   readonly #s: TaskRunnerSettings
   readonly #runs: EffectRuns
   readonly #topics: readonly string[]
+  readonly #mailbox: Mailbox
+  readonly #bisection = new Bisection()
+  readonly #patience: SchemaPatience
   readonly #offFree: () => void
   #state: TaskState = 'starting'
   #failure: ReelstreamError | null = null
-  #mailbox: Message[] = []
-  #uncommitted: EffectMessage[] = []
-  #paused = false
   #stopping = false
   #wake: () => void = () => undefined
   #core: TaskCore | null = null
   #writer: TaskLogWriter | null = null
+  /** Folded since the last batch was taken. */
+  #inputs: Message[] = []
+  #sent: Sent | null = null
+  #sending: Promise<void> = Promise.resolve()
+  #commitError: unknown = null
   #lastCommitMs = 0
   #skipped = 0
   /** Sought and resumed: what is delivered continues at the position. */
   #fetching = false
+  #isLive = false
+  #changelogEnd = 0n
+  #lastPollMs = 0
   #launches: string[] = []
   readonly #ended: Promise<void>
 
   constructor(settings: TaskRunnerSettings) {
     this.#s = settings
     this.#topics = inputTopicsOf(settings.processor)
+    this.#mailbox = new Mailbox({
+      pause: () => this.#topics.forEach(settings.pause),
+      resume: () => this.#topics.forEach(settings.resume),
+    })
+    this.#patience = new SchemaPatience(settings.learn, settings.clock)
     this.#runs = new EffectRuns({ ...settings, tell: (message) => this.#tell(message) })
     this.#offFree = settings.slots.onFree(() => this.#wake())
     this.#ended = this.#live()
@@ -109,6 +141,16 @@ export class TaskRunner {
     return this.#runs.longestMs() >= COSTLY_AFTER_MS
   }
 
+  /** Keys that wait behind a failure. */
+  get blocked(): number {
+    return this.#core?.blocked().length ?? 0
+  }
+
+  /** What a replay has left to do; null unless it waits to be released. */
+  get remaining(): Remaining | null {
+    return this.#state === 'held' ? (this.#core?.remaining(this.#s.clock.now()) ?? null) : null
+  }
+
   position(topic: string): bigint | undefined {
     return this.#core?.position(topic)
   }
@@ -118,10 +160,6 @@ export class TaskRunner {
     if (!this.#fetching) return
     for (const record of records) this.#mailbox.push({ kind: 'record', record })
     this.#mailbox.push({ kind: 'skip', topic, offset: nextOffset })
-    if (!this.#paused && this.#mailbox.length > MAILBOX_HIGH) {
-      this.#paused = true
-      for (const input of this.#topics) this.#s.pause(input)
-    }
     this.#wake()
   }
 
@@ -148,8 +186,9 @@ export class TaskRunner {
         await this.#work()
         await this.#closeGracefully()
       } catch (error) {
+        const isFound = isRejection(error) && this.#bisect(error)
         await this.#discard()
-        if (!isTransient(error)) {
+        if (!isFound && !isTransient(error)) {
           this.#stop(error)
           break
         }
@@ -170,10 +209,15 @@ export class TaskRunner {
     this.#state = 'failed'
     this.#failure =
       error instanceof ReelstreamError ? error : new BugError('TASK_FAILED', describeError(error), { cause: error })
-    this.#mailbox = []
-    this.#fetching = false
+    this.#mailbox.reset()
     for (const topic of this.#topics) this.#s.pause(topic)
     this.#s.log.error({ err: error, ...this.#failure.facts }, 'task stopped')
+  }
+
+  /** Whether the next batches will be smaller, or an input is to be refused, so that trying again makes sense. */
+  #bisect(error: ReelstreamError): boolean {
+    const detail = `what comes of it cannot be written: ${error.message}`
+    return this.#bisection.rejected(this.#sent?.inputs ?? [], { code: 'COMMIT_REJECTED', detail })
   }
 
   /**
@@ -182,42 +226,71 @@ export class TaskRunner {
    */
   async #sleepDormant(): Promise<boolean> {
     if (this.#s.processor.behaviour.opened !== null) return false
-    const core = await this.#restore()
-    if (core.isWaiting || this.#runs.ids().length > 0) return false
+    const { core, needsReplay } = await this.#restore()
+    if (needsReplay || core.isWaiting || this.#runs.ids().length > 0) return false
     this.#state = 'dormant'
     this.#startFetching(core)
     for (;;) {
       if (this.#stopping) return true
-      const first = this.#mailbox.findIndex((m) => m.kind === 'record' && core.isRelevant(m.record))
-      if (first >= 0) return false
-      this.#mailbox = []
+      if (this.#mailbox.hasRecord((record) => core.isRelevant(record))) return false
+      this.#mailbox.reset()
       await this.#nextWake(null)
     }
   }
 
   async #open(): Promise<void> {
     this.#writer = await this.#s.taskLog.open()
-    const core = await this.#restore()
-    const isRunning = (id: string) => this.#runs.has(id)
+    this.#isLive = false
+    const { core, needsReplay } = await this.#restore()
     this.#core = core
-    for (const id of this.#runs.ids()) if (core.effect(id) === undefined) this.#runs.cancel(id)
-    core.restored(this.#s.clock.now(), isRunning)
-    core.runHook('opened', this.#s.clock.now())
+    if (needsReplay) await this.#beginReplay(core)
+    await this.#serveOperators(core)
+    this.#proceed(core)
     await this.#commit()
     await this.#bootstrap(core)
     // A dormant task fetches already, from the same position or an earlier one, which folding skips: seeking again would
     // cost the first event the rest of a long poll.
     if (!this.#fetching) this.#startFetching(core)
-    this.#state = 'running'
-    this.#s.log.debug({ effects: core.effects().length }, 'task opened')
+    this.#s.log.debug({ effects: core.effects().length, state: this.#state }, 'task opened')
   }
 
-  async #restore(): Promise<TaskCore> {
+  async #restore(): Promise<{ readonly core: TaskCore; readonly needsReplay: boolean }> {
     const { processor, codec, source, task, instanceId, taskLog } = this.#s
     const core = new TaskCore({ processor, codec, source, task, instanceId })
-    await taskLog.readChangelog((records) => this.#learning(records, (record) => core.restore(record)))
-    if (!core.hasPosition) throw needsReset(processor.name, task)
-    return core
+    const { beginning, next } = await taskLog.readChangelog(async (records) => {
+      for (const record of records) await this.#patience.learning(() => core.restore(record))
+    })
+    this.#changelogEnd = next
+    return { core, needsReplay: core.needsReplay(beginning) }
+  }
+
+  async #beginReplay(core: TaskCore): Promise<void> {
+    const { taskLog, log, processor } = this.#s
+    const inputs = await taskLog.inputRanges()
+    core.beginReplay(inputs)
+    const ends = Object.fromEntries([...inputs].map(([topic, { end }]) => [topic, String(end)]))
+    log.info({ version: processor.version, ends }, 'task has no memory of this version and replays its inputs')
+    while (!core.forgetSome(BATCH_RECORDS)) await this.#commit()
+  }
+
+  /** What the processor did before: a look at everything that its output topics hold. */
+  async #readHistory(): Promise<History> {
+    const history = new History(this.#s.processor, this.#s.source)
+    await this.#s.taskLog.readOutputs((record, isFirst) => history.add(record, isFirst))
+    return history
+  }
+
+  /** Ends a replay that can end, and the first time that the task lives, has it begin. */
+  #proceed(core: TaskCore): void {
+    const now = this.#s.clock.now()
+    core.endReplay(now)
+    const { phase } = core
+    this.#state = phase === 'live' ? (core.isFull ? 'full' : 'running') : phase
+    if (phase !== 'live' || this.#isLive) return
+    this.#isLive = true
+    for (const id of this.#runs.ids()) if (core.effect(id) === undefined) this.#runs.cancel(id)
+    core.goLive(now, (id) => this.#runs.has(id))
+    core.runHook('opened', now)
   }
 
   /** Bootstrap inputs are folded to their end as of now before any record of the others. */
@@ -225,17 +298,16 @@ export class TaskRunner {
     for (const { topic, bootstrap } of this.#s.processor.reads) {
       if (!bootstrap) continue
       await this.#s.taskLog.readInput(topic.name, core.position(topic.name) ?? 0n, async (records, nextOffset) => {
-        await this.#learning(records, (record) => core.fold(record, this.#s.clock.now()))
+        for (const record of records) await this.#fold(core, { kind: 'record', record })
         core.skipTo(topic.name, nextOffset)
-        if (this.#isFull(core)) await this.#commit()
+        if (this.#isBatchFull(core)) await this.#commit()
       })
     }
   }
 
   /** Fetches from the position on; what was fetched before is fetched again. */
   #startFetching(core: TaskCore): void {
-    this.#mailbox = this.#mailbox.filter(isEffectMessage)
-    this.#paused = false
+    this.#mailbox.reset()
     this.#fetching = true
     for (const topic of this.#topics) {
       this.#s.seek(topic, core.position(topic) ?? 0n)
@@ -248,22 +320,35 @@ export class TaskRunner {
   async #work(): Promise<void> {
     const core = this.#core as TaskCore
     while (!this.#stopping) {
-      await this.#foldSlice(core)
-      core.fireDue(this.#s.clock.now())
-      this.#beginEffects(core)
-      if (this.#isFull(core) || (core.pendingRecords > 0 && this.#sinceCommit() >= COMMIT_INTERVAL_MS)) {
-        await this.#commit()
-      } else if (this.#mailbox.length > 0) {
-        await this.#s.clock.nextTurn()
-      } else {
-        await this.#nextWake(this.#waitMs(core))
+      if (core.isOperable) await this.#listenToOperators(core)
+      if (this.#state === 'running' || this.#state === 'replaying') await this.#foldSlice(core)
+      this.#proceed(core)
+      if (this.#isLive) {
+        core.fireDue(this.#s.clock.now())
+        this.#beginEffects(core)
       }
+      if (this.#sent === null && this.#isCommitDue(core)) this.#startCommit(core)
+      if (this.#commitError !== null) throw this.#commitError
+      if (this.#canFold(core)) await this.#s.clock.nextTurn()
+      else await this.#nextWake(this.#waitMs(core))
     }
   }
 
-  #isFull(core: TaskCore): boolean {
+  #canFold(core: TaskCore): boolean {
+    const isOpen = this.#state === 'running' || this.#state === 'replaying'
+    return isOpen && this.#mailbox.size > 0 && !this.#isBatchFull(core)
+  }
+
+  #isCommitDue(core: TaskCore): boolean {
+    return this.#isBatchFull(core) || (core.pendingRecords > 0 && this.#sinceCommit() >= COMMIT_INTERVAL_MS)
+  }
+
+  #isBatchFull(core: TaskCore): boolean {
     return (
-      core.pendingRecords >= BATCH_RECORDS || core.pendingBytes >= BATCH_BYTES || this.#skipped >= POSITION_ALONE_AFTER
+      core.pendingRecords >= BATCH_RECORDS ||
+      core.pendingBytes >= BATCH_BYTES ||
+      this.#skipped >= POSITION_ALONE_AFTER ||
+      this.#inputs.length >= this.#bisection.limit
     )
   }
 
@@ -272,57 +357,91 @@ export class TaskRunner {
   }
 
   #waitMs(core: TaskCore): number | null {
+    // Its end wakes the loop.
+    if (this.#sent !== null) return null
     if (core.pendingRecords > 0) return Math.max(1, COMMIT_INTERVAL_MS - this.#sinceCommit())
     const now = this.#s.clock.now()
     const dueMs = core.nextDueMs(now)
-    return dueMs === null ? null : Math.max(1, dueMs - now)
+    const waits = [dueMs === null ? null : Math.max(1, dueMs - now), core.isOperable ? OPERATOR_POLL_MS : null]
+    return waits.reduce(
+      (least, wait) => (least === null || wait === null ? (least ?? wait) : Math.min(least, wait)),
+      null,
+    )
   }
 
   async #foldSlice(core: TaskCore): Promise<void> {
-    for (let n = 0; n < SLICE && this.#mailbox.length > 0 && !this.#isFull(core); n++) {
-      const message = this.#mailbox[0] as Message
-      await this.#learning([message], () => this.#foldMessage(core, message))
+    for (let n = 0; n < SLICE && !core.isFull && !this.#isBatchFull(core); n++) {
+      const message = this.#mailbox.first
+      if (message === undefined) break
+      const folding = this.#fold(core, message)
+      if (folding !== undefined) await folding
       this.#mailbox.shift()
     }
-    if (this.#paused && this.#mailbox.length <= MAILBOX_LOW) {
-      this.#paused = false
-      for (const topic of this.#topics) this.#s.resume(topic)
+    this.#mailbox.refill()
+  }
+
+  /** A promise only when a schema has to be learned first: a batch is folded without waiting. */
+  #fold(core: TaskCore, message: Message): Promise<void> | undefined {
+    try {
+      this.#foldMessage(core, message)
+      return undefined
+    } catch (error) {
+      return this.#patience.recover(
+        error,
+        () => this.#foldMessage(core, message),
+        (refusal) => {
+          if (message.kind !== 'record') throw error
+          core.refuse(message.record, refusal, this.#s.clock.now())
+          this.#inputs.push(message)
+        },
+      )
     }
   }
 
   #foldMessage(core: TaskCore, message: Message): void {
     const now = this.#s.clock.now()
+    const refusal = this.#bisection.refusalOf(message)
     switch (message.kind) {
       case 'record':
-        if (!core.fold(message.record, now)) this.#skipped += 1
-        return
+        if (refusal !== null) core.block(message, refusal, now)
+        else if (!core.fold(message.record, now)) {
+          this.#skipped += 1
+          return
+        }
+        break
       case 'skip':
         return core.skipTo(message.topic, message.offset)
       case 'report':
-        core.report(message.effectId, message.n, message.value, now)
+        if (refusal !== null) core.block(message, refusal, now)
+        else core.report(message.effectId, message.n, message.value, now)
         break
       case 'settled':
-        core.settle(message.effectId, message.outcome, now)
+        if (refusal !== null) core.block({ ...message, kind: 'outcome' }, refusal, now)
+        else core.settle(message.effectId, message.outcome, now)
         break
       case 'failed':
         core.fail(message.effectId, message.failure, now)
     }
-    this.#uncommitted.push(message)
+    this.#inputs.push(message)
   }
 
-  /** Runs the action per item; a schema id that is not known yet is learned first, then the item is tried again. */
-  async #learning<T>(items: readonly T[], action: (item: T) => void): Promise<void> {
-    for (const item of items) {
-      try {
-        action(item)
-      } catch (error) {
-        const schemaId =
-          error instanceof ReelstreamError && error.code === 'SCHEMA_UNKNOWN' ? error.facts.schemaId : null
-        if (typeof schemaId !== 'number') throw error
-        await this.#s.learn(schemaId)
-        action(item)
-      }
-    }
+  // ---- operators
+
+  /** What they decide is in the changelog: read on from where it was last read. */
+  async #listenToOperators(core: TaskCore): Promise<void> {
+    const now = this.#s.clock.monotonicMs()
+    if (now - this.#lastPollMs < OPERATOR_POLL_MS) return
+    this.#lastPollMs = now
+    const { next } = await this.#s.taskLog.readChangelog((records) => {
+      for (const record of records) if (isRequest(record)) core.restore(record)
+    }, this.#changelogEnd)
+    this.#changelogEnd = next
+    await this.#serveOperators(core)
+  }
+
+  async #serveOperators(core: TaskCore): Promise<void> {
+    if (core.needsHistory) core.remember(await this.#readHistory())
+    core.serveRequests(this.#s.clock.now())
   }
 
   // ---- effects and commits
@@ -335,42 +454,85 @@ export class TaskRunner {
     }
   }
 
+  /** Takes what was folded as the next batch and sends it; what follows from it follows when it is there. */
+  #startCommit(core: TaskCore): void {
+    const sent = this.#takeBatch(core)
+    if (sent === null) return
+    this.#sent = sent
+    this.#sending = this.#send(sent).catch((error: unknown) => {
+      this.#commitError = error
+      this.#wake()
+    })
+  }
+
+  /** Commits and waits for it. */
   async #commit(): Promise<void> {
-    const core = this.#core as TaskCore
-    const batch = core.takeBatch({ positionAlone: this.#skipped >= POSITION_ALONE_AFTER })
-    if (batch === null) return
-    this.#skipped = 0
-    await (this.#writer as TaskLogWriter).commit(batch)
-    this.#lastCommitMs = this.#s.clock.monotonicMs()
-    for (const message of this.#uncommitted) message.done()
-    this.#uncommitted = []
-    for (const id of core.takeCancelled()) this.#runs.cancel(id)
-    for (const id of this.#launches) {
+    const sent = this.#takeBatch(this.#core as TaskCore)
+    if (sent === null) return
+    this.#sent = sent
+    await this.#send(sent)
+  }
+
+  #takeBatch(core: TaskCore, positionAlone = this.#skipped >= POSITION_ALONE_AFTER): Sent | null {
+    const batch = core.takeBatch({ positionAlone })
+    if (batch === null) return null
+    // The executor reads what this batch holds, not what is folded while it is committed.
+    const launches = this.#launches.map((id) => {
       const effect = core.effect(id)
-      if (effect === undefined) this.#runs.forget(id)
-      else this.#runs.launch(effect, core.readsOf(effect))
-    }
+      const reads = effect === undefined ? null : core.readsOf(effect)
+      return [id, effect === undefined || reads === null ? null : () => this.#runs.launch(effect, reads)] as const
+    })
+    const sent = { batch, inputs: this.#inputs, cancelled: core.takeCancelled(), alerts: core.takeAlerts(), launches }
+    this.#skipped = 0
+    this.#inputs = []
     this.#launches = []
+    return sent
+  }
+
+  async #send(sent: Sent): Promise<void> {
+    await (this.#writer as TaskLogWriter).commit(sent.batch)
+    // Discarded meanwhile: whether it went through is answered by the changelog.
+    if (this.#sent !== sent) return
+    this.#sent = null
+    this.#lastCommitMs = this.#s.clock.monotonicMs()
+    this.#bisection.committed(sent.inputs.length)
+    for (const message of sent.inputs) if ('done' in message) message.done()
+    for (const id of sent.cancelled) this.#runs.cancel(id)
+    for (const [id, launch] of sent.launches) {
+      if (launch === null) this.#runs.forget(id)
+      else launch()
+    }
+    for (const { kind, facts, ...alert } of sent.alerts) {
+      const what = kind === 'blocked' ? 'key blocked: see `reelstream blocked`' : 'record refused: see `reelstream dlq`'
+      this.#s.log.error({ ...facts, ...alert }, what)
+    }
+    this.#wake()
   }
 
   async #closeGracefully(): Promise<void> {
     const core = this.#core as TaskCore
     await this.#runs.interruptAll(INTERRUPT_GRACE_MS)
+    await this.#sending
+    if (this.#commitError !== null) throw this.#commitError
     // What the effects said before they were stopped still counts.
-    for (const message of this.#mailbox.filter(isEffectMessage)) this.#foldMessage(core, message)
+    for (const message of this.#mailbox.effectMessages()) this.#foldMessage(core, message)
     for (const id of this.#runs.ids()) core.interrupt(id)
-    core.runHook('closed', this.#s.clock.now())
-    const batch = core.takeBatch({ positionAlone: true })
-    if (batch !== null) await this.#writer?.commit(batch)
+    if (this.#isLive) core.runHook('closed', this.#s.clock.now())
+    const sent = this.#takeBatch(core, true)
+    if (sent !== null) await this.#writer?.commit(sent.batch)
+    for (const message of sent?.inputs ?? []) if ('done' in message) message.done()
     await this.#discard()
   }
 
   async #discard(): Promise<void> {
-    for (const id of this.#launches) this.#runs.forget(id)
+    for (const id of [...(this.#sent?.launches ?? []).map(([id]) => id), ...this.#launches]) this.#runs.forget(id)
     this.#launches = []
-    this.#mailbox = [...this.#uncommitted, ...this.#mailbox.filter(isEffectMessage)]
+    this.#mailbox.reset([...(this.#sent?.inputs ?? []), ...this.#inputs].filter(isEffectMessage))
     this.#fetching = false
-    this.#uncommitted = []
+    this.#inputs = []
+    this.#sent = null
+    this.#commitError = null
+    this.#skipped = 0
     this.#core = null
     const writer = this.#writer
     this.#writer = null
@@ -414,11 +576,3 @@ const reopenAfterMs = (error: unknown, failures: number, random: number): number
   const backoffMs = Math.min(REOPEN_MOST_MS, REOPEN_FIRST_MS * 2 ** (failures - 1)) * (0.5 + random / 2)
   return isFenced(error) ? Math.max(FENCED_WAIT_MS, backoffMs) : backoffMs
 }
-
-const needsReset = (processor: string, task: number): ConfigError =>
-  new ConfigError(
-    'NEEDS_RESET',
-    `${processor}-state holds no position for task ${task}: its changelog was lost, or the processor is new on a topic with ` +
-      'history. What it did cannot be told from what it did not. Restore the changelog, or run `npm run reset` on a local stack.',
-    { facts: { processor, task } },
-  )

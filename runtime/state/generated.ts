@@ -2,11 +2,50 @@
 
 import type { AvroSchema } from '../codec/avro.ts'
 
+/** A handler failed on an input of this key: what comes after it waits, in order. */
+export interface BlockedKey {
+  /** Stable code of the failure. */
+  readonly code: string
+  /** What went wrong, for the operator. */
+  readonly detail: string
+  /** When it failed (the last time). */
+  readonly atMs: number
+}
+
 /** The life of a key is over: what still arrives for it is ignored. */
 export interface ClosedKey {
   /** When it was closed; the marker is dropped 30 days later. */
   readonly closedAtMs: number
 }
+
+/** An event that a replay would emit and that the log does not hold. */
+export interface HeldOutput {
+  /** Order of emission in the task. */
+  readonly sequence: number
+  /** Where it is to go. */
+  readonly topic: string
+  /** Its partition, if the processor named one. */
+  readonly partition: number | null
+  /** Its record key. */
+  readonly key: string
+  /** Its value, in the Confluent wire format. */
+  readonly value: Buffer
+  /** Its headers. */
+  readonly headers: Readonly<Record<string, string>>
+}
+
+/** What an operator asks of a task. It is a record of its changelog, carried out like any other input. */
+export interface OperatorRequest {
+  /** RELEASE: let a replay do what is left. RETRY: fold the queue of a blocked key again. SKIP: put the first of that queue among the dead letters, then go on. */
+  readonly command: OperatorCommand
+  /** RETRY, SKIP: the blocked key. */
+  readonly key: string
+  /** When it was asked. */
+  readonly atMs: number
+}
+
+/** What to do. */
+export type OperatorCommand = 'RELEASE' | 'RETRY' | 'SKIP'
 
 /** An effect that was asked for and has not settled. */
 export interface PendingEffect {
@@ -36,6 +75,51 @@ export interface Position {
   readonly version: number
   /** Next offset by topic. */
   readonly offsets: Readonly<Record<string, number>>
+  /** Latest broker time of a folded record: the clock of timers on record time. 0 if none. */
+  readonly recordTimeMs: number
+  /** First offset that the changelog held when it was last known to be whole: one that begins later has lost entries. */
+  readonly changelogStart: number
+}
+
+/** An input that waits behind a failed one, or failed itself. */
+export interface QueuedInput {
+  /** What kind of input it is. */
+  readonly kind: QueuedInputKind
+  /** RECORD: nothing. Otherwise the effect (REPORT, OUTCOME) or the name of the timer. */
+  readonly causeId: string
+  /** RECORD: where it was read. */
+  readonly topic: string
+  /** RECORD: where it was read. */
+  readonly partition: number
+  /** RECORD: where it was read. */
+  readonly offset: number
+  /** RECORD: its broker time. Otherwise the time of the step. */
+  readonly atMs: number
+  /** RECORD: its headers. */
+  readonly headers: Readonly<Record<string, string>>
+  /** REPORT: its number. */
+  readonly n: number
+  /** OUTCOME: whether it has a value. */
+  readonly ok: boolean
+  /** OUTCOME that is not ok: its code. */
+  readonly code: string
+  /** OUTCOME that is not ok: its detail. */
+  readonly detail: string
+  /** RECORD: its original bytes. REPORT, OUTCOME: the value, in the Confluent wire format. */
+  readonly value: Buffer | null
+  /** It was folded in a replay: what comes of it may have been done before. */
+  readonly replayed: boolean
+}
+
+/** What kind of input it is. */
+export type QueuedInputKind = 'RECORD' | 'REPORT' | 'OUTCOME' | 'TIMER'
+
+/** The task rebuilds itself from its inputs. Until it has passed these offsets, what it would do is held. */
+export interface Replay {
+  /** End offset by input topic, taken when the replay began. */
+  readonly until: Readonly<Record<string, number>>
+  /** An operator has let it do what is left, however much that is. */
+  readonly released: boolean
 }
 
 /** A timer of one key, due on the wall clock. */
@@ -48,9 +132,24 @@ export interface Timer {
   readonly causeId: string
 }
 
+export const BlockedKeySchema: AvroSchema<BlockedKey> = {
+  name: 'engine.BlockedKey',
+  schema: '{"type":"record","name":"BlockedKey","namespace":"engine","doc":"A handler failed on an input of this key: what comes after it waits, in order.","fields":[{"name":"code","type":"string","doc":"Stable code of the failure."},{"name":"detail","type":"string","doc":"What went wrong, for the operator."},{"name":"atMs","type":{"type":"long","logicalType":"timestamp-millis"},"doc":"When it failed (the last time)."}]}',
+}
+
 export const ClosedKeySchema: AvroSchema<ClosedKey> = {
   name: 'engine.ClosedKey',
   schema: '{"type":"record","name":"ClosedKey","namespace":"engine","doc":"The life of a key is over: what still arrives for it is ignored.","fields":[{"name":"closedAtMs","type":{"type":"long","logicalType":"timestamp-millis"},"doc":"When it was closed; the marker is dropped 30 days later."}]}',
+}
+
+export const HeldOutputSchema: AvroSchema<HeldOutput> = {
+  name: 'engine.HeldOutput',
+  schema: '{"type":"record","name":"HeldOutput","namespace":"engine","doc":"An event that a replay would emit and that the log does not hold.","fields":[{"name":"sequence","type":"long","doc":"Order of emission in the task."},{"name":"topic","type":"string","doc":"Where it is to go."},{"name":"partition","type":["null","int"],"doc":"Its partition, if the processor named one.","default":null},{"name":"key","type":"string","doc":"Its record key."},{"name":"value","type":"bytes","doc":"Its value, in the Confluent wire format."},{"name":"headers","type":{"type":"map","values":"string"},"doc":"Its headers."}]}',
+}
+
+export const OperatorRequestSchema: AvroSchema<OperatorRequest> = {
+  name: 'engine.OperatorRequest',
+  schema: '{"type":"record","name":"OperatorRequest","namespace":"engine","doc":"What an operator asks of a task. It is a record of its changelog, carried out like any other input.","fields":[{"name":"command","type":{"type":"enum","name":"OperatorCommand","namespace":"engine","doc":"What to do.","symbols":["RELEASE","RETRY","SKIP"]},"doc":"RELEASE: let a replay do what is left. RETRY: fold the queue of a blocked key again. SKIP: put the first of that queue among the dead letters, then go on."},{"name":"key","type":"string","doc":"RETRY, SKIP: the blocked key.","default":""},{"name":"atMs","type":{"type":"long","logicalType":"timestamp-millis"},"doc":"When it was asked."}]}',
 }
 
 export const PendingEffectSchema: AvroSchema<PendingEffect> = {
@@ -60,7 +159,17 @@ export const PendingEffectSchema: AvroSchema<PendingEffect> = {
 
 export const PositionSchema: AvroSchema<Position> = {
   name: 'engine.Position',
-  schema: '{"type":"record","name":"Position","namespace":"engine","doc":"Where a task goes on reading: the next offset per input topic, written in the same transaction as what was made of the records before it.","fields":[{"name":"version","type":"int","doc":"Version of the processor that wrote it."},{"name":"offsets","type":{"type":"map","values":"long"},"doc":"Next offset by topic."}]}',
+  schema: '{"type":"record","name":"Position","namespace":"engine","doc":"Where a task goes on reading: the next offset per input topic, written in the same transaction as what was made of the records before it.","fields":[{"name":"version","type":"int","doc":"Version of the processor that wrote it."},{"name":"offsets","type":{"type":"map","values":"long"},"doc":"Next offset by topic."},{"name":"recordTimeMs","type":{"type":"long","logicalType":"timestamp-millis"},"doc":"Latest broker time of a folded record: the clock of timers on record time. 0 if none.","default":0},{"name":"changelogStart","type":"long","doc":"First offset that the changelog held when it was last known to be whole: one that begins later has lost entries.","default":0}]}',
+}
+
+export const QueuedInputSchema: AvroSchema<QueuedInput> = {
+  name: 'engine.QueuedInput',
+  schema: '{"type":"record","name":"QueuedInput","namespace":"engine","doc":"An input that waits behind a failed one, or failed itself.","fields":[{"name":"kind","type":{"type":"enum","name":"QueuedInputKind","namespace":"engine","doc":"What kind of input it is.","symbols":["RECORD","REPORT","OUTCOME","TIMER"]},"doc":"What kind of input it is."},{"name":"causeId","type":"string","doc":"RECORD: nothing. Otherwise the effect (REPORT, OUTCOME) or the name of the timer."},{"name":"topic","type":"string","doc":"RECORD: where it was read.","default":""},{"name":"partition","type":"int","doc":"RECORD: where it was read.","default":-1},{"name":"offset","type":"long","doc":"RECORD: where it was read.","default":-1},{"name":"atMs","type":{"type":"long","logicalType":"timestamp-millis"},"doc":"RECORD: its broker time. Otherwise the time of the step."},{"name":"headers","type":{"type":"map","values":"string"},"doc":"RECORD: its headers.","default":{}},{"name":"n","type":"int","doc":"REPORT: its number.","default":0},{"name":"ok","type":"boolean","doc":"OUTCOME: whether it has a value.","default":true},{"name":"code","type":"string","doc":"OUTCOME that is not ok: its code.","default":""},{"name":"detail","type":"string","doc":"OUTCOME that is not ok: its detail.","default":""},{"name":"value","type":["null","bytes"],"doc":"RECORD: its original bytes. REPORT, OUTCOME: the value, in the Confluent wire format.","default":null},{"name":"replayed","type":"boolean","doc":"It was folded in a replay: what comes of it may have been done before.","default":false}]}',
+}
+
+export const ReplaySchema: AvroSchema<Replay> = {
+  name: 'engine.Replay',
+  schema: '{"type":"record","name":"Replay","namespace":"engine","doc":"The task rebuilds itself from its inputs. Until it has passed these offsets, what it would do is held.","fields":[{"name":"until","type":{"type":"map","values":"long"},"doc":"End offset by input topic, taken when the replay began."},{"name":"released","type":"boolean","doc":"An operator has let it do what is left, however much that is."}]}',
 }
 
 export const TimerSchema: AvroSchema<Timer> = {

@@ -1,28 +1,24 @@
 import { BugError } from '../../platform/errors.ts'
-import type { Codec } from '../codec/avro.ts'
+import type { AvroSchema, Codec } from '../codec/avro.ts'
 import type { StateShape } from '../processor.ts'
-import {
-  type ClosedKey,
-  ClosedKeySchema,
-  type PendingEffect,
-  PendingEffectSchema,
-  type Position,
-  PositionSchema,
-  type Timer,
-  TimerSchema,
-} from '../state/generated.ts'
+import * as g from '../state/generated.ts'
 import type { StateChange } from './state-store.ts'
 
 /**
  * How a task's memory is written down in `<processor>-state`: one compacted record per entry. The record key says what
- * kind of entry it is; U+001F separates its parts, which therefore may not hold it.
+ * kind of entry it is; U+001F separates its parts, which therefore may not hold it. `value` null = the entry is gone.
  */
 export type Entry =
-  | { readonly kind: 'position'; readonly value: Position | null }
+  | { readonly kind: 'position'; readonly value: g.Position | null }
   | { readonly kind: 'state'; readonly change: StateChange }
-  | { readonly kind: 'timer'; readonly key: string; readonly timer: string; readonly value: Timer | null }
-  | { readonly kind: 'effect'; readonly key: string; readonly effectId: string; readonly value: PendingEffect | null }
-  | { readonly kind: 'closed'; readonly key: string; readonly value: ClosedKey | null }
+  | { readonly kind: 'timer'; readonly key: string; readonly timer: string; readonly value: g.Timer | null }
+  | { readonly kind: 'effect'; readonly key: string; readonly effectId: string; readonly value: g.PendingEffect | null }
+  | { readonly kind: 'closed'; readonly key: string; readonly value: g.ClosedKey | null }
+  | { readonly kind: 'blocked'; readonly key: string; readonly value: g.BlockedKey | null }
+  | { readonly kind: 'queued'; readonly key: string; readonly sequence: number; readonly value: g.QueuedInput | null }
+  | { readonly kind: 'replay'; readonly value: g.Replay | null }
+  | { readonly kind: 'held'; readonly outputId: string; readonly value: g.HeldOutput | null }
+  | { readonly kind: 'request'; readonly requestId: string; readonly value: g.OperatorRequest | null }
 
 export interface ChangelogRecord {
   readonly key: string
@@ -30,8 +26,24 @@ export interface ChangelogRecord {
   readonly value: Buffer | null
 }
 
-const SEPARATOR = '\u001f'
-const POSITION_KEY = 'p'
+export const SEPARATOR = '\u001f'
+
+/** First part of an entry's record key. */
+const KIND = {
+  position: 'p',
+  state: 's',
+  timer: 't',
+  effect: 'e',
+  closed: 'c',
+  blocked: 'b',
+  queued: 'q',
+  replay: 'r',
+  held: 'h',
+  request: 'o',
+} as const
+
+/** The largest sequence has 16 digits: padded, the order of keys is the order of sequences. */
+const SEQUENCE_DIGITS = 16
 
 const join = (...parts: readonly string[]): string => {
   const bad = parts.find((part) => part.includes(SEPARATOR))
@@ -42,24 +54,34 @@ const join = (...parts: readonly string[]): string => {
 
 /** Entry → record. Throws BugError ENCODE_INVALID when a value does not fit its schema. */
 export const toRecord = (entry: Entry, codec: Codec, shape: StateShape): ChangelogRecord => {
+  const encoded = <T>(schema: AvroSchema<T>, value: T | null) => (value === null ? null : codec.encode(schema, value))
   switch (entry.kind) {
     case 'position':
-      return { key: POSITION_KEY, value: entry.value && codec.encode(PositionSchema, entry.value) }
+      return { key: KIND.position, value: encoded(g.PositionSchema, entry.value) }
     case 'timer':
-      return { key: join('t', entry.key, entry.timer), value: entry.value && codec.encode(TimerSchema, entry.value) }
+      return { key: join(KIND.timer, entry.key, entry.timer), value: encoded(g.TimerSchema, entry.value) }
     case 'effect':
-      return {
-        key: join('e', entry.key, entry.effectId),
-        value: entry.value && codec.encode(PendingEffectSchema, entry.value),
-      }
+      return { key: join(KIND.effect, entry.key, entry.effectId), value: encoded(g.PendingEffectSchema, entry.value) }
     case 'closed':
-      return { key: join('c', entry.key), value: entry.value && codec.encode(ClosedKeySchema, entry.value) }
+      return { key: join(KIND.closed, entry.key), value: encoded(g.ClosedKeySchema, entry.value) }
+    case 'blocked':
+      return { key: join(KIND.blocked, entry.key), value: encoded(g.BlockedKeySchema, entry.value) }
+    case 'queued': {
+      const sequence = String(entry.sequence).padStart(SEQUENCE_DIGITS, '0')
+      return { key: join(KIND.queued, entry.key, sequence), value: encoded(g.QueuedInputSchema, entry.value) }
+    }
+    case 'replay':
+      return { key: KIND.replay, value: encoded(g.ReplaySchema, entry.value) }
+    case 'held':
+      return { key: join(KIND.held, entry.outputId), value: encoded(g.HeldOutputSchema, entry.value) }
+    case 'request':
+      return { key: join(KIND.request, entry.requestId), value: encoded(g.OperatorRequestSchema, entry.value) }
     case 'state': {
       const { key, collection, id, value } = entry.change
       const schema = shape[collection]
       if (schema === undefined) throw new BugError('COLLECTION_UNKNOWN', `no collection ${collection} is declared`)
       return {
-        key: join('s', key, collection, id),
+        key: join(KIND.state, key, collection, id),
         value: value === undefined ? null : codec.encode(schema, value as never),
       }
     }
@@ -69,21 +91,32 @@ export const toRecord = (entry: Entry, codec: Codec, shape: StateShape): Changel
 /** Record → entry. Throws when the record was not written by `toRecord` for this shape. */
 export const fromRecord = (record: ChangelogRecord, codec: Codec, shape: StateShape): Entry => {
   const [kind, key = '', second = '', third = ''] = record.key.split(SEPARATOR)
-  const { value } = record
+  const decoded = <T>(schema: AvroSchema<T>): T | null =>
+    record.value === null ? null : codec.decode(schema, record.value)
   switch (kind) {
-    case POSITION_KEY:
-      return { kind: 'position', value: value && codec.decode(PositionSchema, value) }
-    case 't':
-      return { kind: 'timer', key, timer: second, value: value && codec.decode(TimerSchema, value) }
-    case 'e':
-      return { kind: 'effect', key, effectId: second, value: value && codec.decode(PendingEffectSchema, value) }
-    case 'c':
-      return { kind: 'closed', key, value: value && codec.decode(ClosedKeySchema, value) }
-    case 's': {
+    case KIND.position:
+      return { kind: 'position', value: decoded(g.PositionSchema) }
+    case KIND.timer:
+      return { kind: 'timer', key, timer: second, value: decoded(g.TimerSchema) }
+    case KIND.effect:
+      return { kind: 'effect', key, effectId: second, value: decoded(g.PendingEffectSchema) }
+    case KIND.closed:
+      return { kind: 'closed', key, value: decoded(g.ClosedKeySchema) }
+    case KIND.blocked:
+      return { kind: 'blocked', key, value: decoded(g.BlockedKeySchema) }
+    case KIND.queued:
+      return { kind: 'queued', key, sequence: Number(second), value: decoded(g.QueuedInputSchema) }
+    case KIND.replay:
+      return { kind: 'replay', value: decoded(g.ReplaySchema) }
+    case KIND.held:
+      return { kind: 'held', outputId: key, value: decoded(g.HeldOutputSchema) }
+    case KIND.request:
+      return { kind: 'request', requestId: key, value: decoded(g.OperatorRequestSchema) }
+    case KIND.state: {
       const schema = shape[second]
       if (schema === undefined) throw new BugError('COLLECTION_UNKNOWN', `the changelog holds a collection ${second}`)
-      const decoded = value === null ? undefined : codec.decode(schema, value)
-      return { kind: 'state', change: { key, collection: second, id: third, value: decoded } }
+      const value = record.value === null ? undefined : codec.decode(schema, record.value)
+      return { kind: 'state', change: { key, collection: second, id: third, value } }
     }
     default:
       throw new BugError('CHANGELOG_UNREADABLE', 'a changelog record has a key of no known kind', {
@@ -91,3 +124,9 @@ export const fromRecord = (record: ChangelogRecord, codec: Codec, shape: StateSh
       })
   }
 }
+
+/** Whether a changelog record is an operator's: anybody but the task itself writes only these. */
+export const isRequest = ({ key }: ChangelogRecord): boolean => key.startsWith(KIND.request + SEPARATOR)
+
+/** Whether it is the task's position: a changelog without one was lost, or has never begun. */
+export const isPosition = ({ key }: ChangelogRecord): boolean => key === KIND.position

@@ -10,6 +10,7 @@ import type { PendingEffect } from '../state/generated.ts'
 export interface LiveEffect {
   readonly id: string
   readonly key: string
+  /** Undefined when this code cannot read it (any more). */
   readonly input: unknown
   readonly record: PendingEffect
 }
@@ -47,13 +48,12 @@ export class EffectLedger {
     return [...(this.#byKey.get(key) ?? [])].map((id) => this.#effects.get(id) as LiveEffect).sort(bySequence)
   }
 
+  /** Whether this code knows effects of that name: an earlier version may have asked for others. */
+  declares(effect: string): boolean {
+    return this.#declared[effect] !== undefined
+  }
+
   put(effect: LiveEffect): void {
-    if (this.#declared[effect.record.effect] === undefined) {
-      // Never dropped: it was promised by an earlier version of the code, and somebody waits for its outcome.
-      throw new BugError('EFFECT_UNDECLARED', `a pending effect ${effect.record.effect} is not declared any more`, {
-        facts: { effectId: effect.id, key: effect.key },
-      })
-    }
     this.#effects.set(effect.id, effect)
     const ids = this.#byKey.get(effect.key) ?? new Set<string>()
     this.#byKey.set(effect.key, ids.add(effect.id))
@@ -69,10 +69,18 @@ export class EffectLedger {
     if (ids?.size === 0) this.#byKey.delete(effect.key)
   }
 
-  /** What may begin now: due, and not behind an older effect of the same name and key where these are serial. */
-  runnable(nowMs: number, isRunning: (effectId: string) => boolean): readonly LiveEffect[] {
+  /**
+   * What may begin now: due, not of a key that waits, and not behind an older effect of the same name and key where these
+   * are serial.
+   */
+  runnable(
+    nowMs: number,
+    isRunning: (effectId: string) => boolean,
+    isWaiting: (key: string) => boolean,
+  ): readonly LiveEffect[] {
     const ahead = new Set<string>()
     return this.all().filter((effect) => {
+      if (isWaiting(effect.key)) return false
       const { effect: name, notBeforeMs } = effect.record
       const queue = `${name}\u001f${effect.key}`
       const serial = this.#declared[name]?.policy.serialPerKey === true

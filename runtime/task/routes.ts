@@ -14,6 +14,10 @@ export interface Route {
   readonly closes: boolean
   /** The event is handled even when its key is closed. */
   readonly afterClose: boolean
+  /** Effects of which the event is an outcome: a replay that meets it knows that the oldest of them was carried out. */
+  readonly confirms: readonly string[]
+  /** Anybody may write to the topic: what cannot be read is refused, and nothing waits for it. */
+  readonly isDoor: boolean
 }
 
 export type Routes = ReadonlyMap<string, ReadonlyMap<string, Route>>
@@ -32,6 +36,8 @@ export const routesOf = (processor: Processor): Routes => {
         schema,
         closes,
         afterClose: names(processor.afterClose, topic.name, event),
+        confirms: confirmedBy(processor, topic.name, event),
+        isDoor: topic.door === true,
       })
     }
   }
@@ -44,6 +50,9 @@ export const routeOf = (routes: Routes, codec: Codec, record: LogRecord): Route 
   const type = record.headers.ce_type ?? codec.writerName(record.value)
   return type === undefined ? undefined : ofTopic.get(type)
 }
+
+const confirmedBy = (processor: Processor, topic: string, event: string): readonly string[] =>
+  Object.entries(processor.confirmedBy).flatMap(([effect, edges]) => (names(edges ?? [], topic, event) ? [effect] : []))
 
 const names = (edges: readonly Edge[], topic: string, event: string): boolean =>
   edges.some((edge) => edge.topic.name === topic && edge.events.includes(event))

@@ -45,6 +45,16 @@ export class StateStore {
     }
   }
 
+  /** Drops everything, entry by entry as it is asked for; yields what became of each. Outside of steps only. */
+  *clear(): Generator<StateChange> {
+    for (const [key, collections] of this.#keys) {
+      this.#keys.delete(key)
+      for (const [collection, entries] of collections) {
+        for (const id of entries.keys()) yield { key, collection, id, value: undefined }
+      }
+    }
+  }
+
   /** Puts a value that the changelog already holds. */
   restore(change: StateChange): void {
     this.#set(change)

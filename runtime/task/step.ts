@@ -42,7 +42,7 @@ export class Step {
   closed = false
   readonly origin: StepOrigin
   readonly #settings: StepSettings
-  #emitted = 0
+  readonly #emitted = new Map<string, number>()
 
   constructor(settings: StepSettings, origin: StepOrigin) {
     this.#settings = settings
@@ -90,7 +90,7 @@ export class Step {
       ...(to.partition === undefined ? {} : { partition: to.partition }),
       value: encodeWithin(codec, schema, data as never),
       headers: envelopeHeaders({
-        id: deriveId(processor.name, identity, this.#emitted++),
+        id: outputIdOf(processor.name, identity, schema.name, this.#countOf(schema.name)),
         type: schema.name,
         source,
         timeMs: nowMs,
@@ -98,6 +98,13 @@ export class Step {
         traceparent,
       }),
     })
+  }
+
+  /** How many of this type were emitted before. */
+  #countOf(type: string): number {
+    const count = this.#emitted.get(type) ?? 0
+    this.#emitted.set(type, count + 1)
+    return count
   }
 
   #keyOf(to: Destination, event: string): string {
@@ -133,6 +140,13 @@ export class Step {
     return name
   }
 }
+
+/**
+ * ce_id of the n-th event of its type that a step emits (n from 0). Counted per type, so that a later version which emits
+ * something else beside it gives it the same id.
+ */
+export const outputIdOf = (processor: string, identity: string, type: string, n: number): string =>
+  deriveId(processor, identity, type, n)
 
 const collectionsOf = (store: StateStore, key: string, names: readonly string[]): Record<string, Collection<unknown>> =>
   Object.fromEntries(names.map((name) => [name, store.collection(key, name)]))

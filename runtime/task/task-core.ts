@@ -1,14 +1,26 @@
-import { BadInputError, BugError, describeError, isRetryable, ReelstreamError } from '../../platform/errors.ts'
+import {
+  BadInputError,
+  BugError,
+  ConfigError,
+  describeError,
+  isRetryable,
+  ReelstreamError,
+} from '../../platform/errors.ts'
 import { deriveId } from '../../platform/ids.ts'
 import type { Codec } from '../codec/avro.ts'
 import type { LogRecord, OutputRecord } from '../kafka/log-records.ts'
 import type { Outcome, Processor } from '../processor.ts'
-import { type ChangelogRecord, type Entry, fromRecord, toRecord } from './changelog.ts'
-import { EffectLedger, type LiveEffect } from './effect-ledger.ts'
+import type { QueuedInput } from '../state/generated.ts'
+import { type ChangelogRecord, SEPARATOR } from './changelog.ts'
+import { deadLetterOf, type Refusal } from './dead-letter.ts'
+import type { LiveEffect } from './effect-ledger.ts'
+import type { History } from './history.ts'
+import { type Batch, Journal } from './journal.ts'
+import { fromQueued, type Input, keyOf, toQueued } from './queued-inputs.ts'
 import { type Route, type Routes, routeOf, routesOf } from './routes.ts'
-import { StateStore } from './state-store.ts'
-import { Step, type StepOrigin, type StepSettings, withinLimit } from './step.ts'
-import { type SetTimer, TimerLedger } from './timer-ledger.ts'
+import { Step, type StepOrigin, type StepSettings } from './step.ts'
+import { TaskMemory } from './task-memory.ts'
+import type { SetTimer } from './timer-ledger.ts'
 
 /**
  * One task (one partition of one processor) as a pure state machine: no broker, no clock, no promises. It is told what
@@ -16,8 +28,13 @@ import { type SetTimer, TimerLedger } from './timer-ledger.ts'
  * and changelog records of one batch. Whoever drives it (the run loop on Kafka, the test driver in memory) commits the
  * batch in one transaction and drops the whole core when that fails; a new core is rebuilt from the changelog.
  *
- * Every method is one atomic step: when the handler throws, the core is as if it had not been called, and the error says
- * which topic, partition and offset it was (HANDLER_FAILED), or that the record could not be read (UNDECODABLE_RECORD).
+ * Every method is one atomic step. When a handler throws, nothing of its step remains, and its key is blocked: the input
+ * and all that come after it for this key are journaled in order, until an operator or other code has them folded again.
+ * What cannot be read on a door topic, or has no key that could wait, goes to the dead letters. Only errors of the
+ * settings, and those that will pass by themselves, are thrown.
+ *
+ * A task without a position, or with one of another version of its processor, replays its inputs. Until it has passed
+ * what they held when it began, what it would do is held, and done at the end unless the log shows that it was done.
  */
 export interface TaskSettings extends StepSettings {
   readonly processor: Processor
@@ -27,83 +44,131 @@ export interface TaskSettings extends StepSettings {
   readonly instanceId: string
 }
 
-export interface Batch {
-  readonly outputs: readonly OutputRecord[]
-  readonly changelog: readonly ChangelogRecord[]
+export interface Failure extends Refusal {
+  readonly retryable: boolean
 }
 
-export interface Failure {
-  readonly code: string
-  readonly detail: string
-  readonly retryable: boolean
+/** Something that an operator should know of. */
+export interface Alert extends Refusal {
+  readonly kind: 'blocked' | 'dead-letter'
+  readonly key: string | null
+  readonly facts: Readonly<Record<string, string | number>>
+}
+
+/** `held`: the inputs are replayed, and more is left to do than is done without being asked for. */
+export type Phase = 'live' | 'replaying' | 'held'
+
+export interface InputRange {
+  readonly beginning: bigint
+  readonly end: bigint
+}
+
+/** What a replay has left to do. */
+export interface Remaining {
+  readonly outputs: number
+  readonly effects: number
+  /** Timers that are due. */
+  readonly timers: number
 }
 
 /** Longest time after which a duplicate of a closed key's event may still arrive (3-runtime, end of life). */
 const CLOSED_KEY_MS = 30 * 24 * 60 * 60 * 1000
+/** A replay that has more left to do than this waits for `processors release`: somebody should have seen the number. */
+export const RELEASE_LIMIT = 100
+/** Held outputs that are emitted in one batch. */
+const RELEASE_STEP = 1_000
 
 export class TaskCore {
   readonly settings: TaskSettings
   readonly #routes: Routes
-  readonly #store = new StateStore()
-  readonly #timers = new TimerLedger()
-  readonly #effects: EffectLedger
-  readonly #closed = new Map<string, number>()
-  readonly #position = new Map<string, bigint>()
-  #outputs: OutputRecord[] = []
-  #changelog = new Map<string, ChangelogRecord>()
+  readonly #memory: TaskMemory
+  readonly #journal: Journal
+  #history: History | null = null
+  /** What the present step may have done before; null when it is done for the first time. */
+  #past: History | null = null
+  #forgetting: ReturnType<TaskMemory['forget']> | null = null
+  #heldSequence = 0
+  #changelogStart = 0
   #cancelled: string[] = []
-  #pendingBytes = 0
+  #alerts: Alert[] = []
   #moved = false
 
   constructor(settings: TaskSettings) {
     this.settings = settings
     this.#routes = routesOf(settings.processor)
-    this.#effects = new EffectLedger(settings.processor.effects)
+    this.#memory = new TaskMemory(settings.processor, settings.codec)
+    this.#journal = new Journal(settings.codec, settings.processor.state)
   }
 
   // ---- what is there
 
   /** Next offset of an input topic; undefined when no position was ever written. */
   position(topic: string): bigint | undefined {
-    return this.#position.get(topic)
+    return this.#memory.position.get(topic)
   }
 
-  get hasPosition(): boolean {
-    return this.#position.size > 0
+  get phase(): Phase {
+    const { replay } = this.#memory
+    if (replay === null) return 'live'
+    const passed = Object.entries(replay.until).every(([topic, end]) => (this.position(topic) ?? 0n) >= BigInt(end))
+    return passed && this.#forgetting === null ? 'held' : 'replaying'
   }
 
   effect(id: string): LiveEffect | undefined {
-    return this.#effects.get(id)
+    return this.#memory.effects.get(id)
   }
 
   effects(): readonly LiveEffect[] {
-    return this.#effects.all()
+    return this.#memory.effects.all()
   }
 
   runnable(nowMs: number, isRunning: (id: string) => boolean): readonly LiveEffect[] {
-    return this.#effects.runnable(nowMs, isRunning)
+    if (this.#memory.replay !== null) return []
+    return this.#memory.effects.runnable(nowMs, isRunning, (key) => this.#memory.blocked.has(key))
   }
 
   /** Entries of the effect's key in the collections that it declared to read: shallow copies, safe to keep. */
   readsOf(effect: LiveEffect): ReadonlyMap<string, readonly (readonly [string, unknown])[]> {
     const declared = this.settings.processor.effects[effect.record.effect]?.reads ?? []
-    return new Map(declared.map((collection) => [collection, this.#store.entries(effect.key, collection)]))
+    return new Map(declared.map((collection) => [collection, this.#memory.store.entries(effect.key, collection)]))
   }
 
   state(key: string): Readonly<Record<string, Readonly<Record<string, unknown>>>> {
     const collections = Object.keys(this.settings.processor.state)
-    return Object.fromEntries(collections.map((name) => [name, Object.fromEntries(this.#store.entries(key, name))]))
+    return Object.fromEntries(
+      collections.map((name) => [name, Object.fromEntries(this.#memory.store.entries(key, name))]),
+    )
+  }
+
+  /** Keys that wait behind a failure, with why and how much. */
+  blocked(): readonly (Refusal & { readonly key: string; readonly atMs: number; readonly queued: number })[] {
+    const { blocked } = this.#memory
+    return blocked.entries().map(([key, why]) => ({ key, ...why, queued: blocked.queue(key).length }))
+  }
+
+  /** No further input can be taken before an operator made room. */
+  get isFull(): boolean {
+    return this.#memory.blocked.isFull
   }
 
   /** When something becomes due by itself: a timer, or an effect's back-off. Null if nothing waits for the clock. */
   nextDueMs(nowMs: number): number | null {
-    const due = [this.#timers.nextDueMs(), this.#effects.nextDueMs(nowMs)].filter((at) => at !== null)
+    const { timers, effects, replay, blocked } = this.#memory
+    if (replay !== null) return null
+    const waits = blocked.size === 0 ? null : (key: string) => blocked.has(key)
+    const due = [timers.nextDueMs(waits), effects.nextDueMs(nowMs)].filter((at) => at !== null)
     return due.length === 0 ? null : Math.min(...due)
   }
 
   /** Whether the core must be driven even when no record arrives. */
   get isWaiting(): boolean {
-    return this.#effects.size > 0 || this.#timers.nextDueMs() !== null
+    const { effects, timers, replay, requests, blocked } = this.#memory
+    return effects.size > 0 || timers.nextDueMs() !== null || replay !== null || requests.size > 0 || blocked.size > 0
+  }
+
+  /** Whether it listens to operators: only then there is something that they could decide. */
+  get isOperable(): boolean {
+    return this.#memory.blocked.size > 0 || this.phase === 'held'
   }
 
   isRelevant(record: LogRecord): boolean {
@@ -113,54 +178,104 @@ export class TaskCore {
   // ---- restore
 
   restore(record: ChangelogRecord): void {
-    const entry = fromRecord(record, this.settings.codec, this.settings.processor.state)
-    switch (entry.kind) {
-      case 'position':
-        for (const [topic, offset] of Object.entries(entry.value?.offsets ?? {}))
-          this.#position.set(topic, BigInt(offset))
-        return
-      case 'state':
-        return this.#store.restore(entry.change)
-      case 'timer':
-        if (entry.value === null) return this.#timers.remove(entry.key, entry.timer)
-        return this.#timers.put({ key: entry.key, name: entry.timer, timer: entry.value })
-      case 'effect':
-        return this.#restoreEffect(entry)
-      case 'closed':
-        if (entry.value === null) this.#closed.delete(entry.key)
-        else this.#closed.set(entry.key, entry.value.closedAtMs)
+    this.#memory.restore(record)
+  }
+
+  /**
+   * Whether the restored memory cannot be gone on with: no position (new, or lost), one of another version, or a
+   * changelog that begins later than it did. Throws what an entry could not be read for, unless all is made anew anyway.
+   */
+  needsReplay(changelogStart: bigint): boolean {
+    this.#changelogStart = Math.max(this.#memory.changelogStart, Number(changelogStart))
+    if (this.#memory.version !== this.settings.processor.version) return true
+    if (this.#changelogStart > this.#memory.changelogStart) return true
+    if (this.#memory.damage !== undefined) throw this.#memory.damage
+    return false
+  }
+
+  /**
+   * Begins to rebuild everything from the inputs; `forgetSome` is called until it says that it is done. A processor that
+   * starts `now` skips what is there instead.
+   */
+  beginReplay(inputs: ReadonlyMap<string, InputRange>): void {
+    const memory = this.#memory
+    const startsNow = this.settings.processor.start === 'now'
+    const isNew = memory.version === null
+    for (const [topic, { beginning, end }] of inputs) {
+      const from = startsNow ? end : beginning
+      if (!startsNow || isNew || !memory.position.has(topic)) memory.position.set(topic, from)
+    }
+    this.#moved = true
+    if (startsNow) return
+    const until = Object.fromEntries([...inputs].map(([topic, { end }]) => [topic, Number(end)]))
+    memory.replay = { until, released: false }
+    memory.recordTimeMs = 0
+    this.#forgetting = memory.forget()
+  }
+
+  /** Writes the end of up to so many entries that the replay makes anew. True: all are gone. */
+  forgetSome(limit: number): boolean {
+    for (let n = 0; this.#forgetting !== null && n < limit; n++) {
+      const { value, done } = this.#forgetting.next()
+      if (done === true) {
+        this.#forgetting = null
+        this.#journal.write({ kind: 'replay', value: this.#memory.replay })
+      } else if ('kind' in value) this.#journal.write(value)
+      else this.#journal.put(value)
+    }
+    return this.#forgetting === null
+  }
+
+  /** Whether it must be told what the processor did before, for a replay or for what was blocked in one. */
+  get needsHistory(): boolean {
+    const { replay, requests, blocked } = this.#memory
+    const retried = [...requests.values()].flatMap(({ key }) => blocked.queue(key))
+    return this.#history === null && (replay !== null || retried.some(({ input }) => input.replayed))
+  }
+
+  remember(history: History): void {
+    this.#history = history
+    for (const { sequence } of this.#memory.held.values())
+      this.#heldSequence = Math.max(this.#heldSequence, sequence + 1)
+  }
+
+  /**
+   * Once, before the first live step: forgets markers that are too old, blocks keys that wait for an effect which this
+   * code does not know, lets those go on that it knows again, settles inputs that kill their workers.
+   */
+  goLive(nowMs: number, isRunning: (id: string) => boolean): void {
+    const { closed, effects, blocked } = this.#memory
+    for (const [key, closedAtMs] of closed) {
+      if (nowMs - closedAtMs <= CLOSED_KEY_MS) continue
+      closed.delete(key)
+      this.#journal.write({ kind: 'closed', key, value: null })
+    }
+    const unknown = effects.all().filter((effect) => !this.#knows(effect))
+    for (const { id, key, record } of unknown) {
+      // Never dropped: it was promised by an earlier version of the code, and somebody waits for its outcome.
+      if (blocked.has(key)) continue
+      const detail = `the pending effect ${record.effect} (${id}) is not declared, or its input cannot be read, any more`
+      this.#block(key, { code: EFFECT_UNDECLARED, detail }, nowMs, { effectId: id })
+    }
+    for (const [key, { code }] of blocked.entries()) {
+      if (code === EFFECT_UNDECLARED && !unknown.some((effect) => effect.key === key)) this.retry(key, nowMs)
+    }
+    for (const effect of effects.all()) {
+      if (!effects.isKiller(effect) || isRunning(effect.id)) continue
+      const detail = `${effect.record.unproven} runs in succession ended with the death of their process`
+      this.settle(effect.id, { ok: false, code: 'CRASHED', detail }, nowMs)
     }
   }
 
-  #restoreEffect({ effectId, key, value }: Extract<Entry, { kind: 'effect' }>): void {
-    if (value === null) return this.#effects.remove(effectId)
-    const declared = this.settings.processor.effects[value.effect]
-    // An undeclared one is refused by the ledger with a named error: it is never dropped.
-    const input = declared === undefined ? null : this.settings.codec.decode(declared.input, value.input)
-    this.#effects.put({ id: effectId, key, input, record: value })
+  #knows({ record, input }: LiveEffect): boolean {
+    return this.#memory.effects.declares(record.effect) && input !== undefined
   }
 
-  /** After the last changelog record: forgets markers that are too old, settles inputs that kill their workers. */
-  restored(nowMs: number, isRunning: (id: string) => boolean): void {
-    for (const [key, closedAtMs] of this.#closed) {
-      if (nowMs - closedAtMs > CLOSED_KEY_MS) {
-        this.#closed.delete(key)
-        this.#write({ kind: 'closed', key, value: null })
-      }
-    }
-    for (const effect of this.#effects.all()) {
-      if (this.#effects.isKiller(effect) && !isRunning(effect.id)) {
-        const detail = `${effect.record.unproven} runs in succession ended with the death of their process`
-        this.settle(effect.id, { ok: false, code: 'CRASHED', detail }, nowMs)
-      }
-    }
-  }
-
-  // ---- steps
+  // ---- inputs
 
   /** Folds a record. False: it was skipped (already folded, of no interest, or of a closed key). */
   fold(record: LogRecord, nowMs: number): boolean {
-    const next = this.#position.get(record.topic)
+    const next = this.#memory.position.get(record.topic)
     if (next !== undefined && record.offset < next) return false
     const route = routeOf(this.#routes, this.settings.codec, record)
     const handled = route !== undefined && this.#foldRouted(record, route, nowMs)
@@ -168,23 +283,353 @@ export class TaskCore {
     return handled
   }
 
+  /** Moves over a record that cannot be folded for a reason that is not its handler's. */
+  refuse(record: LogRecord, refusal: Refusal, nowMs: number): void {
+    const route = routeOf(this.#routes, this.settings.codec, record)
+    if (route?.isDoor === true || !canWait(record.key)) this.#bury(record, refusal)
+    else this.#blockWith({ kind: 'record', record }, record.key, refusal, nowMs)
+    this.skipTo(record.topic, record.offset + 1n)
+  }
+
   /** Everything below `offset` is done, transaction markers and compacted gaps included. */
   skipTo(topic: string, offset: bigint): void {
-    if ((this.#position.get(topic) ?? -1n) >= offset) return
-    this.#position.set(topic, offset)
+    if ((this.#memory.position.get(topic) ?? -1n) >= offset) return
+    this.#memory.position.set(topic, offset)
     this.#moved = true
   }
 
   #foldRouted(record: LogRecord, route: Route, nowMs: number): boolean {
     const { key } = record
-    if (key === null || key === '') {
-      throw new BadInputError('UNDECODABLE_RECORD', 'the record has no key', { facts: factsOf(record) })
+    if (!canWait(key)) {
+      this.#bury(record, { code: UNDECODABLE, detail: 'the record has no key, or one with U+001F in it' })
+      return true
     }
-    if (this.#closed.has(key) && !route.afterClose) return false
+    if (this.#isOver(key, route)) return false
+    const { replay, effects } = this.#memory
+    this.#advanceRecordTime(record.timestampMs)
+    if (replay !== null) {
+      for (const name of route.confirms) {
+        const done = effects.ofKey(key).find((effect) => effect.record.effect === name)
+        if (done !== undefined) this.#removeEffect(done)
+      }
+    }
+    // What a handler makes of the time must come out as it did.
+    return this.#take({ kind: 'record', record }, key, replay === null ? nowMs : record.timestampMs)
+  }
+
+  #isOver(key: string, { afterClose }: Route): boolean {
+    return !afterClose && this.#memory.closed.has(key)
+  }
+
+  fireDue(nowMs: number): void {
+    if (this.#memory.replay !== null) return
+    for (const set of this.#memory.timers.due(nowMs)) this.#fire(set, nowMs)
+  }
+
+  /** Windows end before the record that moves the time past their end. */
+  #advanceRecordTime(timestampMs: number): void {
+    const memory = this.#memory
+    if (timestampMs <= memory.recordTimeMs) return
+    memory.recordTimeMs = timestampMs
+    for (const set of memory.recordTimers.due(timestampMs)) this.#fire(set, set.timer.atMs)
+  }
+
+  #fire({ key, name, timer }: SetTimer, nowMs: number): void {
+    const { timers, recordTimers, blocked } = this.#memory
+    // An earlier timer of this round may have removed or moved it; that of a blocked key waits with the key.
+    const current = timers.get(key, name) ?? recordTimers.get(key, name)
+    if (current?.timerId !== timer.timerId || blocked.has(key)) return
+    this.#take({ kind: 'timer', key, name, timer }, key, nowMs)
+  }
+
+  /** Journals that a run begins. The executor may start once the batch is committed. */
+  begin(effectId: string): void {
+    this.#writeEffect(this.#memory.effects.begun(effectId))
+  }
+
+  /** Journals that a run was ended gracefully. */
+  interrupt(effectId: string): void {
+    const { effects } = this.#memory
+    if (effects.get(effectId) !== undefined) this.#writeEffect(effects.interrupted(effectId))
+  }
+
+  /** Folds report n of an effect. False: journaled before, or the effect is gone. */
+  report(effectId: string, n: number, value: unknown, nowMs: number): boolean {
+    const effect = this.#memory.effects.get(effectId)
+    if (effect === undefined || n <= effect.record.resumeFrom) return false
+    return this.#take({ kind: 'report', effectId, n, value }, effect.key, nowMs)
+  }
+
+  /** Folds the outcome and removes the effect. False: the effect is gone (cancelled, or settled before). */
+  settle(effectId: string, outcome: Outcome<unknown>, nowMs: number): boolean {
+    const effect = this.#memory.effects.get(effectId)
+    if (effect === undefined) return false
+    return this.#take({ kind: 'outcome', effectId, outcome }, effect.key, nowMs)
+  }
+
+  /** A run ended in an error: another run after the back-off, or the outcome `ok: false` when none is left. */
+  fail(effectId: string, failure: Failure, nowMs: number): void {
+    const { effects } = this.#memory
+    if (effects.get(effectId) === undefined) return
+    const waiting = failure.retryable ? effects.failed(effectId, nowMs) : null
+    if (waiting !== null) this.#writeEffect(waiting)
+    else this.settle(effectId, { ok: false, code: failure.code, detail: failure.detail }, nowMs)
+  }
+
+  runHook(hook: 'opened' | 'closed', nowMs: number): void {
+    const run = this.settings.processor.behaviour[hook]
+    if (run === null) return
+    this.#past = null
+    const { task, instanceId } = this.settings
+    const identity = `hook/${hook}/${task}/${instanceId}/${nowMs}`
+    const id = deriveId(this.settings.processor.name, identity)
+    const pending = this.#memory.effects
+      .all()
+      .map(({ id: effectId, key, record }) => ({ key, effect: record.effect, effectId }))
+    this.#step(derivedOrigin('', identity, id, nowMs), (step) =>
+      run({ task, instanceId, now: nowMs, pending, emit: step.emitters() }),
+    )
+  }
+
+  // ---- what failed, and operators
+
+  /** Refuses an input that is not at fault for itself: what it makes cannot be committed. */
+  block(input: Input, refusal: Refusal, nowMs: number): void {
+    const key = keyOf(input, this.#memory.effects)
+    if (key === undefined) return
+    this.#blockWith(input, key, refusal, nowMs)
+    if (input.kind === 'record') this.skipTo(input.record.topic, input.record.offset + 1n)
+  }
+
+  /** Does what operators have asked since; what is impossible by now (the key is not blocked) is done with. */
+  serveRequests(nowMs: number): void {
+    const { requests, replay } = this.#memory
+    for (const [requestId, { command, key }] of requests) {
+      if (command === 'RELEASE' && replay !== null) {
+        this.#memory.replay = { ...replay, released: true }
+        this.#journal.write({ kind: 'replay', value: this.#memory.replay })
+      }
+      if (command === 'SKIP') this.#skipFirst(key)
+      if (command !== 'RELEASE') this.retry(key, nowMs)
+      requests.delete(requestId)
+      this.#journal.write({ kind: 'request', requestId, value: null })
+    }
+    if (this.#memory.replay === null) this.#history = null
+  }
+
+  /** Folds the queue of a blocked key, up to what fails again. */
+  retry(key: string, nowMs: number): void {
+    const { blocked } = this.#memory
+    if (!blocked.has(key)) return
+    for (const { sequence, input } of blocked.queue(key)) {
+      try {
+        const queued = this.#unqueued(key, input)
+        this.#past = input.replayed ? this.#knownPast() : null
+        if (queued !== null) this.#run(queued, key, input.replayed ? input.atMs : nowMs)
+      } catch (error) {
+        return this.#block(key, this.#refusalOf(error), nowMs, { retried: 'yes' })
+      }
+      this.#dequeue(key, sequence)
+    }
+    blocked.unblock(key)
+    this.#journal.write({ kind: 'blocked', key, value: null })
+  }
+
+  #skipFirst(key: string): void {
+    const { blocked } = this.#memory
+    const why = blocked.get(key)
+    const first = blocked.queue(key)[0]
+    if (why === undefined || first === undefined) return
+    const input = this.#unqueued(key, first.input)
+    if (input?.kind === 'record') this.#bury(input.record, { code: `SKIPPED_${why.code}`, detail: why.detail })
+    if (input?.kind === 'outcome') this.#removeEffect(this.#memory.effects.get(input.effectId) as LiveEffect)
+    if (input?.kind === 'timer') this.#dropTimer(key, input.name)
+    this.#dequeue(key, first.sequence)
+  }
+
+  /** Null: what it was about is gone. */
+  #unqueued(key: string, input: QueuedInput): Input | null {
+    return fromQueued(key, input, this.#memory, this.settings)
+  }
+
+  #dequeue(key: string, sequence: number): void {
+    this.#memory.blocked.remove(key, sequence)
+    this.#journal.write({ kind: 'queued', key, sequence, value: null })
+  }
+
+  #enqueue(key: string, input: Input, nowMs: number): void {
+    const { effects, replay } = this.#memory
+    const queued = { ...toQueued(input, nowMs, effects, this.settings), replayed: replay !== null }
+    const sequence = this.#memory.blocked.enqueue(key, queued)
+    this.#journal.write({ kind: 'queued', key, sequence, value: queued })
+  }
+
+  #blockWith(input: Input, key: string, refusal: Refusal, nowMs: number): void {
+    this.#enqueue(key, input, nowMs)
+    if (!this.#memory.blocked.has(key)) this.#block(key, refusal, nowMs, factsOf(input))
+  }
+
+  #block(key: string, refusal: Refusal, nowMs: number, facts: Alert['facts']): void {
+    const { code, detail } = refusal
+    this.#memory.blocked.block(key, { code, detail, atMs: nowMs })
+    this.#journal.write({ kind: 'blocked', key, value: { code, detail, atMs: nowMs } })
+    this.#alerts.push({ kind: 'blocked', code, detail, key, facts })
+  }
+
+  #bury(record: LogRecord, refusal: Refusal): void {
+    this.#journal.emit(deadLetterOf(record, refusal, this.settings.processor))
+    this.#alerts.push({ kind: 'dead-letter', ...refusal, key: record.key, facts: factsOf({ kind: 'record', record }) })
+  }
+
+  // ---- the end of a replay
+
+  remaining(nowMs: number): Remaining {
+    const { held, effects, timers } = this.#memory
+    return { outputs: held.size, effects: effects.size, timers: timers.due(nowMs).length }
+  }
+
+  /** Once the inputs are replayed: does what is left, if that is little or was released. Call until the phase is `live`. */
+  endReplay(nowMs: number): void {
+    const { replay, held } = this.#memory
+    if (replay === null || this.phase !== 'held') return
+    const { outputs, effects, timers } = this.remaining(nowMs)
+    if (outputs + effects + timers > RELEASE_LIMIT && !replay.released) return
+    const inOrder = [...held].sort(([, a], [, b]) => a.sequence - b.sequence)
+    for (const [outputId, { topic, partition, key, value, headers }] of inOrder.slice(0, RELEASE_STEP)) {
+      this.#journal.emit({ topic, key, value, headers, ...(partition === null ? {} : { partition }) })
+      held.delete(outputId)
+      this.#journal.write({ kind: 'held', outputId, value: null })
+    }
+    if (held.size > 0) {
+      // Some are out: the rest must follow whatever else comes.
+      this.#memory.replay = { ...replay, released: true }
+      this.#journal.write({ kind: 'replay', value: this.#memory.replay })
+      return
+    }
+    this.#memory.replay = null
+    this.#history = null
+    this.#past = null
+    this.#journal.write({ kind: 'replay', value: null })
+  }
+
+  // ---- batch
+
+  /** What the steps since the last call made, with the position; null when there is nothing to write. */
+  takeBatch(options: { readonly positionAlone?: boolean } = {}): Batch | null {
+    if (this.#journal.records === 0 && !(options.positionAlone === true && this.#moved)) return null
+    // A memory that is half forgotten must not pass for a whole one.
+    if (this.#forgetting === null) this.#writePosition()
+    this.#moved = false
+    return this.#journal.take()
+  }
+
+  #writePosition(): void {
+    const { position, recordTimeMs } = this.#memory
+    const offsets = Object.fromEntries([...position].map(([topic, offset]) => [topic, Number(offset)]))
+    const { version } = this.settings.processor
+    const changelogStart = this.#changelogStart
+    this.#journal.write({ kind: 'position', value: { version, offsets, recordTimeMs, changelogStart } })
+  }
+
+  /** Records that the next batch will hold. */
+  get pendingRecords(): number {
+    return this.#journal.records
+  }
+
+  /** Bytes of values written since the last batch: at least those that the next one will hold. */
+  get pendingBytes(): number {
+    return this.#journal.bytes
+  }
+
+  /** Effects cancelled since the last call: their executors are to be aborted once the batch is committed. */
+  takeCancelled(): readonly string[] {
+    const cancelled = this.#cancelled
+    this.#cancelled = []
+    return cancelled
+  }
+
+  /** What went wrong since the last call. */
+  takeAlerts(): readonly Alert[] {
+    const alerts = this.#alerts
+    this.#alerts = []
+    return alerts
+  }
+
+  // ---- inside a step
+
+  /** Runs the step of an input, or has it wait behind a failure of its key. False: there was nothing to do. */
+  #take(input: Input, key: string, nowMs: number): boolean {
+    if (this.#memory.blocked.has(key)) {
+      this.#enqueue(key, input, nowMs)
+      return true
+    }
+    try {
+      this.#past = this.#memory.replay === null ? null : this.#knownPast()
+      return this.#run(input, key, nowMs)
+    } catch (error) {
+      const refusal = this.#refusalOf(error)
+      if (input.kind === 'record' && refusal.code === UNDECODABLE && this.#isDoor(input.record)) {
+        this.#bury(input.record, refusal)
+      } else this.#blockWith(input, key, refusal, nowMs)
+      return true
+    }
+  }
+
+  #isDoor(record: LogRecord): boolean {
+    return routeOf(this.#routes, this.settings.codec, record)?.isDoor === true
+  }
+
+  #run(input: Input, key: string, nowMs: number): boolean {
+    const { behaviour } = this.settings.processor
+    const { effects, store } = this.#memory
+    switch (input.kind) {
+      case 'record':
+        return this.#runRecord(input.record, key, nowMs)
+      case 'timer': {
+        const { name, timer } = input
+        this.#step(derivedOrigin(key, `timer/${timer.timerId}`, timer.causeId, nowMs), (step) => {
+          step.timers.set(name, null)
+          behaviour.due[name]?.(step.context(store))
+        })
+        return true
+      }
+      case 'report': {
+        const { effectId, n, value } = input
+        const before = effects.get(effectId)
+        const after = effects.reported(effectId, n)
+        if (before === undefined || after === null) return false
+        const { effect, causeId } = before.record
+        try {
+          this.#step(derivedOrigin(key, `effect/${effectId}/${n}`, causeId, nowMs), (step) =>
+            behaviour.reported[effect]?.(step.context(store), before.input, n, value),
+          )
+        } catch (error) {
+          effects.put(before)
+          throw error
+        }
+        if (effects.get(effectId) !== undefined) this.#writeEffect(after)
+        return true
+      }
+      case 'outcome': {
+        const effect = effects.get(input.effectId)
+        if (effect === undefined) return false
+        const { effect: name, causeId } = effect.record
+        this.#step(derivedOrigin(key, `effect/${input.effectId}/settled`, causeId, nowMs), (step) =>
+          behaviour.settled[name]?.(step.context(store), effect.input, input.outcome),
+        )
+        this.#removeEffect(effect)
+        return true
+      }
+    }
+  }
+
+  #runRecord(record: LogRecord, key: string, nowMs: number): boolean {
+    const route = routeOf(this.#routes, this.settings.codec, record)
+    if (route === undefined || this.#isOver(key, route)) return false
     const event = this.#decode(record, route)
     const { on, closing } = this.settings.processor.behaviour
-    this.#step(originOf(record, key, nowMs), factsOf(record), (step) => {
-      const context = step.context(this.#store)
+    this.#step(originOf(record, key, nowMs), (step) => {
+      const context = step.context(this.#memory.store)
       on[route.topic]?.[route.event]?.(context, event)
       if (!route.closes) return
       closing[route.topic]?.[route.event]?.(context, event)
@@ -198,216 +643,134 @@ export class TaskCore {
       return this.settings.codec.decode(route.schema, record.value as Buffer)
     } catch (error) {
       if (isRetryable(error)) throw error
-      throw new BadInputError('UNDECODABLE_RECORD', `the record cannot be read: ${describeError(error)}`, {
-        cause: error,
-        facts: factsOf(record),
-      })
+      const detail = `the record cannot be read: ${describeError(error)}`
+      throw new BadInputError(UNDECODABLE, detail, { cause: error })
     }
   }
 
-  fireDue(nowMs: number): void {
-    for (const set of this.#timers.due(nowMs)) this.#fire(set, nowMs)
-  }
-
-  #fire({ key, name, timer }: SetTimer, nowMs: number): void {
-    // An earlier timer of this round may have removed or moved it.
-    if (this.#timers.get(key, name)?.timerId !== timer.timerId) return
-    const origin = derivedOrigin(key, `timer/${timer.timerId}`, timer.causeId, nowMs)
-    this.#step(origin, { timer: name, key }, (step) => {
-      step.timers.set(name, null)
-      this.settings.processor.behaviour.due[name]?.(step.context(this.#store))
-    })
-  }
-
-  /** Journals that a run begins. The executor may start once the batch is committed. */
-  begin(effectId: string): void {
-    this.#writeEffect(this.#effects.begun(effectId))
-  }
-
-  /** Journals that a run was ended gracefully. */
-  interrupt(effectId: string): void {
-    if (this.#effects.get(effectId) !== undefined) this.#writeEffect(this.#effects.interrupted(effectId))
-  }
-
-  /** Folds report n of an effect. False: journaled before, or the effect is gone. Throws REPORT_GAP. */
-  report(effectId: string, n: number, value: unknown, nowMs: number): boolean {
-    const before = this.#effects.get(effectId)
-    if (before === undefined) return false
-    const after = this.#effects.reported(effectId, n)
-    if (after === null) return false
-    const origin = derivedOrigin(before.key, `effect/${effectId}/${n}`, before.record.causeId, nowMs)
-    try {
-      this.#step(origin, { effect: before.record.effect, effectId, report: n }, (step) => {
-        const handler = this.settings.processor.behaviour.reported[before.record.effect]
-        handler?.(step.context(this.#store), before.input, n, value)
-      })
-    } catch (error) {
-      this.#effects.put(before)
-      throw error
-    }
-    this.#writeEffect(after)
-    return true
-  }
-
-  /** Folds the outcome and removes the effect. False: the effect is gone (cancelled, or settled before). */
-  settle(effectId: string, outcome: Outcome<unknown>, nowMs: number): boolean {
-    const effect = this.#effects.get(effectId)
-    if (effect === undefined) return false
-    const origin = derivedOrigin(effect.key, `effect/${effectId}/settled`, effect.record.causeId, nowMs)
-    this.#step(origin, { effect: effect.record.effect, effectId }, (step) => {
-      const handler = this.settings.processor.behaviour.settled[effect.record.effect]
-      handler?.(step.context(this.#store), effect.input, outcome)
-    })
-    this.#removeEffect(effect)
-    return true
-  }
-
-  /** A run ended in an error: another run after the back-off, or the outcome `ok: false` when none is left. */
-  fail(effectId: string, failure: Failure, nowMs: number): void {
-    if (this.#effects.get(effectId) === undefined) return
-    const waiting = failure.retryable ? this.#effects.failed(effectId, nowMs) : null
-    if (waiting !== null) this.#writeEffect(waiting)
-    else this.settle(effectId, { ok: false, code: failure.code, detail: failure.detail }, nowMs)
-  }
-
-  runHook(hook: 'opened' | 'closed', nowMs: number): void {
-    const run = this.settings.processor.behaviour[hook]
-    if (run === null) return
-    const { task, instanceId } = this.settings
-    const identity = `hook/${hook}/${task}/${instanceId}/${nowMs}`
-    const id = deriveId(this.settings.processor.name, identity)
-    const pending = this.#effects
-      .all()
-      .map(({ id: effectId, key, record }) => ({ key, effect: record.effect, effectId }))
-    this.#step(derivedOrigin('', identity, id, nowMs), { hook }, (step) =>
-      run({ task, instanceId, now: nowMs, pending, emit: step.emitters() }),
-    )
-  }
-
-  // ---- batch
-
-  /** What the steps since the last call made, with the position; null when there is nothing to write. */
-  takeBatch(options: { readonly positionAlone?: boolean } = {}): Batch | null {
-    const changed = this.#outputs.length > 0 || this.#changelog.size > 0
-    if (!changed && !(options.positionAlone === true && this.#moved)) return null
-    const offsets = Object.fromEntries([...this.#position].map(([topic, offset]) => [topic, Number(offset)]))
-    this.#write({ kind: 'position', value: { version: this.settings.processor.version, offsets } })
-    const batch = { outputs: this.#outputs, changelog: [...this.#changelog.values()] }
-    this.#outputs = []
-    this.#changelog = new Map()
-    this.#moved = false
-    this.#pendingBytes = 0
-    return batch
-  }
-
-  /** Records that the next batch will hold. */
-  get pendingRecords(): number {
-    return this.#outputs.length + this.#changelog.size
-  }
-
-  /** Bytes of values written since the last batch: at least those that the next one will hold. */
-  get pendingBytes(): number {
-    return this.#pendingBytes
-  }
-
-  /** Effects cancelled since the last call: their executors are to be aborted once the batch is committed. */
-  takeCancelled(): readonly string[] {
-    const cancelled = this.#cancelled
-    this.#cancelled = []
-    return cancelled
-  }
-
-  // ---- inside a step
-
-  #step(origin: StepOrigin, facts: Record<string, string | number>, run: (step: Step) => void): void {
+  #step(origin: StepOrigin, run: (step: Step) => void): void {
+    const { store } = this.#memory
     const step = new Step(this.settings, origin)
     try {
       run(step)
-      if (step.closed) this.#store.deleteKey(origin.key)
-      const state = this.#store.changedInStep().map((change) => this.#encode({ kind: 'state', change }))
-      this.#store.keepStep()
-      for (const record of state) this.#put(record)
+      if (step.closed) store.deleteKey(origin.key)
+      const state = store.changedInStep().map((change) => this.#journal.encode({ kind: 'state', change }))
+      store.keepStep()
+      for (const record of state) this.#journal.put(record)
     } catch (error) {
-      this.#store.undoStep()
-      if (error instanceof ReelstreamError && error.retryable) throw error
-      const { processor, task } = this.settings
-      throw new BugError('HANDLER_FAILED', `a handler of ${processor.name} failed: ${describeError(error)}`, {
-        cause: error,
-        facts: { processor: processor.name, task, key: origin.key, ...facts },
-      })
+      store.undoStep()
+      throw error
     }
     this.#apply(step)
   }
 
+  /** Why a step failed, for its key. What is not the key's fault is thrown on. */
+  #refusalOf(error: unknown): Refusal {
+    if (error instanceof ReelstreamError) {
+      if (error.retryable || error instanceof ConfigError) throw error
+      return { code: error.code, detail: error.message }
+    }
+    const detail = `a handler of ${this.settings.processor.name} failed: ${describeError(error)}`
+    return { code: 'HANDLER_FAILED', detail }
+  }
+
   #apply(step: Step): void {
+    const { effects, timers, recordTimers, closed } = this.#memory
     const { key, nowMs } = step.origin
-    for (const effect of this.#effects.ofKey(key)) {
+    for (const effect of effects.ofKey(key)) {
       if (!step.closed && !step.cancels.has(effect.record.effect)) continue
       this.#removeEffect(effect)
       this.#cancelled.push(effect.id)
     }
-    for (const name of step.closed ? this.#timers.namesOf(key) : []) this.#setTimer(step, name, null)
-    for (const [name, atMs] of step.closed ? [] : step.timers) this.#setTimer(step, name, atMs)
     if (step.closed) {
-      this.#closed.set(key, nowMs)
-      this.#write({ kind: 'closed', key, value: { closedAtMs: nowMs } })
+      for (const name of [...timers.namesOf(key), ...recordTimers.namesOf(key)]) this.#dropTimer(key, name)
+      closed.set(key, nowMs)
+      this.#journal.write({ kind: 'closed', key, value: { closedAtMs: nowMs } })
+    } else {
+      for (const [name, atMs] of step.timers) this.#setTimer(step, name, atMs)
     }
-    for (const { id, effect, input, inputBytes } of step.performs) {
-      const sequence = this.#effects.nextSequence()
-      const record = { effect, input: inputBytes, causeId: step.origin.cause.id, sequence, ...NEVER_RUN }
-      this.#effects.put({ id, key, input, record })
-      this.#writeEffect({ id, key, input, record })
-    }
-    for (const output of step.outputs) {
-      this.#outputs.push(output)
-      this.#pendingBytes += output.value?.length ?? 0
-    }
+    for (const asked of step.performs) this.#perform(step.origin, asked)
+    for (const output of step.outputs) this.#emit(output, nowMs)
   }
 
-  #setTimer(step: Step, name: string, atMs: number | null): void {
-    const { key, identity, cause } = step.origin
-    if (atMs === null) {
-      if (this.#timers.get(key, name) === undefined) return
-      this.#timers.remove(key, name)
-      return void this.#write({ kind: 'timer', key, timer: name, value: null })
-    }
-    const timer = { timerId: deriveId(this.settings.processor.name, identity, 'timer', name), atMs, causeId: cause.id }
-    this.#timers.put({ key, name, timer })
-    this.#write({ kind: 'timer', key, timer: name, value: timer })
+  #perform({ key, cause }: StepOrigin, { id, effect, input, inputBytes }: Step['performs'][number]): void {
+    const { effects } = this.#memory
+    // A replay meets again what was promised before it.
+    if (effects.get(id) !== undefined || this.#past?.settled(id) === true) return
+    const resumeFrom = this.#past?.reports(id) ?? 0
+    const sequence = effects.nextSequence()
+    const record = { effect, input: inputBytes, causeId: cause.id, sequence, ...NEVER_RUN, resumeFrom }
+    effects.put({ id, key, input, record })
+    this.#writeEffect({ id, key, input, record })
+  }
+
+  #emit(output: OutputRecord, nowMs: number): void {
+    const outputId = output.headers.ce_id ?? ''
+    if (this.#past?.emitted(outputId, output.topic, nowMs) === true) return
+    const { held, replay } = this.#memory
+    if (replay === null) return this.#journal.emit(output)
+    const { topic, partition = null, key, headers } = output
+    const sequence = this.#heldSequence++
+    const value = { sequence, topic, partition, key, value: output.value as Buffer, headers }
+    held.set(outputId, value)
+    this.#journal.write({ kind: 'held', outputId, value })
+  }
+
+  #knownPast(): History {
+    if (this.#history !== null) return this.#history
+    throw new BugError('HISTORY_MISSING', 'something is folded again before it is known what was done')
+  }
+
+  #setTimer({ origin }: Step, name: string, atMs: number | null): void {
+    const { key, identity, cause } = origin
+    const timerId = deriveId(this.settings.processor.name, identity, 'timer', name)
+    const timers = this.#memory.timersOf(name)
+    // On record time it fires again, at the same place; on the wall clock there is no such place.
+    const hasFired = timers === this.#memory.timers && this.#past?.happened(`timer/${timerId}`) === true
+    if (atMs === null || hasFired) return this.#dropTimer(key, name)
+    const timer = { timerId, atMs, causeId: cause.id }
+    timers.put({ key, name, timer })
+    this.#journal.write({ kind: 'timer', key, timer: name, value: timer })
+  }
+
+  #dropTimer(key: string, name: string): void {
+    const timers = this.#memory.timersOf(name)
+    if (timers.get(key, name) === undefined) return
+    timers.remove(key, name)
+    this.#journal.write({ kind: 'timer', key, timer: name, value: null })
   }
 
   #removeEffect(effect: LiveEffect): void {
-    this.#effects.remove(effect.id)
-    this.#write({ kind: 'effect', key: effect.key, effectId: effect.id, value: null })
+    this.#memory.effects.remove(effect.id)
+    this.#journal.write({ kind: 'effect', key: effect.key, effectId: effect.id, value: null })
   }
 
   #writeEffect({ id, key, record }: LiveEffect): void {
-    this.#write({ kind: 'effect', key, effectId: id, value: record })
-  }
-
-  #write(entry: Entry): void {
-    this.#put(this.#encode(entry))
-  }
-
-  #put(record: ChangelogRecord): void {
-    this.#changelog.set(record.key, record)
-    this.#pendingBytes += record.value?.length ?? 0
-  }
-
-  #encode(entry: Entry): ChangelogRecord {
-    const record = toRecord(entry, this.settings.codec, this.settings.processor.state)
-    if (record.value !== null) withinLimit(record.value, 'an entry')
-    return record
+    this.#journal.write({ kind: 'effect', key, effectId: id, value: record })
   }
 }
 
-const NEVER_RUN = { runs: 0, unproven: 0, failures: 0, resumeFrom: 0, notBeforeMs: 0 }
+const UNDECODABLE = 'UNDECODABLE_RECORD'
+const EFFECT_UNDECLARED = 'EFFECT_UNDECLARED'
+const NEVER_RUN = { runs: 0, unproven: 0, failures: 0, notBeforeMs: 0 }
 
-const factsOf = ({ topic, partition, offset }: LogRecord): { topic: string; partition: number; offset: string } => ({
-  topic,
-  partition,
-  offset: String(offset),
-})
+/** Whether a record's key can be blocked, and written in an entry's. */
+const canWait = (key: string | null): key is string => key !== null && key !== '' && !key.includes(SEPARATOR)
+
+const factsOf = (input: Input): Alert['facts'] => {
+  switch (input.kind) {
+    case 'record': {
+      const { topic, partition, offset } = input.record
+      return { topic, partition, offset: String(offset) }
+    }
+    case 'timer':
+      return { timer: input.name }
+    case 'report':
+      return { effectId: input.effectId, report: input.n }
+    case 'outcome':
+      return { effectId: input.effectId }
+  }
+}
 
 const originOf = (record: LogRecord, key: string, nowMs: number): StepOrigin => {
   const { topic, partition, offset, timestampMs, headers } = record

@@ -33,8 +33,12 @@ export class TimerLedger {
     return [...(this.#byKey.get(key)?.keys() ?? [])]
   }
 
-  /** When the earliest is due; null if none is set. */
-  nextDueMs(): number | null {
+  /** When the earliest is due, of keys that do not wait for something else; null if none is set. */
+  nextDueMs(waits: ((key: string) => boolean) | null = null): number | null {
+    if (waits !== null) {
+      const due = [...this.#all()].filter(({ key }) => !waits(key)).map(({ timer }) => timer.atMs)
+      return due.length === 0 ? null : Math.min(...due)
+    }
     if (this.#stale) {
       this.#nextDueMs = null
       for (const { timer } of this.#all()) {
@@ -52,6 +56,14 @@ export class TimerLedger {
     return [...this.#all()]
       .filter(({ timer }) => timer.atMs <= nowMs)
       .sort((a, b) => a.timer.atMs - b.timer.atMs || (a.timer.timerId < b.timer.timerId ? -1 : 1))
+  }
+
+  /** Removes everything, one by one as it is asked for. */
+  *clear(): Generator<SetTimer> {
+    for (const set of this.#all()) {
+      this.remove(set.key, set.name)
+      yield set
+    }
   }
 
   *#all(): Generator<SetTimer> {

@@ -24,6 +24,8 @@ const newBed = async (): Promise<TaskLogBed> => {
           log,
           transactionalId: 'app.fold.1',
           changelog: 'fold-state',
+          inputs: ['input'],
+          outputs: ['input', 'output'],
           task: TASK,
           request,
           fetchLimit: 2,

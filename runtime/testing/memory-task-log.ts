@@ -1,8 +1,9 @@
 import { BugError, UpstreamError } from '../../platform/errors.ts'
 import type { LogRecord, OutputRecord } from '../kafka/log-records.ts'
 import { partitionOfKey } from '../kafka/murmur2.ts'
-import type { TaskLog, TaskLogWriter } from '../run/task-log.ts'
-import type { Batch } from '../task/task-core.ts'
+import type { ChangelogRange, TaskLog, TaskLogWriter } from '../run/task-log.ts'
+import type { Batch } from '../task/journal.ts'
+import type { InputRange } from '../task/task-core.ts'
 import { BrokerRefusal, type MemoryLog, type ProducerSession } from './memory-log.ts'
 
 /**
@@ -14,6 +15,9 @@ export interface MemoryTaskLogSettings {
   readonly transactionalId: string
   readonly changelog: string
   readonly task: number
+  /** Topics that the processor reads, and those that it writes. */
+  readonly inputs: readonly string[]
+  readonly outputs: readonly string[]
   /** Default: everything arrives, and is answered, at once. */
   readonly request?: Request
   /** Records of one fetch, at most. */
@@ -30,21 +34,24 @@ export type RequestName = 'initProducer' | 'produce' | 'endTransaction' | 'offse
 const atOnce: Request = async (_name, execute) => execute()
 
 export const memoryTaskLog = (settings: MemoryTaskLogSettings): TaskLog => {
-  const { log, transactionalId, changelog, task, request = atOnce, fetchLimit = 500 } = settings
+  const { log, transactionalId, changelog, task, inputs, outputs, request = atOnce, fetchLimit = 500 } = settings
   const read = async (
     topic: string,
+    partition: number,
     fromOffset: bigint | null,
-    onRecords: (records: readonly LogRecord[], nextOffset: bigint) => Promise<void>,
-  ): Promise<void> => {
+    onRecords: (records: readonly LogRecord[], nextOffset: bigint, beginning: bigint) => void | Promise<void>,
+  ): Promise<ChangelogRange> => {
     try {
-      const { beginning, end } = await request('offsets', () => log.offsets(topic, task))
-      for (let position = fromOffset ?? beginning; position < end; ) {
-        const { records, nextOffset } = await request('fetch', () => log.fetch(topic, task, position, fetchLimit))
-        position = nextOffset
-        if (records.length > 0) await onRecords(records, nextOffset)
+      const { beginning, end } = await request('offsets', () => log.offsets(topic, partition))
+      let next = fromOffset ?? beginning
+      while (next < end) {
+        const { records, nextOffset } = await request('fetch', () => log.fetch(topic, partition, next, fetchLimit))
+        next = nextOffset
+        if (records.length > 0) await onRecords(records, nextOffset, beginning)
       }
+      return { beginning, next }
     } catch (error) {
-      throw readError(error, topic, task)
+      throw readError(error, topic, partition)
     }
   }
   return {
@@ -56,9 +63,31 @@ export const memoryTaskLog = (settings: MemoryTaskLogSettings): TaskLog => {
         throw new UpstreamError('WRITER_UNAVAILABLE', 'The transactional writer could not be opened', { cause: error })
       }
     },
-    readChangelog: (onRecords) =>
-      read(changelog, null, (records) => onRecords(records.map(({ key, value }) => ({ key: key ?? '', value })))),
-    readInput: (topic, fromOffset, onRecords) => read(topic, fromOffset, onRecords),
+    readChangelog: (onRecords, fromOffset) =>
+      read(changelog, task, fromOffset ?? null, (records) =>
+        onRecords(records.map(({ key, value }) => ({ key: key ?? '', value }))),
+      ),
+    inputRanges: async () => {
+      const ranges = new Map<string, InputRange>()
+      for (const topic of inputs) ranges.set(topic, await request('offsets', () => log.offsets(topic, task)))
+      return ranges
+    },
+    readInput: async (topic, fromOffset, onRecords) => {
+      await read(topic, task, fromOffset, onRecords)
+    },
+    readOutputs: async (onRecord) => {
+      for (const topic of outputs) {
+        for (let partition = 0; partition < log.partitionsOf(topic); partition++) {
+          let isFirst = true
+          await read(topic, partition, null, (records, _next, beginning) => {
+            for (const record of records) {
+              onRecord(record, isFirst && beginning > 0n)
+              isFirst = false
+            }
+          })
+        }
+      }
+    },
   }
 }
 

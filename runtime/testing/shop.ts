@@ -7,7 +7,7 @@ import { createKafka, type Kafka } from '../kafka/client.ts'
 import { createPartitionReader } from '../kafka/partition-reader.ts'
 import type { Processor, TopicRef } from '../processor.ts'
 import { bound, type RunningTopology, run } from '../run/run.ts'
-import { ClosedKeySchema, PendingEffectSchema, PositionSchema, TimerSchema } from '../state/generated.ts'
+import { ENGINE_SCHEMAS } from '../state/schemas.ts'
 import * as shop from './example.ts'
 
 /**
@@ -26,10 +26,7 @@ const SCHEMAS: readonly AvroSchema<unknown>[] = [
   shop.ParcelSchema,
   shop.ReceiptSchema,
   shop.CountSchema,
-  PositionSchema,
-  TimerSchema,
-  PendingEffectSchema,
-  ClosedKeySchema,
+  ...ENGINE_SCHEMAS,
 ]
 
 export const shopCodec = (): Codec => {

@@ -40,8 +40,7 @@ t.test('a report that is journaled already is dropped, one that leaves a gap is 
   driver.report(id, 1, { n: 1 })
   t.equal(driver.read(deliveries, 'BoxSent').length, 1)
   t.throws(() => driver.report(id, 3, { n: 3 }), { code: 'REPORT_GAP' })
-  driver.report(id, 2, { n: 2 })
-  t.equal(driver.read(deliveries, 'BoxSent').length, 2, 'the refused report left nothing behind')
+  t.equal(driver.read(deliveries, 'BoxSent').length, 1, 'the refused report left nothing behind')
 })
 
 t.test('a retryable failure waits for its back-off and settles when no attempt is left', async (t) => {

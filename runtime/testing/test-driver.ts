@@ -5,14 +5,19 @@ import { envelopeHeaders } from '../codec/envelope.ts'
 import { memoryDirectory } from '../codec/schema-directory.ts'
 import type { LogRecord, OutputRecord } from '../kafka/log-records.ts'
 import { inputTopicsOf, type Outcome, type Processor, type TopicRef } from '../processor.ts'
-import type { ChangelogRecord } from '../task/changelog.ts'
-import { type Failure, TaskCore } from '../task/task-core.ts'
+import type { OperatorRequest } from '../state/generated.ts'
+import { type ChangelogRecord, toRecord } from '../task/changelog.ts'
+import { DEAD_LETTERS_TOPIC } from '../task/dead-letter.ts'
+import { History } from '../task/history.ts'
+import { type Failure, type Phase, type Remaining, TaskCore } from '../task/task-core.ts'
 
 /**
  * Runs processors in memory, one task each, synchronously: no broker, no ports, no clock but its own. What one processor
  * emits is folded by those that read it, until nothing moves. Effects are not run: the test sees them in `effects()` and
  * says how they report and end. Events pass through the real codec and the real changelog encoding, so `restart()` is the
- * restore of production.
+ * restore of production, and `lose()` its replay.
+ *
+ * A handler that throws blocks its key; the driver throws what it threw, unless a test is about that (`blocking`).
  */
 export interface DrivenEffect {
   readonly processor: string
@@ -34,30 +39,37 @@ type DataOf<S> = S extends { readonly __type?: infer T } ? Exclude<T, undefined>
 type DataIn<T extends TopicRef, N extends string> = DataOf<T['events'][N]>
 
 interface Driven {
-  readonly processor: Processor
+  processor: Processor
   core: TaskCore
   readonly changelog: Map<string, Buffer>
   readonly next: Map<string, number>
+  /** Its hook has run. */
+  isLive: boolean
 }
 
 export interface TestDriverOptions {
   readonly startAtMs?: number
+  /** `keep`: a key stays blocked, as in production, and the test looks at `blocked()`. Default: `throw`. */
+  readonly blocking?: 'throw' | 'keep'
 }
 
 export class TestDriver {
   readonly #codec: Codec = createCodec(memoryDirectory())
   readonly #driven: readonly Driven[]
   readonly #topics = new Map<string, LogRecord[]>()
+  readonly #throwsBlocked: boolean
   #nowMs: number
   #piped = 0
 
   constructor(processors: readonly Processor[], options: TestDriverOptions = {}) {
     this.#nowMs = options.startAtMs ?? Date.UTC(2026, 0, 1)
+    this.#throwsBlocked = options.blocking !== 'keep'
     this.#driven = processors.map((processor) => ({
       processor,
       core: this.#newCore(processor),
       changelog: new Map(),
       next: new Map(),
+      isLive: false,
     }))
     for (const driven of this.#driven) this.#open(driven)
     this.#settle()
@@ -172,14 +184,63 @@ export class TestDriver {
 
   /** Drops the memory of every task and restores it from its changelog. */
   restart(): void {
-    for (const driven of this.#driven) {
-      driven.core = this.#newCore(driven.processor)
-      for (const [key, value] of driven.changelog) driven.core.restore({ key, value })
-      for (const topic of inputTopicsOf(driven.processor))
-        driven.next.set(topic, Number(driven.core.position(topic) ?? 0n))
-      driven.core.restored(this.#nowMs, () => false)
-      this.#open(driven)
-    }
+    for (const driven of this.#driven) this.#open(driven)
+    this.#settle()
+  }
+
+  /** Loses the changelog of a processor: it replays its inputs. */
+  lose(processor: string): void {
+    const driven = this.#named(processor)
+    driven.changelog.clear()
+    this.#open(driven)
+    this.#settle()
+  }
+
+  /** Restarts a processor as another version of itself, or as other code of the same version. */
+  deploy(processor: Processor): void {
+    const driven = this.#named(processor.name)
+    driven.processor = processor
+    this.#open(driven)
+    this.#settle()
+  }
+
+  /** `held`: a replay has more left to do than is done without being asked for. */
+  phase(processor: string): Phase {
+    return this.#named(processor).core.phase
+  }
+
+  remaining(processor: string): Remaining {
+    return this.#named(processor).core.remaining(this.#nowMs)
+  }
+
+  /** As `reelstream processors release`. */
+  release(processor: string): void {
+    this.#request(processor, 'RELEASE')
+  }
+
+  /** As `reelstream blocked retry`. */
+  retry(processor: string, key: string): void {
+    this.#request(processor, 'RETRY', key)
+  }
+
+  /** As `reelstream blocked skip`. */
+  skip(processor: string, key: string): void {
+    this.#request(processor, 'SKIP', key)
+  }
+
+  /** Keys that wait behind a failure. */
+  blocked(processor: string): ReturnType<TaskCore['blocked']> {
+    return this.#named(processor).core.blocked()
+  }
+
+  /** Dead letters so far: the original bytes, and headers that say where they were read and why they were refused. */
+  dlq(): readonly LogRecord[] {
+    return this.#topics.get(DEAD_LETTERS_TOPIC) ?? []
+  }
+
+  /** Appends bytes as any producer might. */
+  pipeBytes(topic: TopicRef, key: string | null, value: Buffer | null, headers: Record<string, string> = {}): void {
+    this.#append({ topic: topic.name, key, value, headers })
     this.#settle()
   }
 
@@ -197,15 +258,41 @@ export class TestDriver {
     return new TaskCore({
       processor,
       codec: this.#codec,
-      source: `/test/${processor.name}`,
+      source: sourceOf(processor),
       task: 0,
       instanceId: 'test',
     })
   }
 
   #open(driven: Driven): void {
-    driven.core.runHook('opened', this.#nowMs)
-    this.#commit(driven)
+    const core = this.#newCore(driven.processor)
+    driven.core = core
+    driven.isLive = false
+    for (const [key, value] of driven.changelog) core.restore({ key, value })
+    if (core.needsReplay(0n)) {
+      core.beginReplay(this.#inputsOf(driven))
+      while (!core.forgetSome(1)) this.#commit(driven)
+    }
+    for (const topic of inputTopicsOf(driven.processor)) driven.next.set(topic, Number(core.position(topic) ?? 0n))
+  }
+
+  #inputsOf({ processor }: Driven): ReadonlyMap<string, { beginning: bigint; end: bigint }> {
+    const end = (topic: string) => BigInt(this.#topics.get(topic)?.length ?? 0)
+    return new Map(inputTopicsOf(processor).map((topic) => [topic, { beginning: 0n, end: end(topic) }]))
+  }
+
+  #historyOf({ processor }: Driven): History {
+    const history = new History(processor, sourceOf(processor))
+    for (const { topic } of processor.writes)
+      for (const record of this.#topics.get(topic.name) ?? []) history.add(record)
+    return history
+  }
+
+  #request(processor: string, command: OperatorRequest['command'], key = ''): void {
+    const driven = this.#named(processor)
+    const value = { command, key, atMs: this.#nowMs }
+    driven.core.restore(toRecord({ kind: 'request', requestId: String(this.#piped++), value }, this.#codec, {}))
+    this.#settle()
   }
 
   #fire(): void {
@@ -225,7 +312,13 @@ export class TestDriver {
     return owner
   }
 
-  #append({ topic, key, value, headers, partition }: OutputRecord): void {
+  #append({
+    topic,
+    key,
+    value,
+    headers,
+    partition,
+  }: Omit<OutputRecord, 'key'> & { readonly key: string | null }): void {
     const records = this.#topics.get(topic) ?? []
     this.#topics.set(topic, records)
     const offset = BigInt(records.length)
@@ -241,7 +334,15 @@ export class TestDriver {
       else driven.changelog.set(key, value)
     }
     for (const output of batch?.outputs ?? []) this.#append(output)
+    this.#raise(driven)
     return (batch?.outputs.length ?? 0) > 0
+  }
+
+  #raise({ core, processor }: Driven): void {
+    const blocked = core.takeAlerts().find(({ kind }) => kind === 'blocked')
+    if (blocked === undefined || !this.#throwsBlocked) return
+    const { code, detail, key, facts } = blocked
+    throw new BugError(code, detail, { facts: { processor: processor.name, key: key ?? '', ...facts } })
   }
 
   /** Folds and commits until nothing moves. */
@@ -249,9 +350,19 @@ export class TestDriver {
     for (let moved = true; moved; ) {
       moved = false
       for (const driven of this.#driven) {
-        for (const record of this.#unread(driven)) {
-          driven.core.fold(record, this.#nowMs)
+        const { core } = driven
+        if (core.needsHistory) core.remember(this.#historyOf(driven))
+        core.serveRequests(this.#nowMs)
+        for (const record of core.phase === 'held' ? [] : this.#unread(driven)) {
+          core.fold(record, this.#nowMs)
           moved = true
+        }
+        core.endReplay(this.#nowMs)
+        if (core.phase === 'live' && !driven.isLive) {
+          driven.isLive = true
+          moved = true
+          core.goLive(this.#nowMs, () => false)
+          core.runHook('opened', this.#nowMs)
         }
         if (this.#commit(driven)) moved = true
       }
@@ -259,7 +370,9 @@ export class TestDriver {
   }
 
   #unread(driven: Driven): readonly LogRecord[] {
-    return inputTopicsOf(driven.processor).flatMap((topic) => {
+    const bootstrap = driven.processor.reads.filter((edge) => edge.bootstrap).map(({ topic }) => topic.name)
+    const topics = new Set([...bootstrap, ...inputTopicsOf(driven.processor)])
+    return [...topics].flatMap((topic) => {
       const records = this.#topics.get(topic) ?? []
       const next = driven.next.get(topic) ?? 0
       driven.next.set(topic, records.length)
@@ -267,6 +380,8 @@ export class TestDriver {
     })
   }
 }
+
+const sourceOf = ({ name }: Processor): string => `/test/${name}`
 
 export const testDriver = (processors: readonly Processor[], options?: TestDriverOptions): TestDriver =>
   new TestDriver(processors, options)

@@ -85,8 +85,6 @@ export const ERROR_SENTENCES: Readonly<Record<string, string>> = {
   LADDER_INVALID: 'media/ladder.yml is not valid; the message names every problem.',
   MIGRATION_CHANGED: 'A migration was edited after this database had applied it.',
   MIGRATION_FAILED: 'A migration failed, now or in an earlier run.',
-  NEEDS_RESET:
-    'The changelog of a task holds no position although its input has history: it was lost, or the processor is new.',
   REBUILD_NEEDED: 'The tables are of another release: run `reelstream rebuild`.',
   REGISTRY_MISMATCH: 'The registry gives another schema for an id than the log was written with.',
   SCHEMA_INCOMPATIBLE: 'A schema does not fit its earlier versions both ways (FULL_TRANSITIVE).',
@@ -133,7 +131,7 @@ export const ERROR_SENTENCES: Readonly<Record<string, string>> = {
   TOPICS_UNAVAILABLE: 'Topics could not be listed or created.',
   UNDECODABLE: 'Bytes are not a record of the expected schema.',
   UNDECODABLE_RECORD:
-    'A task met a record that it cannot read, and stopped; topic, partition and offset are in the error.',
+    'A record on a topic could not be read. On a door topic it went to the dead letters, elsewhere its key waits (reelstream blocked).',
   WRITER_UNAVAILABLE: 'A transactional producer could not be opened.',
 
   // S3.
@@ -165,12 +163,17 @@ export const ERROR_SENTENCES: Readonly<Record<string, string>> = {
   CHANGELOG_UNREADABLE: 'A changelog record has a key of no known kind.',
   CHUNK_GRID: 'A chunk does not begin at a segment.',
   COLLECTION_UNKNOWN: 'State names a collection that is not declared.',
-  EFFECT_UNDECLARED: 'A pending effect is not declared any more; it is never dropped silently.',
+  EFFECT_UNDECLARED:
+    'A pending effect is not known to this code (any more). It is never dropped: its key waits until the code knows it again.',
   EFFECT_UNKNOWN: 'There is no such effect, declared or pending.',
   ENCODE_INVALID: 'A value does not fit the schema that it was to be written with.',
   EVENT_UNKNOWN: 'An event is not one of its topic.',
   FFMPEG_ARGUMENTS: 'An FFmpeg command is too short.',
-  HANDLER_FAILED: 'A handler threw; its task stopped with topic, partition and offset in the error.',
+  HANDLER_FAILED:
+    'A handler threw. Its key waits, with everything that comes after; other keys go on. Deploy a fix, then reelstream blocked retry.',
+  COMMIT_REJECTED:
+    'The log refuses what comes of one input (too large for the topic, against a policy). The input was found and its key waits.',
+  HISTORY_MISSING: 'A replay folded before it knew what had been done.',
   HANDLER_THREW: 'A handler of the consumer group member threw.',
   INIT_MISSING: 'A segment came before the header of its rendition.',
   KAFKAJS_INTERNALS: 'kafkajs does not look inside as the patches expect.',

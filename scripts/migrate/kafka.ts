@@ -9,6 +9,7 @@ import { createIdempotentProducer } from '../../runtime/kafka/idempotent-produce
 import { createPartitionReader } from '../../runtime/kafka/partition-reader.ts'
 import { ensureTopics, type TopicSpec } from '../../runtime/kafka/topics.ts'
 import { initialPositions } from '../../runtime/run/initial-positions.ts'
+import { DEAD_LETTERS_TOPIC } from '../../runtime/task/dead-letter.ts'
 import { changelogSpecs, type Topology } from '../../runtime/topology.ts'
 import { type Topic, topics } from '../../schemas/topics.ts'
 
@@ -44,7 +45,13 @@ export const topicSpecs = (config: Config, topology: Topology): readonly TopicSp
     },
   }))
   const schemaIds = { name: SCHEMA_IDS_TOPIC, partitions: 1, config: { 'cleanup.policy': 'compact' } }
-  return [...events, ...changelogSpecs(topology, partitionsOf), schemaIds].map((spec) => ({
+  // Kept until somebody has looked at them.
+  const deadLetters = {
+    name: DEAD_LETTERS_TOPIC,
+    partitions: 1,
+    config: { 'cleanup.policy': 'delete', 'retention.ms': '-1' },
+  }
+  return [...events, ...changelogSpecs(topology, partitionsOf), schemaIds, deadLetters].map((spec) => ({
     ...spec,
     replicationFactor,
     config: { ...common, ...spec.config },

@@ -1,0 +1,72 @@
+import { deriveId } from '../../platform/ids.ts'
+import type { LogRecord } from '../kafka/log-records.ts'
+import type { Processor } from '../processor.ts'
+import { outputIdOf } from './step.ts'
+
+/**
+ * What a processor did before, read from the topics it writes: how a replay knows what it must not do again.
+ *
+ * Ids are derived from causes, so the same step done again would emit the same ids. An event whose id is in the log was
+ * emitted; an effect whose reports or outcome made events that are there has come that far; a timer whose events are
+ * there has fired. Only what leaves no event behind cannot be known, and is done again.
+ *
+ * A topic that forgets (retention) no longer says what it held. What a replay would emit there as of before its first
+ * record is taken for done: the topic would have forgotten it, too.
+ */
+export class History {
+  readonly #processor: Processor
+  readonly #source: string
+  readonly #ids = new Set<string>()
+  readonly #knownSinceMs = new Map<string, number>()
+
+  constructor(processor: Processor, source: string) {
+    this.#processor = processor
+    this.#source = source
+  }
+
+  /** Takes a record of an output topic. `isFirst`: nothing before it is in its partition, though something was. */
+  add({ topic, headers, timestampMs }: LogRecord, isFirst = false): void {
+    if (isFirst) this.#knownSinceMs.set(topic, Math.max(timestampMs, this.#knownSinceMs.get(topic) ?? 0))
+    if (headers.ce_source === this.#source && headers.ce_id !== undefined) this.#ids.add(headers.ce_id)
+  }
+
+  emitted(outputId: string, topic: string, atMs: number): boolean {
+    return this.#ids.has(outputId) || atMs < (this.#knownSinceMs.get(topic) ?? 0)
+  }
+
+  /** Whether the step of this identity emitted anything, itself or by what it asked for. */
+  happened(identity: string): boolean {
+    return this.#emitted(identity) || this.#finished(this.#effectOf(identity), CHAIN)
+  }
+
+  /** Whether the effect settled, itself or by an effect that its settling asked for. */
+  settled(effectId: string): boolean {
+    return this.#finished(effectId, CHAIN)
+  }
+
+  /** Number of the last report that became an event, without a gap from 1. 0 = none. */
+  reports(effectId: string): number {
+    let n = 0
+    while (this.#emitted(`effect/${effectId}/${n + 1}`)) n += 1
+    return n
+  }
+
+  #finished(effectId: string, chain: number): boolean {
+    const identity = `effect/${effectId}/settled`
+    return this.#emitted(identity) || (chain > 0 && this.#finished(this.#effectOf(identity), chain - 1))
+  }
+
+  #effectOf(identity: string): string {
+    return deriveId(this.#processor.name, identity, 'effect', 0)
+  }
+
+  #emitted(identity: string): boolean {
+    const { name, writes } = this.#processor
+    return writes.some(({ topic, events }) =>
+      events.some((event) => this.#ids.has(outputIdOf(name, identity, topic.events[event]?.name ?? '', 0))),
+    )
+  }
+}
+
+/** An effect that settles into another one, which settles into another one: as long as that is followed. */
+const CHAIN = 3

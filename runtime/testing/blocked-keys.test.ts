@@ -1,0 +1,180 @@
+import t from 'tap'
+import type { Processor } from '../processor.ts'
+import { deliveries, OrderPlacedSchema, orders, sendOrders } from './example.ts'
+import { testDriver } from './test-driver.ts'
+
+/** A handler that fails blocks its key, nobody else's, and loses nothing. */
+const open = () => testDriver([sendOrders], { blocking: 'keep' })
+const BAD = { boxes: -1 }
+const NAME = sendOrders.name
+
+/** The same processor, repaired: an order of less than nothing counts like any other. */
+const repaired: Processor = {
+  ...sendOrders,
+  behaviour: {
+    ...sendOrders.behaviour,
+    on: {
+      orders: {
+        ...sendOrders.behaviour.on.orders,
+        OrderPlaced: (ctx, event) =>
+          sendOrders.behaviour.on.orders?.OrderPlaced?.(ctx, { boxes: Math.abs((event as typeof BAD).boxes) }),
+      },
+    },
+  },
+}
+
+t.test('the key waits, other keys flow, and a fix has everything folded in its order', async (t) => {
+  const driver = open()
+  driver.pipe(orders, 'OrderPlaced', 'bad', BAD)
+  driver.pipe(orders, 'OrderNoted', 'bad', { count: 7 })
+  driver.pipe(orders, 'OrderPlaced', 'good', { boxes: 1 })
+  t.match(driver.blocked(NAME), [{ key: 'bad', code: 'HANDLER_FAILED', queued: 2 }])
+  t.same(driver.state(NAME, 'bad').count, {}, 'nothing remains of the step that failed')
+  t.match(driver.effects(), [{ key: 'good' }])
+
+  driver.restart()
+  t.match(driver.blocked(NAME), [{ key: 'bad', queued: 2 }], 'a restart alone repairs nothing')
+  driver.retry(NAME, 'bad')
+  t.match(driver.blocked(NAME), [{ key: 'bad', queued: 2 }], 'nor does trying again')
+
+  driver.deploy(repaired)
+  driver.retry(NAME, 'bad')
+  t.same(driver.blocked(NAME), [])
+  t.same(driver.state(NAME, 'bad').count, { '': { count: 7 } })
+  t.match(driver.effects(), [{ key: 'good' }, { key: 'bad', input: { boxes: 1 } }])
+  t.notOk(
+    driver.changelog(NAME).some(({ key }) => ['b', 'q', 'o'].includes(key.charAt(0))),
+    'nothing is left of the wait',
+  )
+})
+
+t.test('an operator may skip the first of the queue: a record goes to the dead letters', async (t) => {
+  const driver = open()
+  driver.pipe(orders, 'OrderPlaced', 'bad', BAD)
+  driver.pipe(orders, 'OrderNoted', 'bad', { count: 7 })
+  driver.skip(NAME, 'bad')
+  t.same(driver.blocked(NAME), [])
+  t.same(driver.state(NAME, 'bad').count, { '': { count: 7 } })
+  t.match(driver.dlq(), [
+    { key: 'bad', headers: { 'dlq-error-code': 'SKIPPED_HANDLER_FAILED', 'dlq-topic': 'orders' } },
+  ])
+})
+
+t.test('reports and outcomes of a blocked key wait behind the record, over a restart', async (t) => {
+  const driver = open()
+  driver.pipe(orders, 'OrderPlaced', 'o-1', { boxes: 2 })
+  const [effect] = driver.effects()
+  driver.report(effect?.id ?? '', 1, { n: 1 })
+  driver.pipe(orders, 'OrderPlaced', 'o-1', BAD)
+  driver.report(effect?.id ?? '', 2, { n: 2 })
+  driver.settle(effect?.id ?? '', { ok: true, value: { trackingId: 'x' } })
+  t.same(
+    driver.read(deliveries).map(({ type }) => type),
+    ['BoxSent'],
+  )
+  driver.restart()
+  driver.skip(NAME, 'o-1')
+  t.same(
+    driver.read(deliveries).map(({ type }) => type),
+    ['BoxSent', 'BoxSent', 'OrderSent'],
+  )
+  t.same(driver.effects(), [])
+})
+
+t.test('an outcome that its handler cannot fold blocks the key and is not lost', async (t) => {
+  const failing: Processor = {
+    ...sendOrders,
+    behaviour: {
+      ...sendOrders.behaviour,
+      settled: {
+        send: () => {
+          throw new RangeError('no such carrier')
+        },
+      },
+    },
+  }
+  const driver = testDriver([failing], { blocking: 'keep' })
+  driver.pipe(orders, 'OrderPlaced', 'o-1', { boxes: 1 })
+  driver.settle(driver.effects()[0]?.id ?? '', { ok: true, value: { trackingId: 'x' } })
+  t.match(driver.blocked(NAME), [{ key: 'o-1', detail: /no such carrier/, queued: 1 }])
+  driver.deploy(sendOrders)
+  driver.retry(NAME, 'o-1')
+  t.match(driver.read(deliveries, 'OrderSent'), [{ data: { trackingId: 'x' } }])
+})
+
+t.test('a timer that its handler cannot fold waits with its key, without waking anybody', async (t) => {
+  const failing: Processor = {
+    ...sendOrders,
+    behaviour: {
+      ...sendOrders.behaviour,
+      due: {
+        late: () => {
+          throw new RangeError('what time is it?')
+        },
+      },
+    },
+  }
+  const driver = testDriver([failing], { blocking: 'keep' })
+  driver.pipe(orders, 'OrderPlaced', 'o-1', { boxes: 1 })
+  driver.advance(3_600_000)
+  t.match(driver.blocked(NAME), [{ key: 'o-1', queued: 1 }])
+  driver.deploy(sendOrders)
+  driver.retry(NAME, 'o-1')
+  t.match(driver.read(deliveries, 'OrderLate'), [{ key: 'o-1' }])
+})
+
+t.test(
+  'a pending effect that the code does not know any more blocks its key, until the code knows it again',
+  async (t) => {
+    const driver = open()
+    driver.pipe(orders, 'OrderPlaced', 'o-1', { boxes: 1 })
+    const forgetful: Processor = { ...sendOrders, effects: {} }
+    driver.deploy(forgetful)
+    t.match(driver.blocked(NAME), [{ key: 'o-1', code: 'EFFECT_UNDECLARED' }])
+    driver.pipe(orders, 'OrderNoted', 'o-1', { count: 3 })
+    driver.retry(NAME, 'o-1')
+    driver.deploy(sendOrders)
+    t.same(driver.blocked(NAME), [], 'nobody had to ask')
+    t.match(driver.effects(), [{ key: 'o-1', name: 'send' }])
+    t.same(driver.state(NAME, 'o-1').count, { '': { count: 3 } })
+  },
+)
+
+t.test('bytes that nobody can read', async (t) => {
+  const garbage = Buffer.from([0, 0, 0, 0, 1, 255, 255, 255, 255, 255, 255])
+  const headers = { ce_type: OrderPlacedSchema.name }
+
+  t.test('block their key on a topic of facts', async (t) => {
+    const driver = open()
+    driver.pipe(orders, 'OrderPlaced', 'o-2', { boxes: 1 })
+    driver.pipeBytes(orders, 'o-1', garbage, headers)
+    t.match(driver.blocked(NAME), [{ key: 'o-1', code: 'UNDECODABLE_RECORD' }])
+    t.same(driver.dlq(), [])
+  })
+
+  t.test('go to the dead letters on a door, as they came', async (t) => {
+    const door = { ...orders, door: true }
+    const reads = sendOrders.reads.map((edge) => ({ ...edge, topic: door }))
+    const driver = testDriver([{ ...sendOrders, reads }], { blocking: 'keep' })
+    driver.pipe(orders, 'OrderPlaced', 'o-2', { boxes: 1 })
+    driver.pipeBytes(orders, 'o-1', garbage, headers)
+    driver.pipe(orders, 'OrderNoted', 'o-1', { count: 1 })
+    t.same(driver.blocked(NAME), [])
+    t.match(driver.dlq(), [
+      {
+        key: 'o-1',
+        value: garbage,
+        headers: { ...headers, 'dlq-error-code': 'UNDECODABLE_RECORD', 'dlq-offset': '1' },
+      },
+    ])
+    t.same(driver.state(NAME, 'o-1').count, { '': { count: 1 } })
+  })
+
+  t.test('go there, too, when they have no key that could wait', async (t) => {
+    const driver = open()
+    driver.pipeBytes(orders, null, garbage, headers)
+    driver.pipeBytes(orders, 'a\u001fb', garbage, headers)
+    t.equal(driver.dlq().length, 2)
+    t.same(driver.blocked(NAME), [])
+  })
+})
