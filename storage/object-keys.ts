@@ -15,8 +15,9 @@ import { BadInputError } from '../platform/errors.ts'
  * (two servers answer 500 and 409 to its children). Everything of a video is below one prefix, so that purging it is
  * one listing.
  *
- * Objects are written once. Two runs of one job may meet at a key with other bytes (a zombie on another version of
- * FFmpeg); the later one writes to `alternativeKey(key, attempt)`, and the fact that is admitted says which one counts.
+ * Objects are written once. Two runs of one job may meet at a key with other bytes (x264 at its rate cap, or a zombie on
+ * another version of FFmpeg: docs/adr/0013); the later one writes to `alternativeKey(key, attempt)`, and the fact that is
+ * admitted says which one counts.
  */
 
 /** Names of the thumbnail files of a generation. */

@@ -11,7 +11,7 @@ import { createSegmentStore } from './store-segments.ts'
 /**
  * One chunk into every picture rendition: one FFmpeg process, decoded once, scaled down in a chain. Segments are stored
  * and reported as they close, so a viewer may begin while the rest is encoded. Done again after a crash it encodes the
- * same bytes and stores only what was not reported.
+ * same frames (their bytes may differ, docs/adr/0013) and stores only what was not reported.
  */
 export const transcodeVideoWith =
   (tools: EncodingTools): Executor<TranscodeVideoInput, TranscodeOutcome, SegmentReport> =>
