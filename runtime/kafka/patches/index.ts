@@ -1,6 +1,8 @@
 import { batchRequests } from './batch-requests.ts'
+import { closedSockets } from './closed-sockets.ts'
 import { idleTimer } from './idle-timer.ts'
 import { keepMembership } from './keep-membership.ts'
+import { lostCoordinator } from './lost-coordinator.ts'
 import { assertPatchable, type KafkajsPatch, kafkajsModules } from './modules.ts'
 import { pausedMembership } from './paused-membership.ts'
 import { rawBatches } from './raw-batches.ts'
@@ -25,6 +27,8 @@ export type { KafkajsPatch } from './modules.ts'
  * | single-connect | two requests in the same moment open two sockets and mix up their answers |
  * | paused-membership | leaving a group waits for a sleep; each rebalance asks for offsets that nobody needs |
  * | keep-membership | after a broker restart every task waits until the session of the old member has ended |
+ * | closed-sockets | while a broker is away, sockets gather listeners and Node warns in the middle of the log |
+ * | lost-coordinator | after the death of a broker its groups give up members that live and work |
  */
 export const KAFKAJS_PATCHES: readonly KafkajsPatch[] = [
   batchRequests,
@@ -34,7 +38,9 @@ export const KAFKAJS_PATCHES: readonly KafkajsPatch[] = [
   transactionBackoff,
   singleConnect,
   pausedMembership,
+  closedSockets,
   keepMembership,
+  lostCoordinator,
 ]
 
 let applied = false
