@@ -6,8 +6,9 @@ import { anyMoment, type Scenario } from './scenario.ts'
 
 /**
  * kill -9 of one broker after the other, each of them a leader of inputs, answers and changelogs and a coordinator of
- * transactions and groups; work goes on without it; it comes back and catches up. Beside the engine, plain idempotent
- * producers write to all brokers at once.
+ * transactions and groups; work goes on without it; it comes back and catches up. Processes that live keep their tasks:
+ * the death of a broker is no reason for a takeover. Beside the engine, plain idempotent producers write to all brokers
+ * at once.
  */
 export const killBroker: Scenario = {
   name: 'kill-broker',
@@ -19,6 +20,9 @@ export const killBroker: Scenario = {
     const trial = await openTrial(stage, 'broker')
     try {
       await trial.start()
+      await trial.start()
+      const rebalances = () => trial.processes.reduce((sum, each) => sum + each.linesWith('"tasks assigned"'), 0)
+      const rebalancesBefore = rebalances()
       const senders = await startPlainSenders(trial.kafka, `plain-${trial.run}`)
       const roles: string[] = []
       for (let n = 0; n < times; n++) {
@@ -43,6 +47,7 @@ export const killBroker: Scenario = {
         duplicated: outcome.duplicated + plain.duplicated,
         notes: [
           `plain producers: ${plain.acked} acknowledged, ${plain.missing} missing, ${plain.duplicated} doubled, ${plain.failedSends} sends failed`,
+          `${rebalances() - rebalancesBefore} assignments of tasks`,
           `the dead broker was ${roles.join('; ')}`,
         ],
       }
