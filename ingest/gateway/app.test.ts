@@ -45,6 +45,7 @@ const startGateway = async (
         maxUploadBytes: 1024 * MiB,
         partSizeBytes: 8 * MiB,
         uploadLifeMs: 3_600_000,
+        outcomeTimeoutMs: 50,
         ...options.limits,
       },
       clock: { now: () => time.nowMs },

@@ -9,8 +9,11 @@ export interface MemoryLog {
   readonly reader: Pick<PartitionReader, 'tail' | 'offsets'>
   readonly partitions: number
   /** Appends facts of one video to its partition, with a gap after them as a transaction marker leaves one. */
-  append(videoId: string, facts: readonly VideoEvent[]): void
+  append(videoId: string, facts: readonly AppendedFact[]): void
 }
+
+/** With the id of the claim that it answers, where a test is about that. */
+export type AppendedFact = VideoEvent & { readonly causeId?: string }
 
 const FETCH_RECORDS = 7
 export const NEW_YEAR_MS = Date.UTC(2026, 0, 1)
@@ -62,11 +65,11 @@ export const decodeJson: DecodeValue = async (_schema, value) => JSON.parse(valu
 const partitionOf = (videoId: string, partitions: number): number =>
   [...videoId].reduce((sum, letter) => sum + letter.charCodeAt(0), 0) % partitions
 
-const recordOf = (key: string, { type, data }: VideoEvent) => ({
+const recordOf = (key: string, { type, data, causeId }: AppendedFact) => ({
   topic: videoEvents.name,
   key,
   value: Buffer.from(JSON.stringify(data)),
-  headers: { ce_type: `reelstream.${type}`, ce_id: newId(), causationid: newId() },
+  headers: { ce_type: `reelstream.${type}`, ce_id: newId(), causationid: causeId ?? newId() },
 })
 
 const nextAppend = async (waiting: Set<() => void>, signal: AbortSignal): Promise<void> => {

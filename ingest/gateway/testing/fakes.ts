@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { UpstreamError } from '../../../platform/errors.ts'
 import type { VideoDetails } from '../../../schemas/generated.ts'
 import type { MultipartRef } from '../../../storage/multipart.ts'
@@ -47,6 +48,13 @@ export const fakePipeline = (bucket = 'media'): FakePipeline => {
   const reading = <T>(value: T): Promise<T> =>
     fault.database === 'away' ? Promise.reject(away('The database', 'DATABASE_UNAVAILABLE')) : Promise.resolve(value)
 
+  const waitForOutcome = async (claimId: string, timeoutMs: number): Promise<ClaimOutcome | null> => {
+    for (const deadlineMs = performance.now() + timeoutMs; ; await sleep(1)) {
+      const outcome = await reading(outcomes.get(claimId) ?? null)
+      if (outcome !== null || performance.now() > deadlineMs) return outcome
+    }
+  }
+
   const fold = (claim: SentClaim): void => {
     if (fault.pipeline === 'stopped') return
     if (fault.refuse !== undefined) {
@@ -73,7 +81,7 @@ export const fakePipeline = (bucket = 'media'): FakePipeline => {
     reads: {
       findUpload: (videoId) => reading(uploads.get(videoId) ?? null),
       findVideo: (videoId) => reading(videos.get(videoId) ?? null),
-      waitForOutcome: (claimId) => reading(outcomes.get(claimId) ?? null),
+      waitForOutcome,
     },
     claims: {
       async claim(type, videoId, data, { id }) {

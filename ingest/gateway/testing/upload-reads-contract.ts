@@ -1,0 +1,89 @@
+import type { Test } from 'tap'
+import { examples } from '../../../schemas/examples.ts'
+import type { UploadStarted, VideoDetails } from '../../../schemas/generated.ts'
+import type { UploadReads } from '../upload-reads.ts'
+
+/** What every UploadReads must do, whatever it reads from. */
+export interface UploadReadsWorld {
+  readonly reads: UploadReads
+  /** Reads of a database that does not answer. */
+  readonly away: UploadReads
+  /** The claim is admitted; resolves when it can be read. */
+  start(videoId: string, claimId: string, started: UploadStarted): Promise<void>
+  /** The claim is refused; resolves when that can be read. */
+  refuse(videoId: string, claimId: string, code: string): Promise<void>
+}
+
+const PATIENTLY_MS = 10_000
+const AT_ONCE_MS = 0
+
+export const uploadReadsContract = (t: Test, openWorld: (t: Test) => Promise<UploadReadsWorld>): void => {
+  t.test('what nobody began is not there', async (t) => {
+    const { reads } = await openWorld(t)
+    t.equal(await reads.findUpload('none'), null)
+    t.equal(await reads.findVideo('none'), null)
+    t.equal(await reads.waitForOutcome('none', AT_ONCE_MS), null)
+  })
+
+  t.test('an upload is read as it was begun', async (t) => {
+    const { reads, start } = await openWorld(t)
+    const started = examples.UploadStarted
+    const { authorId, s3UploadId, bucket, objectKey, contentType } = started
+    const { partSizeBytes, partCount, sizeBytes, expiresAtMs } = started
+    await start('video', 'claim', started)
+    const expected = { authorId, s3UploadId, bucket, objectKey, contentType }
+    const numbers = { partSizeBytes, partCount, sizeBytes, expiresAtMs }
+    t.match(await reads.findUpload('video'), { videoId: 'video', status: 'open', ...expected, ...numbers })
+  })
+
+  t.test('sizes that no 32 bits hold, and sizes that are not known yet', async (t) => {
+    const { reads, start } = await openWorld(t)
+    const sizeBytes = 5 * 1024 ** 4
+    await start('large', 'claim-1', { ...examples.UploadStarted, sizeBytes, partSizeBytes: 5 * 1024 ** 3 })
+    t.match(await reads.findUpload('large'), { sizeBytes, partSizeBytes: 5 * 1024 ** 3 })
+    await start('unsized', 'claim-2', { ...examples.UploadStarted, sizeBytes: null, partCount: null })
+    t.match(await reads.findUpload('unsized'), { sizeBytes: null, partCount: null })
+  })
+
+  t.test('a video is read with its details as somebody wrote them', async (t) => {
+    const { reads, start } = await openWorld(t)
+    const details: VideoDetails = {
+      title: 'Ein “Fest”',
+      description: 'Zeile 1\nZeile 2',
+      author: 'Änne',
+      tags: ['a', 'b c'],
+      visibility: 'PRIVATE',
+      fileName: 'fest.mp4',
+      metadata: '{"camera":{"iso":100,"lens":null}}',
+    }
+    await start('video', 'claim', { ...examples.UploadStarted, details })
+    const video = await reads.findVideo('video')
+    const { fileName: _kept, metadata, ...written } = details
+    t.match(video, { authorId: examples.UploadStarted.authorId, revision: 1, status: 'uploading', details: written })
+    t.same(JSON.parse(video?.details.metadata ?? ''), JSON.parse(metadata ?? ''))
+  })
+
+  t.test('of two that begin one upload the first counts', async (t) => {
+    const { reads, start, refuse } = await openWorld(t)
+    await start('video', 'first', { ...examples.UploadStarted, s3UploadId: 'first' })
+    await refuse('video', 'second', 'UPLOAD_EXISTS')
+    t.match(await reads.findUpload('video'), { s3UploadId: 'first' })
+    t.match(await reads.waitForOutcome('first', PATIENTLY_MS), { code: null, detail: null })
+    t.match(await reads.waitForOutcome('second', PATIENTLY_MS), { code: 'UPLOAD_EXISTS', detail: String })
+  })
+
+  t.test('an outcome is waited for', async (t) => {
+    const { reads, start } = await openWorld(t)
+    const outcome = reads.waitForOutcome('claim', PATIENTLY_MS)
+    await start('video', 'claim', examples.UploadStarted)
+    t.match(await outcome, { code: null })
+  })
+
+  t.test('a database that is away is away, and worth another try', async (t) => {
+    const { away } = await openWorld(t)
+    const unavailable = { code: 'DATABASE_UNAVAILABLE', retryable: true }
+    await t.rejects(away.findUpload('video'), unavailable)
+    await t.rejects(away.findVideo('video'), unavailable)
+    await t.rejects(away.waitForOutcome('claim', PATIENTLY_MS), unavailable)
+  })
+}
