@@ -1,5 +1,8 @@
 import type { Command } from 'commander'
 import type { Config } from '../../platform/config.ts'
+import { registerBlocked } from './blocked.ts'
+import { registerDlq } from './dlq.ts'
+import { registerProcessors } from './processors.ts'
 import { registerRebuild } from './rebuild.ts'
 import { registerUpload } from './upload.ts'
 
@@ -7,4 +10,10 @@ import { registerUpload } from './upload.ts'
 export type RegisterCommand = (program: Command, config: Config) => void
 
 /** Every command of `reelstream`, in the order of --help. */
-export const commands: readonly RegisterCommand[] = [registerUpload, registerRebuild]
+export const commands: readonly RegisterCommand[] = [
+  registerUpload,
+  registerRebuild,
+  registerProcessors,
+  registerBlocked,
+  registerDlq,
+]

@@ -2,12 +2,9 @@
  * `reelstream rebuild <projection>`: fold the log into a second copy of a read model, prove it equal, swap.
  * `reelstream rebuild rollback <projection>`: back to the copy before the last swap, which has been fed all along.
  */
-import path from 'node:path'
-import { createInterface } from 'node:readline/promises'
 import { SingleBar } from 'cli-progress'
 import type { Command } from 'commander'
 import pg from 'pg'
-import { readRunFile } from '../../local/run-file.ts'
 import { type Config, requireSettings } from '../../platform/config.ts'
 import { BadInputError } from '../../platform/errors.ts'
 import { createLogger } from '../../platform/log.ts'
@@ -16,6 +13,8 @@ import { type RebuildProgress, rebuild, type Verification } from '../../projecti
 import { rollBack } from '../../projections/engine/versions.ts'
 import { projections } from '../../projections/index.ts'
 import { openProjectionSources } from '../../projections/sources.ts'
+import { confirm } from '../confirm.ts'
+import { localSettings } from '../local-settings.ts'
 
 interface RebuildFlags {
   readonly verify?: boolean
@@ -38,18 +37,6 @@ export const registerRebuild = (program: Command, config: Config): void => {
     .command('rollback <projection>')
     .description('make the copy before the last swap the live one again')
     .action(async (name: string) => runRollback(await localSettings(config), projectionNamed(name)))
-}
-
-/** The settings, and for what they leave out the servers of the product that runs on this machine. */
-const localSettings = async (config: Config): Promise<Config> => {
-  const run = await readRunFile(path.resolve(config.dataDir))
-  if (run === undefined) return config
-  return {
-    ...config,
-    kafkaBrokers: config.kafkaBrokers.length > 0 ? config.kafkaBrokers : run.kafkaBrokers.split(','),
-    schemaRegistryUrl: config.schemaRegistryUrl || run.schemaRegistryUrl,
-    databaseUrl: config.databaseUrl || run.databaseUrl,
-  }
 }
 
 const projectionNamed = (name: string): Projection => {
@@ -79,7 +66,7 @@ const runRebuild = async (config: Config, projection: Projection, flags: Rebuild
           bar.stop()
           if (verification !== undefined) report(verification)
           if (verification?.equal === false && flags.yes) return false
-          return flags.yes === true || ask(`Serve ${projection.name} from the new copy?`)
+          return flags.yes === true || confirm(`Serve ${projection.name} from the new copy?`)
         },
       },
     )
@@ -119,17 +106,6 @@ const report = ({ equal, tables, differences }: Verification): void => {
     console.log(`${table} ${key}\n  live:    ${live ?? '(no row)'}\n  rebuilt: ${rebuilt ?? '(no row)'}`)
   }
   console.log(equal ? 'The copy equals the live version.' : 'The copy differs from the live version.')
-}
-
-/** Without a terminal there is nobody to ask. */
-const ask = async (question: string): Promise<boolean> => {
-  if (!process.stdin.isTTY) return false
-  const prompt = createInterface({ input: process.stdin, output: process.stdout })
-  try {
-    return /^y(es)?$/i.test(await prompt.question(`${question} [y/N] `))
-  } finally {
-    prompt.close()
-  }
 }
 
 const progressBar = () => {

@@ -10,7 +10,7 @@ import { deriveId } from '../../platform/ids.ts'
 import type { Codec } from '../codec/avro.ts'
 import type { LogRecord, OutputRecord } from '../kafka/log-records.ts'
 import type { Outcome, Processor } from '../processor.ts'
-import type { QueuedInput } from '../state/generated.ts'
+import type { HeldOutput, QueuedInput } from '../state/generated.ts'
 import { type ChangelogRecord, SEPARATOR } from './changelog.ts'
 import { deadLetterOf, type Refusal } from './dead-letter.ts'
 import type { LiveEffect } from './effect-ledger.ts'
@@ -482,6 +482,11 @@ export class TaskCore {
   }
 
   // ---- the end of a replay
+
+  /** Events that a replay would emit and that the log does not hold. */
+  held(): readonly HeldOutput[] {
+    return [...this.#memory.held.values()]
+  }
 
   remaining(nowMs: number): Remaining {
     const { held, effects, timers } = this.#memory

@@ -87,6 +87,7 @@ export class TaskMemory {
   #apply(entry: Entry): void {
     switch (entry.kind) {
       case 'position':
+        this.position.clear()
         for (const [topic, offset] of Object.entries(entry.value?.offsets ?? {}))
           this.position.set(topic, BigInt(offset))
         this.recordTimeMs = entry.value?.recordTimeMs ?? 0
