@@ -35,6 +35,14 @@ t.test("the README's tree has every folder of the checkout, and no other", async
   t.same([...named].sort(), folders.sort())
 })
 
+t.test('code that a document shows is the code of the file that it names', async (t) => {
+  const shown = documents.flatMap((document) => [
+    ...text(document).matchAll(/<!-- (\S+\.ts) -->\n```ts\n([\s\S]*?)```/g),
+  ])
+  t.ok(shown.length >= 3)
+  for (const [, file = '', code] of shown) t.equal(code, text(file), file)
+})
+
 t.test('decisions are numbered without a gap', async (t) => {
   const numbers = readdirSync(path.join(ROOT, 'docs', 'adr')).map((name) => Number(name.slice(0, 4)))
   t.same(

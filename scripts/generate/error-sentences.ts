@@ -171,6 +171,14 @@ export const ERROR_SENTENCES: Readonly<Record<string, string>> = {
   FFMPEG_ARGUMENTS: 'An FFmpeg command is too short.',
   HANDLER_FAILED:
     'A handler threw. Its key waits, with everything that comes after; other keys go on. Deploy a fix, then reelstream blocked retry.',
+  DEAD_LETTER_UNKNOWN: 'No dead letter has that number; reelstream dlq list shows all.',
+  KEY_NOT_BLOCKED: 'The key does not wait behind a failure (any more).',
+  LETTER_INVALID: 'A dead letter is named by its number in reelstream dlq list.',
+  NOT_ANSWERED:
+    'What an operator asked is in the changelog; no task came to it in time. It is done as soon as one runs.',
+  PROCESSOR_RUNNING: 'A processor is reset only while no process runs it.',
+  STILL_BLOCKED: 'What waits was folded again, and failed again; the reason is in the message.',
+  UNKNOWN_PROCESSOR: 'There is no processor of that name.',
   COMMIT_REJECTED:
     'The log refuses what comes of one input (too large for the topic, against a policy). The input was found and its key waits.',
   HISTORY_MISSING: 'A replay folded before it knew what had been done.',
