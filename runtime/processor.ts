@@ -35,6 +35,12 @@ export interface TopicRef {
   readonly events: { readonly [event: string]: AvroSchema<unknown> }
   /** Producers outside write to it: a record that cannot be read goes to the dead letters instead of blocking its key. */
   readonly door?: boolean
+  /**
+   * What is said about an event emitted to it: CloudEvents headers (the default), or nothing, for topics of high volume
+   * that only the engine reads. Without an envelope a record carries no id, cause or trace: a replay cannot know what of
+   * them was written, and writes them again.
+   */
+  readonly envelope?: 'cloudevents' | 'none'
 }
 
 type EventNames<T extends TopicRef> = keyof T['events'] & string

@@ -139,6 +139,7 @@ export class FetchedRecord implements LogRecord {
   readonly #valueEnd: number
   readonly #valueAt: number
   #key: string | null | undefined
+  #headers: Readonly<Record<string, string>> | undefined
 
   constructor(source: RecordSource, offset: number, timestampMs: number, bytes: Buffer, fieldsAt: number) {
     this.#source = source
@@ -180,12 +181,8 @@ export class FetchedRecord implements LogRecord {
   }
 
   get headers(): Readonly<Record<string, string>> {
-    const headers: Record<string, string> = {}
-    this.#eachHeader((nameAt, nameEnd, valueAt, valueEnd) => {
-      const name = this.#bytes.toString('utf8', nameAt, nameEnd)
-      headers[name] = this.#bytes.toString('utf8', valueAt, valueEnd)
-    })
-    return headers
+    this.#headers ??= this.#allHeaders()
+    return this.#headers
   }
 
   /** One header without making the others; `name` is ASCII. Of one that occurs twice the last value, as in `headers`. */
@@ -199,6 +196,14 @@ export class FetchedRecord implements LogRecord {
       end = valueEnd
     })
     return from === ABSENT ? undefined : bytes.toString('utf8', from, end)
+  }
+
+  #allHeaders(): Readonly<Record<string, string>> {
+    const headers: Record<string, string> = {}
+    this.#eachHeader((nameAt, nameEnd, valueAt, valueEnd) => {
+      headers[nameIn(this.#bytes, nameAt, nameEnd)] = this.#bytes.toString('utf8', valueAt, valueEnd)
+    })
+    return headers
   }
 
   /** Headers without a value (null) are passed over. */
@@ -217,6 +222,21 @@ export class FetchedRecord implements LogRecord {
 }
 
 const ABSENT = -1
+
+/** Names that nearly every record has are not made anew for each. */
+const nameIn = (bytes: Buffer, from: number, end: number): string => {
+  for (const name of COMMON_NAMES[end - from] ?? []) if (isText(bytes, from, name)) return name
+  return bytes.toString('utf8', from, end)
+}
+
+/** By their length. */
+const COMMON_NAMES: Readonly<Record<number, readonly string[] | undefined>> = Object.groupBy(
+  [
+    ...['ce_specversion', 'ce_id', 'ce_type', 'ce_source', 'ce_time'],
+    ...['content-type', 'causationid', 'traceparent'],
+  ],
+  ({ length }) => length,
+)
 
 const isText = (bytes: Buffer, at: number, text: string): boolean => {
   for (let i = 0; i < text.length; i++) if (bytes[at + i] !== text.charCodeAt(i)) return false

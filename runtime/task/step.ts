@@ -80,8 +80,7 @@ export class Step {
   }
 
   #emit(edge: Edge, event: string, data: object, to: Destination): void {
-    const { processor, codec, source } = this.#settings
-    const { identity, cause, nowMs, traceparent } = this.origin
+    const { codec } = this.#settings
     const schema = edge.topic.events[event]
     if (schema === undefined) throw new BugError('EVENT_UNKNOWN', `${edge.topic.name} has no event ${event}`)
     this.outputs.push({
@@ -89,15 +88,15 @@ export class Step {
       key: this.#keyOf(to, event),
       ...(to.partition === undefined ? {} : { partition: to.partition }),
       value: encodeWithin(codec, schema, data as never),
-      headers: envelopeHeaders({
-        id: outputIdOf(processor.name, identity, schema.name, this.#countOf(schema.name)),
-        type: schema.name,
-        source,
-        timeMs: nowMs,
-        causationId: cause.id,
-        traceparent,
-      }),
+      headers: edge.topic.envelope === 'none' ? NO_HEADERS : this.#envelope(schema.name),
     })
+  }
+
+  #envelope(type: string): Readonly<Record<string, string>> {
+    const { processor, source } = this.#settings
+    const { identity, cause, nowMs, traceparent } = this.origin
+    const id = outputIdOf(processor.name, identity, type, this.#countOf(type))
+    return envelopeHeaders({ id, type, source, timeMs: nowMs, causationId: cause.id, traceparent })
   }
 
   /** How many of this type were emitted before. */
@@ -140,6 +139,8 @@ export class Step {
     return name
   }
 }
+
+const NO_HEADERS: Readonly<Record<string, string>> = {}
 
 /**
  * ce_id of the n-th event of its type that a step emits (n from 0). Counted per type, so that a later version which emits

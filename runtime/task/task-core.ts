@@ -710,12 +710,13 @@ export class TaskCore {
   }
 
   #emit(output: OutputRecord, nowMs: number): void {
-    const outputId = output.headers.ce_id ?? ''
-    if (this.#past?.emitted(outputId, output.topic, nowMs) === true) return
+    const { topic, partition = null, key, headers } = output
+    const { ce_id: id } = headers
+    if (id !== undefined && this.#past?.emitted(id, topic, nowMs) === true) return
     const { held, replay } = this.#memory
     if (replay === null) return this.#journal.emit(output)
-    const { topic, partition = null, key, headers } = output
     const sequence = this.#heldSequence++
+    const outputId = id ?? `unnamed-${sequence}`
     const value = { sequence, topic, partition, key, value: output.value as Buffer, headers }
     held.set(outputId, value)
     this.#journal.write({ kind: 'held', outputId, value })
