@@ -111,6 +111,7 @@ export const ERROR_SENTENCES: Readonly<Record<string, string>> = {
   STOPPING: 'The start was ended by Ctrl-C.',
 
   // Kafka and the registry, seen by a process.
+  BATCH_CORRUPT: 'A fetch brought bytes that are no record batch; it is repeated.',
   COMMIT_FAILED: 'A transaction did not commit, or its answer was lost; the task opens again and reads what is true.',
   FENCED: 'Another process owns the task now.',
   GROUP_LOST: 'The consumer group member ended and is built anew.',
@@ -159,10 +160,13 @@ export const ERROR_SENTENCES: Readonly<Record<string, string>> = {
 
   // Broken promises of our own code: please report them.
   BAD_PID: 'A signal was about to go to something that is no child.',
+  BATCH_MISROUTED: 'A record batch has reached an encoder of kafkajs that takes messages.',
+  BATCH_MISSING: 'Messages have reached the encoder that takes record batches.',
   CATALOGUE_SHAPE: 'GET /videos answered something that is no list.',
   CHANGELOG_UNREADABLE: 'A changelog record has a key of no known kind.',
   CHUNK_GRID: 'A chunk does not begin at a segment.',
   COLLECTION_UNKNOWN: 'State names a collection that is not declared.',
+  COMPRESSION_UNSUPPORTED: 'A producer asked for compression, which our batches do not have.',
   EFFECT_UNDECLARED:
     'A pending effect is not known to this code (any more). It is never dropped: its key waits until the code knows it again.',
   EFFECT_UNKNOWN: 'There is no such effect, declared or pending.',
