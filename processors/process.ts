@@ -5,6 +5,7 @@ import { systemClock } from '../platform/clock.ts'
 import { type Config, readConfig, requireSettings } from '../platform/config.ts'
 import { startHealthServer } from '../platform/http/health-server.ts'
 import { createLogger } from '../platform/log.ts'
+import { requireTopics } from '../runtime/kafka/topics.ts'
 import type { BoundProcessor } from '../runtime/run/executors.ts'
 import type { TaskReport } from '../runtime/run/processor-host.ts'
 import { type RunningTopology, run } from '../runtime/run/run.ts'
@@ -13,6 +14,7 @@ import { type RangeProxy, startRangeProxy } from '../storage/range-proxy.ts'
 import { createS3Client, type S3Client, s3SettingsOf } from '../storage/s3-client.ts'
 import type { ProductSettings } from './index.ts'
 import { instanceIdOf, productSettings } from './settings.ts'
+import { topicSpecs } from './topics.ts'
 
 /**
  * What `processors` and `workers` have in common as processes: settings, clients, health, and a graceful end. A role
@@ -53,7 +55,10 @@ export const runRole = async (role: RoleDefinition): Promise<void> => {
     }),
   ])
   const settings = productSettings(config, readLadder(), await ffmpeg.version())
-  const running = await run(role.bind({ config, settings, s3, proxy, ffmpeg }), {
+  const bound = role.bind({ config, settings, s3, proxy, ffmpeg })
+  const processors = bound.map(({ processor }) => processor)
+  await requireTopics(session.kafka, topicSpecs(config, processors))
+  const running = await run(bound, {
     ...session,
     appId: config.appId,
     instanceId: instanceIdOf(config),

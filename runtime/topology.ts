@@ -1,4 +1,6 @@
 import { ConfigError } from '../platform/errors.ts'
+import { commonTopicConfig, type TopicCounts } from './kafka/event-topic.ts'
+import type { TopicSpec } from './kafka/topics.ts'
 import { type Edge, inputsOf, inputTopicsOf, type Processor, type TopicRef } from './processor.ts'
 import { changelogOf } from './run/kafka-task-log.ts'
 
@@ -33,19 +35,20 @@ export const defineTopology = (processors: readonly Processor[], options: Topolo
   return { processors, topics: [...topics.values()] }
 }
 
-export interface TopicSpec {
-  readonly name: string
-  readonly partitions: number
-  readonly config: Readonly<Record<string, string>>
-}
-
-/** The changelogs of the topology: compacted, as many partitions as their processor's inputs. */
-export const changelogSpecs = (topology: Topology, partitionsOf: (topic: TopicRef) => number): readonly TopicSpec[] =>
-  topology.processors.map((processor) => ({
+/** The changelog of a processor: compacted, with as many partitions as its inputs. `countsOf` is asked for one of these. */
+export const changelogSpec = (processor: Processor, countsOf: (input: TopicRef) => TopicCounts): TopicSpec => {
+  const counts = countsOf((processor.reads[0] as Edge).topic)
+  return {
     name: changelogOf(processor),
-    partitions: partitionsOf((processor.reads[0] as Edge).topic),
-    config: { 'cleanup.policy': 'compact', 'min.cleanable.dirty.ratio': '0.1', 'segment.ms': '3600000' },
-  }))
+    ...counts,
+    config: {
+      ...commonTopicConfig(counts.replicationFactor),
+      'cleanup.policy': 'compact',
+      'min.cleanable.dirty.ratio': '0.1',
+      'segment.ms': '3600000',
+    },
+  }
+}
 
 /** A Mermaid drawing: topics are cylinders, processors boxes; `*` marks those with effects. */
 export const drawTopology = (topology: Topology): string => {

@@ -1,17 +1,16 @@
 import type { Config } from '../../platform/config.ts'
 import type { Logger } from '../../platform/log.ts'
 import { schemasOf } from '../../processors/schemas.ts'
+import { topicSpecs } from '../../processors/topics.ts'
 import { createCodec } from '../../runtime/codec/avro.ts'
 import { fetchSchema, registerSchemas, schemaIdRecords } from '../../runtime/codec/registry.ts'
-import { openSchemaDirectory, SCHEMA_IDS_TOPIC } from '../../runtime/codec/schema-directory.ts'
+import { openSchemaDirectory } from '../../runtime/codec/schema-directory.ts'
 import { createKafka, type Kafka } from '../../runtime/kafka/client.ts'
 import { createIdempotentProducer } from '../../runtime/kafka/idempotent-producer.ts'
 import { createPartitionReader } from '../../runtime/kafka/partition-reader.ts'
-import { ensureTopics, type TopicSpec } from '../../runtime/kafka/topics.ts'
+import { ensureTopics } from '../../runtime/kafka/topics.ts'
 import { initialPositions } from '../../runtime/run/initial-positions.ts'
-import { DEAD_LETTERS_TOPIC } from '../../runtime/task/dead-letter.ts'
-import { changelogSpecs, type Topology } from '../../runtime/topology.ts'
-import { type Topic, topics } from '../../schemas/topics.ts'
+import type { Topology } from '../../runtime/topology.ts'
 
 /**
  * Topics, schemas, schema ids, first positions: what Kafka must hold before a process starts. Doing it again changes
@@ -19,43 +18,9 @@ import { type Topic, topics } from '../../schemas/topics.ts'
  */
 export const migrateKafka = async (config: Config, topology: Topology, log: Logger): Promise<void> => {
   const kafka = createKafka({ brokers: config.kafkaBrokers, clientId: `${config.appId}-migrate`, logger: log })
-  const created = await ensureTopics(kafka, topicSpecs(config, topology))
+  const created = await ensureTopics(kafka, topicSpecs(config, topology.processors))
   log.info({ created: created.length }, 'topics checked')
   await migrateSchemas(config, kafka, topology, log)
-}
-
-/** Largest batch of a topic, bytes: a transaction may hold several records of almost a megabyte for one partition. */
-const MAX_BATCH_BYTES = 8 * 1024 * 1024
-
-export const topicSpecs = (config: Config, topology: Topology): readonly TopicSpec[] => {
-  const counts = { videoPartitions: config.videoPartitions, lanes: config.lanes, one: 1 }
-  const partitionsOf = (topic: { readonly partitions: string }) => counts[topic.partitions as Topic['partitions']]
-  const { replicationFactor } = config
-  const common = {
-    'max.message.bytes': String(MAX_BATCH_BYTES),
-    'min.insync.replicas': String(Math.max(1, replicationFactor - 1)),
-  }
-  const events = topics.map((topic) => ({
-    name: topic.name,
-    partitions: partitionsOf(topic),
-    config: {
-      'cleanup.policy': topic.cleanup,
-      'retention.ms': String(topic.retentionMs),
-      'message.timestamp.type': topic.timestamps,
-    },
-  }))
-  const schemaIds = { name: SCHEMA_IDS_TOPIC, partitions: 1, config: { 'cleanup.policy': 'compact' } }
-  // Kept until somebody has looked at them.
-  const deadLetters = {
-    name: DEAD_LETTERS_TOPIC,
-    partitions: 1,
-    config: { 'cleanup.policy': 'delete', 'retention.ms': '-1' },
-  }
-  return [...events, ...changelogSpecs(topology, partitionsOf), schemaIds, deadLetters].map((spec) => ({
-    ...spec,
-    replicationFactor,
-    config: { ...common, ...spec.config },
-  }))
 }
 
 const migrateSchemas = async (config: Config, kafka: Kafka, topology: Topology, log: Logger): Promise<void> => {
@@ -70,7 +35,7 @@ const migrateSchemas = async (config: Config, kafka: Kafka, topology: Topology, 
     if (unknown.length > 0) await producer.send(unknown)
     for (const { key, value } of unknown) directory.add(Number(key), String(value))
     log.info({ schemas: schemas.length, added: unknown.length }, 'schemas registered')
-    const counts = new Map(topicSpecs(config, topology).map(({ name, partitions }) => [name, partitions]))
+    const counts = new Map(topicSpecs(config, topology.processors).map(({ name, partitions }) => [name, partitions]))
     const positions = await initialPositions(
       topology.processors,
       (topic) => counts.get(topic) ?? 1,
