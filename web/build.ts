@@ -65,25 +65,42 @@ interface Bundle {
   readonly inputs: readonly string[]
 }
 
-/** esbuild is 10 MB of program: loaded only when there is something to build. */
+let building = 0
+
+/**
+ * esbuild is 10 MB of program and a process of its own: loaded only when there is something to build, and ended with the
+ * last build, for that process would wait for the next one for as long as we live.
+ */
+const withEsbuild = async <T>(use: (build: typeof import('esbuild').build) => Promise<T>): Promise<T> => {
+  const { build, stop } = await import('esbuild')
+  building += 1
+  try {
+    return await use(build)
+  } finally {
+    building -= 1
+    if (building === 0) await stop()
+  }
+}
+
 const bundle = async (outDir: string): Promise<Bundle> => {
-  const { build } = await import('esbuild')
-  const pages = await build({
-    absWorkingDir: ROOT,
-    outdir: outDir,
-    entryNames: 'assets/[name]-[hash]',
-    minify: true,
-    write: false,
-    metafile: true,
-    legalComments: 'none',
-    target: ['chrome123', 'firefox125', 'safari17.5'],
-    entryPoints: [...PAGES.map((page) => `web/pages/${page}.ts`), 'web/styles/site.css', 'web/icons/favicon.svg'],
-    bundle: true,
-    splitting: true,
-    format: 'esm',
-    chunkNames: 'assets/[name]-[hash]',
-    loader: { '.svg': 'copy' },
-  })
+  const pages = await withEsbuild((build) =>
+    build({
+      absWorkingDir: ROOT,
+      outdir: outDir,
+      entryNames: 'assets/[name]-[hash]',
+      minify: true,
+      write: false,
+      metafile: true,
+      legalComments: 'none',
+      target: ['chrome123', 'firefox125', 'safari17.5'],
+      entryPoints: [...PAGES.map((page) => `web/pages/${page}.ts`), 'web/styles/site.css', 'web/icons/favicon.svg'],
+      bundle: true,
+      splitting: true,
+      format: 'esm',
+      chunkNames: 'assets/[name]-[hash]',
+      loader: { '.svg': 'copy' },
+    }),
+  )
   const outputs = Object.entries(pages.metafile.outputs)
   return {
     files: pages.outputFiles.map(({ path: file, contents }) => ({
