@@ -1,8 +1,8 @@
 /** The read API as a process of its own. `npm start` serves the same plugin beside the gateway and the pages. */
-import closeWithGrace from 'close-with-grace'
 import Fastify, { type FastifyBaseLogger } from 'fastify'
 import pg from 'pg'
 import { readConfig, requireSettings } from '../platform/config.ts'
+import { endGracefully } from '../platform/graceful-end.ts'
 import { createAuthenticator } from '../platform/http/author-token.ts'
 import { answerUnknownPaths } from '../platform/http/fastify-problems.ts'
 import { createLogger } from '../platform/log.ts'
@@ -15,6 +15,7 @@ const CONNECTIONS = 8
 const config = readConfig()
 requireSettings(config, ['databaseUrl', 's3Endpoint', 's3AccessKeyId', 's3SecretAccessKey'])
 const log = createLogger('api', config.logLevel)
+const atEnd = endGracefully(log)
 const db = createDatabase({ url: config.databaseUrl, maxConnections: CONNECTIONS, log })
 
 const app = Fastify({ loggerInstance: log as FastifyBaseLogger, forceCloseConnections: true })
@@ -26,7 +27,7 @@ await app.register(api, {
   media: { s3: createS3Client(s3SettingsOf(config)), bucket: config.s3Bucket },
   log,
 })
-closeWithGrace({ logger: log }, async () => {
+atEnd(async () => {
   await app.close()
   await db.$disconnect()
 })

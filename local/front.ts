@@ -6,7 +6,6 @@
  * Everything is made while everything else is: the pages are built, Kafka is asked for the schemas, and the modules of
  * the plugins load at the same time, for the port is answered only when all are there.
  */
-import closeWithGrace from 'close-with-grace'
 import Fastify, { type FastifyBaseLogger, LogController } from 'fastify'
 import plugin from 'fastify-plugin'
 import pg from 'pg'
@@ -15,6 +14,7 @@ import gateway from '../ingest/gateway/app.ts'
 import { gatewayOptions } from '../ingest/gateway/gateway-options.ts'
 import { systemClock } from '../platform/clock.ts'
 import { readConfig, requireSettings } from '../platform/config.ts'
+import { endGracefully, patiently } from '../platform/graceful-end.ts'
 import { createAuthenticator } from '../platform/http/author-token.ts'
 import { answerUnknownPaths } from '../platform/http/fastify-problems.ts'
 import { createLogger } from '../platform/log.ts'
@@ -26,8 +26,6 @@ import { buildPages } from '../web/build.ts'
 import web from '../web/plugin.ts'
 
 const DATABASE_CONNECTIONS = 12
-/** Uploads and players keep connections open; what is still under way then is cut. */
-const CLOSE_TIMEOUT_MS = 8_000
 
 const config = readConfig()
 requireSettings(config, [
@@ -39,17 +37,22 @@ requireSettings(config, [
   's3SecretAccessKey',
 ])
 const log = createLogger('front', config.logLevel)
+const atEnd = endGracefully(log)
 const s3Settings = s3SettingsOf(config)
 const s3 = createS3Client(s3Settings)
 const presigner = createPresignClient(s3Settings)
 const database = createDatabase({ url: config.databaseUrl, maxConnections: DATABASE_CONNECTIONS, log })
 const [session] = await Promise.all([
-  openSession({
-    brokers: config.kafkaBrokers,
-    registryUrl: config.schemaRegistryUrl,
-    clientId: `${config.appId}-front`,
+  patiently(
+    () =>
+      openSession({
+        brokers: config.kafkaBrokers,
+        registryUrl: config.schemaRegistryUrl,
+        clientId: `${config.appId}-front`,
+        log,
+      }),
     log,
-  }),
+  ),
   buildPages(),
 ])
 const producer = createIdempotentProducer(session.kafka)
@@ -75,8 +78,8 @@ await app.register(
 )
 await app.register(web, { storageOrigins: [new URL(s3Settings.publicEndpoint).origin] })
 
-closeWithGrace({ delay: CLOSE_TIMEOUT_MS }, async ({ err }) => {
-  if (err !== undefined) log.error({ err }, 'stopping after an error')
+atEnd(async () => {
+  // Uploads and players keep connections open: what is still under way is cut.
   await app.close()
   await Promise.all([producer.close(), session.close(), database.$disconnect()])
   s3.destroy()

@@ -1,8 +1,8 @@
-import closeWithGrace from 'close-with-grace'
 import { createFfmpeg, type Ffmpeg } from '../media/ffmpeg.ts'
 import { readLadder } from '../media/ladder-file.ts'
 import { systemClock } from '../platform/clock.ts'
 import { type Config, readConfig, requireSettings } from '../platform/config.ts'
+import { endGracefully, patiently } from '../platform/graceful-end.ts'
 import { startHealthServer } from '../platform/http/health-server.ts'
 import { createLogger } from '../platform/log.ts'
 import { requireTopics } from '../runtime/kafka/topics.ts'
@@ -36,28 +36,30 @@ export interface RoleDefinition {
   readonly sessionTimeoutMs?: number
 }
 
-/** A drain takes a few seconds at most; whoever does not end by then is ended. */
-const STOP_WITHIN_MS = 8_000
-
 export const runRole = async (role: RoleDefinition): Promise<void> => {
   const config = readConfig()
   requireSettings(config, ['kafkaBrokers', 'schemaRegistryUrl', 's3Endpoint', 's3AccessKeyId', 's3SecretAccessKey'])
   const log = createLogger(role.name, config.logLevel)
+  const atEnd = endGracefully(log)
   const s3 = createS3Client(s3SettingsOf(config))
   const [ffmpeg, proxy, session] = await Promise.all([
     createFfmpeg({ ffmpegPath: config.ffmpegPath, ffprobePath: config.ffprobePath, log }),
     startRangeProxy(s3),
-    openSession({
-      brokers: config.kafkaBrokers,
-      registryUrl: config.schemaRegistryUrl,
-      clientId: `${config.appId}-${role.name}`,
+    patiently(
+      () =>
+        openSession({
+          brokers: config.kafkaBrokers,
+          registryUrl: config.schemaRegistryUrl,
+          clientId: `${config.appId}-${role.name}`,
+          log,
+        }),
       log,
-    }),
+    ),
   ])
   const settings = productSettings(config, readLadder(), await ffmpeg.version())
   const bound = role.bind({ config, settings, s3, proxy, ffmpeg })
   const processors = bound.map(({ processor }) => processor)
-  await requireTopics(session.kafka, topicSpecs(config, processors))
+  await patiently(() => requireTopics(session.kafka, topicSpecs(config, processors)), log)
   const running = await run(bound, {
     ...session,
     appId: config.appId,
@@ -73,12 +75,10 @@ export const runRole = async (role: RoleDefinition): Promise<void> => {
     ready: async () => readiness(running),
   })
   log.info({ port: health.port }, 'role started')
-  closeWithGrace({ delay: STOP_WITHIN_MS, logger: false }, async ({ err }) => {
-    if (err) log.fatal({ err }, 'role ends after an error that nobody handled')
+  atEnd(async () => {
     await running.stop()
     await Promise.all([health.close(), proxy.close(), session.close()])
     s3.destroy()
-    log.info('role stopped')
   })
 }
 

@@ -5,9 +5,9 @@
  * next and refuses everybody else; so one process reads all partitions, and a second one, started for safety, loses
  * each race and stands by until the first is gone. Stopping lets the running batches end.
  */
-import closeWithGrace from 'close-with-grace'
 import pg from 'pg'
 import { readConfig, requireSettings } from '../platform/config.ts'
+import { endGracefully, patiently } from '../platform/graceful-end.ts'
 import { startHealthServer } from '../platform/http/health-server.ts'
 import { createLogger } from '../platform/log.ts'
 import { superviseProjections } from './engine/supervise.ts'
@@ -17,8 +17,9 @@ import { openProjectionSources } from './sources.ts'
 const config = readConfig()
 requireSettings(config, ['databaseUrl', 'kafkaBrokers', 'schemaRegistryUrl'])
 const log = createLogger('projections', config.logLevel)
+const atEnd = endGracefully(log)
 
-const sources = await openProjectionSources(config, `${config.appId}.projections`, log)
+const sources = await patiently(() => openProjectionSources(config, `${config.appId}.projections`, log), log)
 const supervisor = superviseProjections({
   ...sources,
   projections,
@@ -41,7 +42,7 @@ const health = await startHealthServer({
 })
 log.info({ port: health.port, projections: projections.map(({ name }) => name) }, 'projections started')
 
-closeWithGrace({ logger: log }, async () => {
+atEnd(async () => {
   await health.close()
   await supervisor.stop()
   await sources.close()

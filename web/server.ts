@@ -1,7 +1,7 @@
 /** The pages as a process of their own, for a deployment behind a proxy. `npm start` serves the same plugin in one. */
-import closeWithGrace from 'close-with-grace'
 import Fastify, { type FastifyBaseLogger, LogController } from 'fastify'
 import { readConfig, requireSettings } from '../platform/config.ts'
+import { endGracefully } from '../platform/graceful-end.ts'
 import { answerUnknownPaths, answerWithProblems } from '../platform/http/fastify-problems.ts'
 import { createLogger } from '../platform/log.ts'
 import web from './plugin.ts'
@@ -9,6 +9,7 @@ import web from './plugin.ts'
 const config = readConfig()
 requireSettings(config, ['s3Endpoint'])
 const log = createLogger('web', config.logLevel)
+const atEnd = endGracefully(log)
 
 const app = Fastify({
   loggerInstance: log as FastifyBaseLogger,
@@ -21,5 +22,5 @@ await app.register(web, { storageOrigins: [new URL(storage).origin] })
 app.get('/healthz', () => ({ status: 'ok' }))
 app.get('/readyz', () => ({ status: 'ready' }))
 
-closeWithGrace({ logger: log }, () => app.close())
+atEnd(() => app.close())
 await app.listen({ host: config.host, port: config.webPort })

@@ -1,8 +1,8 @@
 import swagger from '@fastify/swagger'
-import closeWithGrace from 'close-with-grace'
 import Fastify, { type FastifyBaseLogger, LogController } from 'fastify'
 import { systemClock } from '../../platform/clock.ts'
 import { readConfig, requireSettings } from '../../platform/config.ts'
+import { endGracefully, patiently } from '../../platform/graceful-end.ts'
 import { answerUnknownPaths } from '../../platform/http/fastify-problems.ts'
 import { createLogger } from '../../platform/log.ts'
 import { createDatabase } from '../../prisma/client.ts'
@@ -29,12 +29,17 @@ requireSettings(config, [
   's3SecretAccessKey',
 ])
 const log = createLogger('gateway', config.logLevel)
-const session = await openSession({
-  brokers: config.kafkaBrokers,
-  registryUrl: config.schemaRegistryUrl,
-  clientId: `${config.appId}-gateway`,
+const atEnd = endGracefully(log)
+const session = await patiently(
+  () =>
+    openSession({
+      brokers: config.kafkaBrokers,
+      registryUrl: config.schemaRegistryUrl,
+      clientId: `${config.appId}-gateway`,
+      log,
+    }),
   log,
-})
+)
 const producer = createIdempotentProducer(session.kafka)
 const database = createDatabase({ url: config.databaseUrl, maxConnections: 10, log })
 const s3 = createS3Client(s3SettingsOf(config))
@@ -62,8 +67,7 @@ app.get('/readyz', { schema: { hide: true } }, async (_request, reply) => {
   return reply.status(away.length === 0 ? 200 : 503).send({ status: away.length === 0 ? 'ready' : 'not ready', away })
 })
 
-closeWithGrace({ delay: 10_000 }, async ({ err }) => {
-  if (err !== undefined) log.error({ err }, 'stopping after an error')
+atEnd(async () => {
   await app.close()
   await producer.close()
   await session.close()

@@ -23,11 +23,14 @@ export interface SessionSettings {
   readonly log: Logger
 }
 
-/** Connects and reads `schema-ids`. Throws UpstreamError KAFKA_UNAVAILABLE (retryable). */
+/** Connects and reads `schema-ids`. Throws UpstreamError KAFKA_UNAVAILABLE, PARTITION_UNREADABLE (retryable); nothing is open then. */
 export const openSession = async ({ brokers, registryUrl, clientId, log }: SessionSettings): Promise<Session> => {
   const kafka = createKafka({ brokers, clientId, logger: log })
   const reader = await createPartitionReader(kafka)
-  const directory = await openSchemaDirectory(reader, (id) => fetchSchema(registryUrl, id))
+  const directory = await openSchemaDirectory(reader, (id) => fetchSchema(registryUrl, id)).catch(async (error) => {
+    await reader.close()
+    throw error
+  })
   return {
     kafka,
     reader,

@@ -150,7 +150,7 @@ export const settledVideo = (product: Product, videoId: string, timeoutMs = 120_
   )
 
 /** Runs the CLI as a user would, and gives its exit code, its JSON lines and what it said on stderr. */
-export const cli = (product: Product, ...args: readonly string[]) =>
+export const cli = (product: Pick<Product, 'env'>, ...args: readonly string[]) =>
   new Promise<{ code: number | null; lines: Record<string, unknown>[]; stderr: string }>((resolve) => {
     const child = spawn(process.execPath, [path.join(ROOT, 'cli/main.ts'), ...args], { cwd: ROOT, env: product.env })
     let stdout = ''
