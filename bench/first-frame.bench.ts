@@ -1,73 +1,145 @@
-import { spawn } from 'node:child_process'
+import { openAsBlob } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { loadavg, tmpdir } from 'node:os'
 import path from 'node:path'
+import { createUpload, type UploadSource } from '../ingest/sdk/index.ts'
 import { launchBrowser, visit } from '../test/e2e/browser.ts'
-import { play, recordPlayback, reportPlayback, untilEnded } from '../test/e2e/playback.ts'
-import { CLI, historyOf, makeClip, runningProduct } from './product.ts'
+import { play, ranDry, recordPlayback, reportPlayback, untilEnded } from '../test/e2e/playback.ts'
+import { type Fact, historyOf, makeClip, runningProduct } from './product.ts'
 import { keep, median } from './table.ts'
 
 /**
  * P2: from UploadCompleted (its time in the log) to the first moving frame in a real Chromium that already shows the
- * page, and whether it then plays to the end without a stall. Needs a product that runs and is otherwise idle.
+ * page, hop by hop, and whether it then plays to the end without running dry. Browser and encoder share the machine;
+ * the product must otherwise be idle. All clocks are this machine's.
+ *
+ *     npm run bench -- first-frame [file] [runs]
  */
 const RUNS = 5
 const SECONDS = 60
 
-export const bench = async (args: readonly string[]): Promise<void> => {
+export const bench = async ([given, runs = String(RUNS)]: readonly string[]): Promise<void> => {
   const folder = await mkdtemp(path.join(tmpdir(), 'reelstream-bench-'))
   const browser = await launchBrowser()
   try {
-    const [given] = args
     const clip = given ?? (await makeClip(folder, SECONDS))
-    const runs = []
-    for (let n = 0; n < RUNS; n++) runs.push(await watchGrowing(browser, clip))
-    const rows = runs.map(
-      (one, n) => `| ${n + 1} | ${one.firstFrameMs} | ${one.stalls} | ${one.frames} | ${one.errors} |`,
-    )
-    keep(given === undefined ? 'first-frame' : `first-frame-${path.parse(given).name}`, [
-      `${given === undefined ? `${SECONDS} s of 1280x720 at 25 fps (lavfi)` : path.basename(given)}, encoded beside the browser on the same cores.`,
-      '',
-      '| run | UploadCompleted → first frame, ms | stalls to the end | frames shown | errors of hls.js |',
-      '|---|---|---|---|---|',
-      ...rows,
-      '',
-      `Median to the first frame: ${median(runs.map(({ firstFrameMs }) => firstFrameMs))} ms.`,
-    ])
+    const views: View[] = []
+    for (let n = 0; n < Number(runs); n++) views.push(await watchGrowing(browser, clip))
+    keep(given === undefined ? 'first-frame' : `first-frame-${path.parse(given).name}`, report(clip, given, views))
   } finally {
     await browser.close()
     await rm(folder, { recursive: true, force: true })
   }
 }
 
-const watchGrowing = async (browser: Awaited<ReturnType<typeof launchBrowser>>, clip: string) => {
+/** What happens until a frame moves, in this order; milliseconds since UploadCompleted. */
+const HOPS = [
+  'last byte confirmed',
+  'SourceProbed',
+  'TranscodePlanned',
+  'first SegmentsTranscoded of the picture',
+  'PlaylistPublished',
+  'the page asks for the master',
+  'the page has its first segment',
+  'second frame shown',
+] as const
+
+interface View {
+  readonly hops: Readonly<Record<(typeof HOPS)[number], number>>
+  readonly load: number
+  readonly stalls: number
+  readonly dry: number
+  readonly frames: number
+  readonly errors: number
+}
+
+const watchGrowing = async (browser: Awaited<ReturnType<typeof launchBrowser>>, clip: string): Promise<View> => {
+  const [load = Number.NaN] = loadavg()
   const product = await runningProduct()
-  const upload = spawn(process.execPath, [CLI, 'upload', clip, '--json'], { stdio: ['ignore', 'pipe', 'inherit'] })
-  const videoId = await firstVideoId(upload.stdout)
+  const pageIsOpen = Promise.withResolvers<void>()
+  const upload = createUpload(sourceAfter(pageIsOpen.promise, await openAsBlob(clip)), {
+    gatewayUrl: product.gatewayUrl,
+    token: product.token,
+    details: { title: path.basename(clip), visibility: 'PUBLIC' },
+  })
+  let lastByteAtMs = Number.NaN
+  upload.on('state', (state) => {
+    if (state === 'completing') lastByteAtMs = Date.now()
+  })
+  const { videoId } = await new Promise<{ videoId: string }>((resolve) => upload.on('created', resolve))
   const { page, close } = await visit(browser, `${product.webUrl}/v/${videoId}`)
+  await page.getByText('Still being uploaded').waitFor()
+  pageIsOpen.resolve()
   await recordPlayback(page)
   await play(page)
-  await untilEnded(page, 240_000)
-  const { movedAtMs, waits, totalFrames, errors } = await reportPlayback(page)
+  await untilEnded(page, 600_000)
+  const playback = await reportPlayback(page)
+  const requests = await page.evaluate(() =>
+    performance.getEntriesByType('resource').map((entry) => {
+      const { name, startTime, responseEnd } = entry as PerformanceResourceTiming
+      return { name, askedAtMs: performance.timeOrigin + startTime, hadAtMs: performance.timeOrigin + responseEnd }
+    }),
+  )
   await close()
+  await upload.done
   const facts = await historyOf(product, videoId)
-  const completedAt = Date.parse(facts.find(({ type }) => type === 'UploadCompleted')?.recordedAt ?? '')
+  const completedAtMs = timeOf(facts, ({ type }) => type === 'UploadCompleted')
+  const moments = [
+    lastByteAtMs,
+    timeOf(facts, ({ type }) => type === 'SourceProbed'),
+    timeOf(facts, ({ type }) => type === 'TranscodePlanned'),
+    timeOf(facts, ({ type, body }) => type === 'SegmentsTranscoded' && body.track === 'video'),
+    timeOf(facts, ({ type }) => type === 'PlaylistPublished'),
+    requests.find(({ name }) => name.endsWith('/master.m3u8'))?.askedAtMs ?? Number.NaN,
+    requests.find(({ name }) => name.endsWith('/00000.m4s'))?.hadAtMs ?? Number.NaN,
+    playback.movedAtMs ?? Number.NaN,
+  ]
+  const { stalls, totalFrames: frames, errors } = playback
   return {
-    firstFrameMs: (movedAtMs ?? Number.NaN) - completedAt,
-    stalls: waits,
-    frames: totalFrames,
+    hops: Object.fromEntries(
+      HOPS.map((hop, i) => [hop, Math.round((moments[i] ?? Number.NaN) - completedAtMs)]),
+    ) as View['hops'],
+    load,
+    stalls: stalls.length,
+    dry: ranDry(playback).length,
+    frames,
     errors: errors.length,
   }
 }
 
-/** The id is in the first line; the rest is read too, or the upload would end for want of a reader. */
-const firstVideoId = (lines: NodeJS.ReadableStream): Promise<string> =>
-  new Promise((resolve, reject) => {
-    let text = ''
-    lines.on('data', (chunk) => {
-      text += String(chunk)
-      const found = /"videoId":"([^"]+)"/.exec(text)?.[1]
-      if (found !== undefined) resolve(found)
-    })
-    lines.on('end', () => reject(new RangeError(`the upload named no video: ${text}`)))
-  })
+/** The file, of which nothing is read before `ready`. */
+const sourceAfter = (ready: Promise<void>, file: Blob): UploadSource => ({
+  size: file.size,
+  name: 'clip.mp4',
+  type: 'video/mp4',
+  slice: (start, end) => ({
+    async arrayBuffer() {
+      await ready
+      return file.slice(start, end).arrayBuffer()
+    },
+  }),
+})
+
+const timeOf = (facts: readonly Fact[], found: (fact: Fact) => boolean): number =>
+  Date.parse(facts.find(found)?.recordedAt ?? '')
+
+const report = (clip: string, given: string | undefined, views: readonly View[]): readonly string[] => {
+  const what = given === undefined ? `${SECONDS} s of 1280x720 at 25 fps (lavfi)` : path.basename(clip)
+  return [
+    `${what}, encoded beside the browser on the same cores. Milliseconds since UploadCompleted.`,
+    '',
+    '| until | median | series |',
+    '|---|---|---|',
+    ...HOPS.map((hop) => {
+      const series = views.map(({ hops }) => hops[hop])
+      return `| ${hop} | ${median(series)} | ${series.join(' ')} |`
+    }),
+    '',
+    '| run | load before | stalls | of these for want of video | frames shown | errors of hls.js |',
+    '|---|---|---|---|---|---|',
+    ...views.map(
+      ({ load, stalls, dry, frames, errors }, n) =>
+        `| ${n + 1} | ${load.toFixed(2)} | ${stalls} | ${dry} | ${frames} | ${errors} |`,
+    ),
+  ]
+}

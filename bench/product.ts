@@ -33,7 +33,7 @@ export const makeClip = async (folder: string, seconds: number): Promise<string>
 export interface Fact {
   readonly type: string
   readonly recordedAt: string
-  readonly body: { readonly complete?: boolean }
+  readonly body: { readonly complete?: boolean; readonly track?: string }
 }
 
 export const historyOf = async ({ apiUrl, token }: RunFile, videoId: string): Promise<readonly Fact[]> => {

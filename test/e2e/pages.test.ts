@@ -10,7 +10,7 @@ import t, { type Test } from 'tap'
 import { launchBrowser, namelessControls, visit } from './browser.ts'
 import { makeHls } from './fake/hls.ts'
 import { type FakeProduct, PART_BYTES, startFakeProduct } from './fake/product.ts'
-import { createThrottle, play, recordPlayback, reportPlayback, untilEnded, untilPlayedTo } from './playback.ts'
+import { createThrottle, play, ranDry, recordPlayback, reportPlayback, untilEnded, untilPlayedTo } from './playback.ts'
 
 const CLIP_SECONDS = 20
 const FRAMES_A_SECOND = 25
@@ -72,6 +72,7 @@ t.test('a ready video plays to the end: no error, one buffered range, every fram
   await untilEnded(page, 60_000)
   const report = await reportPlayback(page)
   t.same(report.errors, [])
+  t.same(ranDry(report), [])
   t.same(report.levels, ['320x180', '854x480', '1280x720'])
   t.equal(report.bufferedRanges, 1)
   t.ok(report.totalFrames >= CLIP_SECONDS * FRAMES_A_SECOND, `${report.totalFrames} frames`)

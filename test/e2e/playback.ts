@@ -5,9 +5,17 @@ import type { PlayerElement } from '../../web/player/player.ts'
 interface Notes {
   readonly errors: readonly string[]
   readonly switches: readonly string[]
-  readonly waits: number
-  /** When the picture first moved, milliseconds since the epoch; null = not yet. */
+  readonly stalls: readonly Stall[]
+  /** When the second frame was shown, milliseconds since the epoch; null = not yet. */
   readonly movedAtMs: number | null
+}
+
+/** The picture stood still although somebody watched. */
+export interface Stall {
+  /** Seconds of play. */
+  readonly at: number
+  /** Seconds that were buffered beyond it. With plenty of them it was this machine that was late, not the stream. */
+  readonly inHand: number
 }
 
 declare global {
@@ -38,29 +46,39 @@ export const recordPlayback = async (page: Page): Promise<void> => {
     const hls = document.querySelector<PlayerElement>('#player')?.playback?.hls
     const video = document.querySelector('video')
     if (hls === undefined || video === null) throw new Error('no player')
-    const notes = { errors: [] as string[], switches: [] as string[], waits: 0, movedAtMs: null as number | null }
+    const notes = {
+      errors: [] as string[],
+      switches: [] as string[],
+      stalls: [] as { at: number; inHand: number }[],
+      movedAtMs: null as number | null,
+    }
     window.notes = notes
+    const secondsInHand = () => {
+      const { buffered, currentTime } = video
+      const ends = Array.from({ length: buffered.length }, (_, i) => [buffered.start(i), buffered.end(i)] as const)
+      return (ends.find(([start, end]) => start <= currentTime && currentTime <= end)?.[1] ?? currentTime) - currentTime
+    }
+    const noteStall = () => void notes.stalls.push({ at: video.currentTime, inHand: secondsInHand() })
     type Event = Parameters<typeof hls.on>[0]
     hls.on('hlsError' as Event, (_event: unknown, data: unknown) => {
-      type ErrorData = { details: string; fatal: boolean; error: Error; bufferInfo?: { len: number } }
-      const { details, fatal, error, bufferInfo } = data as ErrorData
-      // A decoder that is late with seconds in its buffer says that this machine is busy, and nothing of the stream.
-      if (details === 'bufferStalledError' && (bufferInfo?.len ?? 0) > 1) return
+      const { details, fatal, error } = data as { details: string; fatal: boolean; error: Error }
+      if (details === 'bufferStalledError') return noteStall()
       notes.errors.push(`${details}${fatal ? ' (fatal)' : ''}: ${error.message}`)
     })
     hls.on('hlsLevelSwitched' as Event, (_event: unknown, data: unknown) => {
       const level = hls.levels[(data as { level: number }).level]
       notes.switches.push(`${level?.width}x${level?.height}`)
     })
-    const onMove = () => {
-      if (video.currentTime === 0) return
-      notes.movedAtMs ??= Date.now()
-      video.removeEventListener('timeupdate', onMove)
+    let framesShown = 0
+    const onFrame = () => {
+      framesShown += 1
+      if (framesShown < 2) video.requestVideoFrameCallback(onFrame)
+      else notes.movedAtMs = Date.now()
     }
-    video.addEventListener('timeupdate', onMove)
-    // The wait before the first frame is no stall.
+    video.requestVideoFrameCallback(onFrame)
+    // The wait before the first frame is no stall, and neither is the end.
     video.addEventListener('waiting', () => {
-      if (video.currentTime > 0.2 && !video.seeking) notes.waits += 1
+      if (framesShown > 0 && !video.seeking) noteStall()
     })
   })
 }
@@ -83,6 +101,10 @@ export const reportPlayback = (page: Page): Promise<PlaybackReport> =>
       ...notes,
     }
   })
+
+/** The stalls for want of video: less than a trifle was in hand. */
+export const ranDry = ({ stalls }: Pick<Notes, 'stalls'>): readonly Stall[] =>
+  stalls.filter(({ inHand }) => inHand < 0.5)
 
 /** Plays from where it is, optionally faster. */
 export const play = (page: Page, rate = 1): Promise<void> =>
