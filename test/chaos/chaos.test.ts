@@ -12,6 +12,8 @@ const stage = await openStage({ ...SHORT, say: (line) => t.comment(line) })
 let isAllSound = true
 t.teardown(() => stage.close({ keep: !isAllSound }))
 
+const SHORT_ONES = SCENARIOS.filter(({ times }) => times.short > 0)
+
 const addTest = (t: Test, scenario: Scenario) =>
   t.test(scenario.title, async (t) => {
     const { finding, durationMs } = await perform(scenario, stage, scenario.times.short)
@@ -24,7 +26,7 @@ const addTest = (t: Test, scenario: Scenario) =>
   })
 
 t.test('nothing is lost, nothing doubled, each key in order', { jobs: 2, buffered: true }, (t) => {
-  for (const scenario of SCENARIOS.filter(({ hitsEverybody }) => !hitsEverybody)) addTest(t, scenario)
+  for (const scenario of SHORT_ONES.filter(({ hitsEverybody }) => !hitsEverybody)) addTest(t, scenario)
   t.end()
 })
-for (const scenario of SCENARIOS.filter(({ hitsEverybody }) => hitsEverybody)) addTest(t, scenario)
+for (const scenario of SHORT_ONES.filter(({ hitsEverybody }) => hitsEverybody)) addTest(t, scenario)

@@ -4,6 +4,7 @@ import { readConfig } from '../../platform/config.ts'
 import { BadInputError, describeError } from '../../platform/errors.ts'
 import { type Chapter, isSound, reportLines } from './report.ts'
 import { SCENARIOS } from './scenarios/index.ts'
+import type { Scenario } from './scenarios/scenario.ts'
 import { LONG, openStage, perform, SHORT } from './stage.ts'
 
 /**
@@ -21,12 +22,13 @@ const { values } = parseArgs({
 })
 
 const run = async (): Promise<boolean> => {
-  const chosen = SCENARIOS.filter(({ name }) => values.only === undefined || values.only === name)
+  const size = values.short ? 'short' : 'long'
+  const isWanted = ({ name, times }: Scenario) => (values.only === undefined ? times[size] > 0 : values.only === name)
+  const chosen = SCENARIOS.filter(isWanted)
   if (chosen.length === 0) {
     const names = SCENARIOS.map(({ name }) => name).join(', ')
     throw new BadInputError('CHAOS_UNKNOWN', `expected one of ${names}, got "${values.only}"`)
   }
-  const size = values.short ? 'short' : 'long'
   const settings = values.short ? SHORT : LONG
   const stage = await openStage({ ...settings, say: console.log })
   const chapters: Chapter[] = []

@@ -13,7 +13,7 @@ import { until } from './trial.ts'
  * One story on one set of servers, for these take longer to start than the story.
  */
 const NAMES = ['processors', 'workers', 'projections', 'front'] as const
-const CLIP_SECONDS = 20
+const CLIP_SECONDS = 12
 /** The end itself, and what it takes to notice it on a busy machine. */
 const ENDED_WITHIN_MS = END_WITHIN_MS + 500
 

@@ -1,4 +1,5 @@
 import { connect, createServer, type Socket } from 'node:net'
+import type { KafkaCluster } from '../../local/kafka-cluster.ts'
 
 /**
  * A TCP proxy in front of one broker that now and then steals a response: the request arrives and is carried out, its
@@ -7,13 +8,45 @@ import { connect, createServer, type Socket } from 'node:net'
  * Frames are told apart as the protocol has it (https://kafka.apache.org/protocol#protocol_messages): each is preceded by
  * its size; a request begins with its api key, version and correlation id, its response with the same correlation id.
  */
-export interface ResponseThief {
-  readonly port: number
+interface ResponseThief {
   /** From now on each response to one of these requests is stolen with this probability, 0 … 1. */
   steal(probability: number): void
   /** Responses stolen so far, by api. */
   readonly stolen: ReadonlyMap<string, number>
   close(): Promise<void>
+}
+
+/** One for each broker of a cluster. */
+export interface ResponseThieves {
+  /** The thief's port by the broker's. */
+  readonly detours: Readonly<Record<string, number>>
+  steal(probability: number): void
+  /** What was stolen so far, in words. */
+  summary(): string
+  close(): Promise<void>
+}
+
+/** After the ports of the broker and its controller, see stage.ts. */
+const THIEF_OFFSET = 2
+
+export const startThieves = async ({ brokers }: Pick<KafkaCluster, 'brokers'>): Promise<ResponseThieves> => {
+  const thieves = await Promise.all(brokers.map(({ port }) => startThief(port + THIEF_OFFSET, port)))
+  return {
+    detours: Object.fromEntries(brokers.map(({ port }) => [port, port + THIEF_OFFSET])),
+    steal: (probability) => {
+      for (const thief of thieves) thief.steal(probability)
+    },
+    summary: () => {
+      const total = new Map<string, number>()
+      for (const [api, count] of thieves.flatMap(({ stolen }) => [...stolen])) {
+        total.set(api, (total.get(api) ?? 0) + count)
+      }
+      return [...total].map(([api, count]) => `${count} ${api}`).join(', ') || 'none'
+    },
+    close: async () => {
+      await Promise.all(thieves.map((thief) => thief.close()))
+    },
+  }
 }
 
 /** What a transaction is made of, by api key. */
@@ -28,7 +61,7 @@ const REQUEST_CORRELATION_AT = SIZE_BYTES + 4
 const REQUEST_API_AT = SIZE_BYTES
 
 /** Listens on `port` and passes everything on to `brokerPort`, both of this machine. */
-export const startThief = async (port: number, brokerPort: number): Promise<ResponseThief> => {
+const startThief = async (port: number, brokerPort: number): Promise<ResponseThief> => {
   const stolen = new Map<string, number>()
   const connections = new Set<Socket>()
   let probability = 0
@@ -69,7 +102,6 @@ export const startThief = async (port: number, brokerPort: number): Promise<Resp
     server.once('error', reject).listen(port, '127.0.0.1', resolve)
   })
   return {
-    port,
     stolen,
     steal: (wanted) => {
       probability = wanted

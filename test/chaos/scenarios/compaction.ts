@@ -17,7 +17,7 @@ const CHANGELOG = {
 export const compaction: Scenario = {
   name: 'compaction',
   title: 'kill -9 and restore while the changelog is compacted',
-  times: { long: 10, short: 2 },
+  times: { long: 6, short: 2 },
   async run(stage, times) {
     const trial = await openTrial(stage, 'compaction', { partitions: 2, keys: 50, changelog: CHANGELOG })
     try {

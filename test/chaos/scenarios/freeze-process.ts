@@ -10,7 +10,7 @@ import { anyMoment, type Scenario } from './scenario.ts'
 export const freezeProcess: Scenario = {
   name: 'freeze-process',
   title: 'SIGSTOP past the session, then SIGCONT',
-  times: { long: 6, short: 1 },
+  times: { long: 5, short: 1 },
   async run(stage, times) {
     const trial = await openTrial(stage, 'freeze')
     try {

@@ -5,5 +5,14 @@ import { killProcess } from './kill-process.ts'
 import { lostResponses } from './lost-responses.ts'
 import { scale } from './scale.ts'
 import type { Scenario } from './scenario.ts'
+import { storm } from './storm.ts'
 
-export const SCENARIOS: readonly Scenario[] = [killProcess, freezeProcess, killBroker, scale, compaction, lostResponses]
+export const SCENARIOS: readonly Scenario[] = [
+  killProcess,
+  freezeProcess,
+  killBroker,
+  scale,
+  compaction,
+  lostResponses,
+  storm,
+]

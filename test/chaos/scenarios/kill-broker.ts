@@ -13,7 +13,7 @@ import { anyMoment, type Scenario } from './scenario.ts'
 export const killBroker: Scenario = {
   name: 'kill-broker',
   title: 'kill -9 of a broker, and its return',
-  times: { long: 9, short: 1 },
+  times: { long: 6, short: 1 },
   hitsEverybody: true,
   async run(stage, times) {
     const { brokers } = stage.cluster

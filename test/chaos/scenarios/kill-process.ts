@@ -11,7 +11,7 @@ const FOLDING_ANSWERS = 50
 export const killProcess: Scenario = {
   name: 'kill-process',
   title: 'kill -9 of the processing process',
-  times: { long: 50, short: 3 },
+  times: { long: 50, short: 2 },
   async run(stage, times) {
     const trial = await openTrial(stage, 'kill')
     try {

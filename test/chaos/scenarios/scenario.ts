@@ -6,7 +6,7 @@ export interface Scenario {
   readonly name: string
   /** What is done, for the report. */
   readonly title: string
-  /** How often the long run does it, and the short one. */
+  /** How often the long run does it, and the short one; 0 = not at all. */
   readonly times: { readonly long: number; readonly short: number }
   /** Whether it hits the brokers, and so every trial that runs beside it. */
   readonly hitsEverybody?: true
