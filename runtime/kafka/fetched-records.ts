@@ -139,6 +139,7 @@ export class FetchedRecord implements LogRecord {
   readonly #valueEnd: number
   readonly #valueAt: number
   #key: string | null | undefined
+  #value: Buffer | null | undefined
   #headers: Readonly<Record<string, string>> | undefined
 
   constructor(source: RecordSource, offset: number, timestampMs: number, bytes: Buffer, fieldsAt: number) {
@@ -177,7 +178,8 @@ export class FetchedRecord implements LogRecord {
   }
 
   get value(): Buffer | null {
-    return this.#valueAt === ABSENT ? null : this.#bytes.subarray(this.#valueAt, this.#valueEnd)
+    this.#value ??= this.#valueAt === ABSENT ? null : this.#bytes.subarray(this.#valueAt, this.#valueEnd)
+    return this.#value
   }
 
   get headers(): Readonly<Record<string, string>> {

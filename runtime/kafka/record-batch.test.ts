@@ -94,20 +94,31 @@ t.test('may be sealed again, for another attempt', async (t) => {
   t.same(builder.seal(OWNER), first)
 })
 
-t.test('says when it is full before it is, and holds one record of any size', async () => {
-  fc.assert(
-    fc.property(records, fc.nat(5_000), (all, room) => {
+t.test('takes what fits, refuses what does not and is as it was, and holds one record of any size', async (t) => {
+  await fc.assert(
+    fc.asyncProperty(records, fc.nat(5_000), async (all, room) => {
       const builder = new BatchBuilder()
-      builder.add({ value: Buffer.alloc(MAX_BATCH_BYTES - 100 - room) }, NOW_MS)
-      for (const record of all) {
-        if (!builder.hasRoomFor(record)) break
-        builder.add(record, NOW_MS)
-        assert.ok(builder.sizeBytes <= MAX_BATCH_BYTES)
-      }
-      assert.ok(new BatchBuilder().hasRoomFor({ value: Buffer.alloc(2 * MAX_BATCH_BYTES) }))
+      assert.ok(builder.add({ value: Buffer.alloc(MAX_BATCH_BYTES - 100 - room) }, NOW_MS))
+      const taken = all.filter((record) => {
+        const sizeBytes = builder.sizeBytes
+        if (builder.add(record, NOW_MS)) return true
+        assert.equal(builder.sizeBytes, sizeBytes)
+        return false
+      })
+      assert.ok(builder.sizeBytes <= MAX_BATCH_BYTES)
+      const { records: read } = await decodeBatch(new Decoder(Buffer.from(builder.seal(OWNER))))
+      assert.deepEqual(
+        read.slice(1).map(({ value }) => value),
+        taken.map(({ value }) => asBytes(value)),
+      )
+      assert.equal(
+        read[0]?.batchContext.maxTimestamp,
+        String(Math.max(NOW_MS, ...taken.map((one) => Number(one.timestamp)))),
+      )
     }),
     { numRuns: 50 },
   )
+  t.ok(new BatchBuilder().add({ value: Buffer.alloc(2 * MAX_BATCH_BYTES) }, NOW_MS))
 })
 
 t.test('an encoder that takes messages refuses it', async (t) => {

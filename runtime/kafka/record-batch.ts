@@ -77,22 +77,19 @@ export class BatchBuilder {
     return this.#end
   }
 
-  /** Whether a record certainly fits. The first one always does: what fits into no batch was refused where it was made. */
-  hasRoomFor(record: BatchRecord): boolean {
-    return this.#length === 0 || this.#end + boundOf(record) <= MAX_BATCH_BYTES
-  }
-
   /** What a stock encoder does first with what it takes for messages. */
   map(): never {
     throw new BugError('BATCH_MISROUTED', 'A record batch has reached an encoder that takes messages one by one')
   }
 
-  /** Appends a record. Without a timestamp of its own it gets `nowMs`. */
-  add(record: BatchRecord, nowMs: number): void {
+  /**
+   * Appends a record; without a timestamp of its own it gets `nowMs`. False, and nothing appended, when it would make the
+   * batch too large. The first one always fits: what fits into no batch was refused where it was made.
+   */
+  add(record: BatchRecord, nowMs: number): boolean {
     const timestampMs = record.timestamp === undefined ? nowMs : Number(record.timestamp)
-    if (this.#length === 0) this.#firstTimestampMs = this.#maxTimestampMs = timestampMs
-    else if (timestampMs > this.#maxTimestampMs) this.#maxTimestampMs = timestampMs
     const from = this.#end
+    if (this.#length === 0) this.#firstTimestampMs = timestampMs
     this.#reserve(LENGTH_BYTES + 1 + VARLONG_BYTES + VARINT_BYTES)
     this.#end += LENGTH_BYTES
     this.#bytes[this.#end++] = 0 // attributes of the record: none are defined
@@ -102,7 +99,13 @@ export class BatchBuilder {
     this.#field(record.value)
     this.#headers(record.headers)
     this.#closeRecord(from)
+    if (this.#end > MAX_BATCH_BYTES && this.#length > 0) {
+      this.#end = from
+      return false
+    }
+    if (this.#length === 0 || timestampMs > this.#maxTimestampMs) this.#maxTimestampMs = timestampMs
     this.#length += 1
+    return true
   }
 
   /** The batch as this producer's, with its checksum: a view that the next `add` or `seal` changes. */
@@ -235,17 +238,3 @@ const headerCount = (headers: NonNullable<BatchRecord['headers']>): number => {
   }
   return count
 }
-
-/** Upper bound of what a record takes, without looking at its characters. */
-const boundOf = ({ key, value, headers }: BatchRecord): number => {
-  let bytes = LENGTH_BYTES + 1 + VARLONG_BYTES + 3 * VARINT_BYTES + fieldBound(key) + fieldBound(value)
-  for (const name in headers) {
-    const of = headers[name]
-    const values = Array.isArray(of) ? (of as readonly HeaderValue[]) : [of as HeaderValue | undefined]
-    for (const one of values) bytes += fieldBound(name) + fieldBound(one)
-  }
-  return bytes
-}
-
-const fieldBound = (field: HeaderValue | null | undefined): number =>
-  VARINT_BYTES + (field?.length ?? 0) * (typeof field === 'string' ? LONGEST_UTF8 : 1)

@@ -15,6 +15,10 @@ const MESSAGE_TOO_LARGE = 10
 interface ProduceRequest {
   readonly topicData: readonly { partitions: readonly { partition: number; firstSequence: number }[] }[]
 }
+interface Message {
+  readonly partition: number
+  readonly value?: Buffer
+}
 /** What a broker does with a request, and the appends of all brokers in their order. */
 type Behaviour = (request: ProduceRequest) => Promise<void>
 
@@ -66,9 +70,9 @@ const sender = (patches: readonly KafkajsPatch[], leaders: number[], behaviours:
   })
   return {
     appends,
-    send: async () => {
+    send: async (messages: Message[] = [{ partition: 0 }, { partition: 1 }]) => {
       await eosManager.initProducerId()
-      return send({ acks: -1, topicMessages: [{ topic: 'topic', messages: [{ partition: 0 }, { partition: 1 }] }] })
+      return send({ acks: -1, topicMessages: [{ topic: 'topic', messages }] })
     },
     failure: (code: number) =>
       modules.load<{ createErrorFromCode(code: number): Error }>('protocol/error.js').createErrorFromCode(code),
@@ -142,3 +146,24 @@ t.test('an error that cannot be retried is thrown as it is', async (t) => {
   })
   await t.rejects(run.send(), { name: 'KafkaJSProtocolError', type: 'MESSAGE_TOO_LARGE' })
 })
+
+t.test(
+  'what does not fit into one batch of a partition follows in a second round, under the next numbers',
+  async (t) => {
+    const large = (partition: number): Message => ({ partition, value: Buffer.alloc(400_000) })
+    let requests = 0
+    const run = sender([sendEveryPartition], [0, 1], {
+      0: async () => {
+        requests += 1
+        if (requests === 2) throw run.failure(NOT_LEADER_FOR_PARTITION)
+      },
+    })
+    const produced = await run.send([large(0), large(0), large(0), large(1)])
+    t.same(
+      run.appends,
+      ['broker 0: p0 seq 0', 'broker 1: p1 seq 0', 'broker 0: p0 seq 2'],
+      'the round that failed is repeated under its numbers, the one that was done is not',
+    )
+    t.same(produced.map(({ partition }) => partition).sort(), [0, 0, 1])
+  },
+)

@@ -156,14 +156,12 @@ const batchesOf = (
   const nowMs = Date.now()
   for (const message of messages) {
     const partition = partitionOf(message)
-    const ofPartition = batches.get(partition) ?? []
-    let batch = ofPartition.at(-1)
-    if (batch === undefined || !batch.hasRoomFor(message)) {
-      batch = new BatchBuilder()
-      ofPartition.push(batch)
-      batches.set(partition, ofPartition)
-    }
+    const ofPartition = batches.get(partition)
+    if (ofPartition?.at(-1)?.add(message, nowMs) === true) continue
+    const batch = new BatchBuilder()
     batch.add(message, nowMs)
+    if (ofPartition === undefined) batches.set(partition, [batch])
+    else ofPartition.push(batch)
   }
   return batches
 }
