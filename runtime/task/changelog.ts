@@ -46,10 +46,13 @@ const KIND = {
 const SEQUENCE_DIGITS = 16
 
 const join = (...parts: readonly string[]): string => {
-  const bad = parts.find((part) => part.includes(SEPARATOR))
-  if (bad !== undefined)
-    throw new BugError('KEY_INVALID', 'a key or id holds U+001F, which separates them', { facts: { bad } })
-  return parts.join(SEPARATOR)
+  let joined = ''
+  for (const part of parts) {
+    if (part.includes(SEPARATOR))
+      throw new BugError('KEY_INVALID', 'a key or id holds U+001F, which separates them', { facts: { bad: part } })
+    joined = joined === '' ? part : joined + SEPARATOR + part
+  }
+  return joined
 }
 
 /** Entry → record. Throws BugError ENCODE_INVALID when a value does not fit its schema. */

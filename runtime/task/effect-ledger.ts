@@ -18,6 +18,8 @@ export interface LiveEffect {
 /** The effects of one name and key run in the order in which they were asked for. */
 const bySequence = (a: LiveEffect, b: LiveEffect): number => a.record.sequence - b.record.sequence
 
+const NONE: readonly LiveEffect[] = []
+
 export class EffectLedger {
   readonly #declared: EffectShape
   readonly #effects = new Map<string, LiveEffect>()
@@ -41,11 +43,14 @@ export class EffectLedger {
   }
 
   all(): readonly LiveEffect[] {
+    if (this.#effects.size === 0) return NONE
     return [...this.#effects.values()].sort(bySequence)
   }
 
   ofKey(key: string): readonly LiveEffect[] {
-    return [...(this.#byKey.get(key) ?? [])].map((id) => this.#effects.get(id) as LiveEffect).sort(bySequence)
+    const ids = this.#byKey.get(key)
+    if (ids === undefined) return NONE
+    return [...ids].map((id) => this.#effects.get(id) as LiveEffect).sort(bySequence)
   }
 
   /** Whether this code knows effects of that name: an earlier version may have asked for others. */
@@ -78,6 +83,7 @@ export class EffectLedger {
     isRunning: (effectId: string) => boolean,
     isWaiting: (key: string) => boolean,
   ): readonly LiveEffect[] {
+    if (this.#effects.size === 0) return NONE
     const ahead = new Set<string>()
     return this.all().filter((effect) => {
       if (isWaiting(effect.key)) return false
@@ -92,6 +98,7 @@ export class EffectLedger {
 
   /** When the next backed-off effect becomes due; null if none waits. */
   nextDueMs(nowMs: number): number | null {
+    if (this.#effects.size === 0) return null
     const waits = [...this.#effects.values()].map((effect) => effect.record.notBeforeMs).filter((at) => at > nowMs)
     return waits.length === 0 ? null : Math.min(...waits)
   }

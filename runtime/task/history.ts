@@ -1,4 +1,5 @@
 import { deriveId } from '../../platform/ids.ts'
+import { headerOf } from '../kafka/fetched-records.ts'
 import type { LogRecord } from '../kafka/log-records.ts'
 import type { Processor } from '../processor.ts'
 import { outputIdOf } from './step.ts'
@@ -25,9 +26,12 @@ export class History {
   }
 
   /** Takes a record of an output topic. `isFirst`: nothing before it is in its partition, though something was. */
-  add({ topic, headers, timestampMs }: LogRecord, isFirst = false): void {
+  add(record: LogRecord, isFirst = false): void {
+    const { topic, timestampMs } = record
     if (isFirst) this.#knownSinceMs.set(topic, Math.max(timestampMs, this.#knownSinceMs.get(topic) ?? 0))
-    if (headers.ce_source === this.#source && headers.ce_id !== undefined) this.#ids.add(headers.ce_id)
+    if (headerOf(record, 'ce_source') !== this.#source) return
+    const id = headerOf(record, 'ce_id')
+    if (id !== undefined) this.#ids.add(id)
   }
 
   emitted(outputId: string, topic: string, atMs: number): boolean {

@@ -1,4 +1,5 @@
 import type { AvroSchema, Codec } from '../codec/avro.ts'
+import { headerOf } from '../kafka/fetched-records.ts'
 import type { LogRecord } from '../kafka/log-records.ts'
 import { type Edge, inputsOf, type Processor } from '../processor.ts'
 
@@ -46,8 +47,10 @@ export const routesOf = (processor: Processor): Routes => {
 
 export const routeOf = (routes: Routes, codec: Codec, record: LogRecord): Route | undefined => {
   const ofTopic = routes.get(record.topic)
-  if (ofTopic === undefined || record.value === null) return undefined
-  const type = record.headers.ce_type ?? codec.writerName(record.value)
+  if (ofTopic === undefined) return undefined
+  const { value } = record
+  if (value === null) return undefined
+  const type = headerOf(record, 'ce_type') ?? codec.writerName(value)
   return type === undefined ? undefined : ofTopic.get(type)
 }
 

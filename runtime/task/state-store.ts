@@ -19,17 +19,22 @@ type KeyState = Map<string, Map<string, unknown>>
 
 export class StateStore {
   readonly #keys = new Map<string, KeyState>()
+  /** The key that was looked up last, and what it has. */
+  #recentKey: string | null = null
+  #recent: KeyState | undefined
   #undo: StateChange[] = []
   #changed: StateChange[] = []
 
-  collection<T>(key: string, collection: string): Collection<T> {
+  /** A collection of whichever key is asked for at the moment. */
+  collection<T>(collection: string, keyOf: () => string): Collection<T> {
     return {
-      get: (id = '') => this.#keys.get(key)?.get(collection)?.get(id) as T | undefined,
-      put: (value, id = '') => this.#write({ key, collection, id, value }),
+      get: (id = '') => this.#get(keyOf(), collection, id) as T | undefined,
+      put: (value, id = '') => this.#write({ key: keyOf(), collection, id, value }),
       delete: (id = '') => {
-        if (this.#keys.get(key)?.get(collection)?.has(id)) this.#write({ key, collection, id, value: undefined })
+        const key = keyOf()
+        if (this.#get(key, collection, id) !== undefined) this.#write({ key, collection, id, value: undefined })
       },
-      entries: (prefix = '') => this.entries(key, collection, prefix) as readonly (readonly [string, T])[],
+      entries: (prefix = '') => this.entries(keyOf(), collection, prefix) as readonly (readonly [string, T])[],
     }
   }
 
@@ -47,6 +52,7 @@ export class StateStore {
 
   /** Drops everything, entry by entry as it is asked for; yields what became of each. Outside of steps only. */
   *clear(): Generator<StateChange> {
+    this.#recentKey = null
     for (const [key, collections] of this.#keys) {
       this.#keys.delete(key)
       for (const [collection, entries] of collections) {
@@ -80,24 +86,45 @@ export class StateStore {
 
   #write(change: StateChange): void {
     const { key, collection, id } = change
-    const before = this.#keys.get(key)?.get(collection)?.get(id)
-    this.#undo.push({ key, collection, id, value: before })
+    this.#undo.push({ key, collection, id, value: this.#get(key, collection, id) })
     this.#changed.push(change)
     this.#set(change)
   }
 
+  #get(key: string, collection: string, id: string): unknown {
+    return this.#stateOf(key)?.get(collection)?.get(id)
+  }
+
+  /** A step asks for its key again and again, and with a million keys each look goes to main memory. */
+  #stateOf(key: string): KeyState | undefined {
+    if (key !== this.#recentKey) {
+      this.#recentKey = key
+      this.#recent = this.#keys.get(key)
+    }
+    return this.#recent
+  }
+
   #set({ key, collection, id, value }: StateChange): void {
-    let keyState = this.#keys.get(key)
+    let keyState = this.#stateOf(key)
     if (value === undefined) {
       keyState?.get(collection)?.delete(id)
       if (keyState?.get(collection)?.size === 0) keyState.delete(collection)
-      if (keyState?.size === 0) this.#keys.delete(key)
+      if (keyState?.size === 0) {
+        this.#keys.delete(key)
+        this.#recent = undefined
+      }
       return
     }
-    keyState ??= new Map()
-    this.#keys.set(key, keyState)
-    const entries = keyState.get(collection) ?? new Map<string, unknown>()
-    keyState.set(collection, entries)
+    if (keyState === undefined) {
+      keyState = new Map()
+      this.#keys.set(key, keyState)
+      this.#recent = keyState
+    }
+    let entries = keyState.get(collection)
+    if (entries === undefined) {
+      entries = new Map()
+      keyState.set(collection, entries)
+    }
     entries.set(id, value)
   }
 }

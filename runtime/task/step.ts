@@ -3,12 +3,11 @@ import { deriveId } from '../../platform/ids.ts'
 import type { AvroSchema, Codec } from '../codec/avro.ts'
 import { envelopeHeaders } from '../codec/envelope.ts'
 import { MAX_RECORD_BYTES, type OutputRecord } from '../kafka/log-records.ts'
-import type { Cause, Collection, Destination, Edge, Processor } from '../processor.ts'
-import type { StateStore } from './state-store.ts'
+import type { Cause, Destination, Edge, Processor } from '../processor.ts'
 
 /**
- * One handler call: the context it is given, and what it asked for. Nothing here changes the task; the core applies a
- * step when the handler returned, and forgets it when the handler threw.
+ * What one handler call asked for. Nothing here changes the task; the core applies a step when the handler returned, and
+ * forgets it when the handler threw.
  */
 export interface StepOrigin {
   readonly key: string
@@ -36,60 +35,52 @@ export interface StepSettings {
 export class Step {
   readonly outputs: OutputRecord[] = []
   readonly performs: AskedEffect[] = []
-  readonly cancels = new Set<string>()
-  /** Timer name → when; null = removed. */
-  readonly timers = new Map<string, number | null>()
-  closed = false
   readonly origin: StepOrigin
   readonly #settings: StepSettings
-  readonly #emitted = new Map<string, number>()
+  #cancels: Set<string> | null = null
+  #timers: Map<string, number | null> | null = null
+  #closed = false
+  #firstType: string | null = null
+  #emitted: Map<string, number> | null = null
 
   constructor(settings: StepSettings, origin: StepOrigin) {
     this.#settings = settings
     this.origin = origin
   }
 
-  context(store: StateStore): unknown {
-    const { processor } = this.#settings
-    const { key, nowMs, cause, identity } = this.origin
-    return {
-      key,
-      now: nowMs,
-      cause,
-      state: collectionsOf(store, key, Object.keys(processor.state)),
-      emit: this.emitters(),
-      perform: Object.fromEntries(
-        Object.keys(processor.effects).map((name) => [name, (input: unknown) => this.#perform(name, input)]),
-      ),
-      cancel: (name: string) => this.#cancel(name),
-      schedule: (timer: string, atMs: number) => void this.timers.set(this.#declaredTimer(timer), atMs),
-      unschedule: (timer: string) => void this.timers.set(this.#declaredTimer(timer), null),
-      close: () => {
-        this.closed = true
-      },
-      id: (n: string | number) => deriveId(processor.name, identity, 'id', n),
-    }
+  /** Names of effects whose pending ones are cancelled. */
+  get cancels(): ReadonlySet<string> {
+    return this.#cancels ?? NO_CANCELS
   }
 
-  emitters(): Record<string, (event: object, destination?: Destination) => void> {
-    const emitters: Record<string, (event: object, destination?: Destination) => void> = {}
-    for (const edge of this.#settings.processor.writes) {
-      for (const event of edge.events) emitters[event] = (data, to) => this.#emit(edge, event, data, to ?? {})
-    }
-    return emitters
+  /** Timer name → when; null = removed. */
+  get timers(): ReadonlyMap<string, number | null> {
+    return this.#timers ?? NO_TIMERS
   }
 
-  #emit(edge: Edge, event: string, data: object, to: Destination): void {
-    const { codec } = this.#settings
+  get closed(): boolean {
+    return this.#closed
+  }
+
+  close(): void {
+    this.#closed = true
+  }
+
+  id(n: string | number): string {
+    return deriveId(this.#settings.processor.name, this.origin.identity, 'id', n)
+  }
+
+  emit(edge: Edge, event: string, data: object, to: Destination = NO_DESTINATION): void {
     const schema = edge.topic.events[event]
     if (schema === undefined) throw new BugError('EVENT_UNKNOWN', `${edge.topic.name} has no event ${event}`)
-    this.outputs.push({
-      topic: edge.topic.name,
-      key: this.#keyOf(to, event),
-      ...(to.partition === undefined ? {} : { partition: to.partition }),
-      value: encodeWithin(codec, schema, data as never),
-      headers: edge.topic.envelope === 'none' ? NO_HEADERS : this.#envelope(schema.name),
-    })
+    const topic = edge.topic.name
+    const key = this.#keyOf(to, event)
+    const value = encodeWithin(this.#settings.codec, schema, data as never)
+    const headers = edge.topic.envelope === 'none' ? NO_HEADERS : this.#envelope(schema.name)
+    const { partition } = to
+    this.outputs.push(
+      partition === undefined ? { topic, key, value, headers } : { topic, key, partition, value, headers },
+    )
   }
 
   #envelope(type: string): Readonly<Record<string, string>> {
@@ -99,8 +90,13 @@ export class Step {
     return envelopeHeaders({ id, type, source, timeMs: nowMs, causationId: cause.id, traceparent })
   }
 
-  /** How many of this type were emitted before. */
+  /** How many of this type were emitted before. Most steps emit once. */
   #countOf(type: string): number {
+    if (this.#firstType === null) {
+      this.#firstType = type
+      return 0
+    }
+    this.#emitted ??= new Map([[this.#firstType, 1]])
     const count = this.#emitted.get(type) ?? 0
     this.#emitted.set(type, count + 1)
     return count
@@ -112,7 +108,7 @@ export class Step {
     return key
   }
 
-  #perform(name: string, input: unknown): string {
+  perform(name: string, input: unknown): string {
     const { processor, codec } = this.#settings
     const declared = processor.effects[name]
     if (declared === undefined) throw new BugError('EFFECT_UNKNOWN', `no effect ${name} is declared`)
@@ -121,25 +117,37 @@ export class Step {
       id,
       effect: name,
       input,
-      inputBytes: encodeWithin(codec, declared.input, input),
+      // Kept for as long as the effect is pending: a copy, or it would keep the slab that it was encoded in.
+      inputBytes: Buffer.from(encodeWithin(codec, declared.input, input)),
     })
     return id
   }
 
-  #cancel(name: string): void {
-    this.cancels.add(name)
+  cancel(name: string): void {
+    this.#cancels ??= new Set()
+    this.#cancels.add(name)
     const kept = this.performs.filter((asked) => asked.effect !== name)
     this.performs.splice(0, this.performs.length, ...kept)
   }
 
-  #declaredTimer(name: string): string {
+  setTimer(name: string, atMs: number | null): void {
     if (!this.#settings.processor.timers.includes(name)) {
       throw new BugError('TIMER_UNKNOWN', `no timer ${name} is declared`)
     }
-    return name
+    this.#timers ??= new Map()
+    this.#timers.set(name, atMs)
+  }
+
+  /** The timer that this step is about is gone. */
+  fired(name: string): void {
+    this.#timers ??= new Map()
+    this.#timers.set(name, null)
   }
 }
 
+const NO_CANCELS: ReadonlySet<string> = new Set()
+const NO_TIMERS: ReadonlyMap<string, null> = new Map()
+const NO_DESTINATION: Destination = {}
 const NO_HEADERS: Readonly<Record<string, string>> = {}
 
 /**
@@ -148,9 +156,6 @@ const NO_HEADERS: Readonly<Record<string, string>> = {}
  */
 export const outputIdOf = (processor: string, identity: string, type: string, n: number): string =>
   deriveId(processor, identity, type, n)
-
-const collectionsOf = (store: StateStore, key: string, names: readonly string[]): Record<string, Collection<unknown>> =>
-  Object.fromEntries(names.map((name) => [name, store.collection(key, name)]))
 
 const encodeWithin = <T>(codec: Codec, schema: AvroSchema<T>, value: T): Buffer =>
   withinLimit(codec.encode(schema, value), schema.name)

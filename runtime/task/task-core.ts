@@ -14,8 +14,10 @@ import type { HeldOutput, QueuedInput } from '../state/generated.ts'
 import { type ChangelogRecord, SEPARATOR } from './changelog.ts'
 import { deadLetterOf, type Refusal } from './dead-letter.ts'
 import type { LiveEffect } from './effect-ledger.ts'
+import { emittersOf, HandlerContext } from './handler-context.ts'
 import type { History } from './history.ts'
 import { type Batch, Journal } from './journal.ts'
+import { derivedOrigin, originOf } from './origin.ts'
 import { fromQueued, type Input, keyOf, toQueued } from './queued-inputs.ts'
 import { type Route, type Routes, routeOf, routesOf } from './routes.ts'
 import { Step, type StepOrigin, type StepSettings } from './step.ts'
@@ -83,6 +85,7 @@ export class TaskCore {
   readonly #routes: Routes
   readonly #memory: TaskMemory
   readonly #journal: Journal
+  readonly #context: HandlerContext
   #history: History | null = null
   /** What the present step may have done before; null when it is done for the first time. */
   #past: History | null = null
@@ -98,6 +101,7 @@ export class TaskCore {
     this.#routes = routesOf(settings.processor)
     this.#memory = new TaskMemory(settings.processor, settings.codec)
     this.#journal = new Journal(settings.codec, settings.processor.state)
+    this.#context = new HandlerContext(settings.processor, this.#memory.store)
   }
 
   // ---- what is there
@@ -172,7 +176,7 @@ export class TaskCore {
   }
 
   isRelevant(record: LogRecord): boolean {
-    return routeOf(this.#routes, this.settings.codec, record) !== undefined
+    return this.#routeOf(record) !== undefined
   }
 
   // ---- restore
@@ -277,7 +281,7 @@ export class TaskCore {
   fold(record: LogRecord, nowMs: number): boolean {
     const next = this.#memory.position.get(record.topic)
     if (next !== undefined && record.offset < next) return false
-    const route = routeOf(this.#routes, this.settings.codec, record)
+    const route = this.#routeOf(record)
     const handled = route !== undefined && this.#foldRouted(record, route, nowMs)
     this.skipTo(record.topic, record.offset + 1n)
     return handled
@@ -285,7 +289,7 @@ export class TaskCore {
 
   /** Moves over a record that cannot be folded for a reason that is not its handler's. */
   refuse(record: LogRecord, refusal: Refusal, nowMs: number): void {
-    const route = routeOf(this.#routes, this.settings.codec, record)
+    const route = this.#routeOf(record)
     if (route?.isDoor === true || !canWait(record.key)) this.#bury(record, refusal)
     else this.#blockWith({ kind: 'record', record }, record.key, refusal, nowMs)
     this.skipTo(record.topic, record.offset + 1n)
@@ -314,7 +318,7 @@ export class TaskCore {
       }
     }
     // What a handler makes of the time must come out as it did.
-    return this.#take({ kind: 'record', record }, key, replay === null ? nowMs : record.timestampMs)
+    return this.#take({ kind: 'record', record }, key, replay === null ? nowMs : record.timestampMs, route)
   }
 
   #isOver(key: string, { afterClose }: Route): boolean {
@@ -387,7 +391,7 @@ export class TaskCore {
       .all()
       .map(({ id: effectId, key, record }) => ({ key, effect: record.effect, effectId }))
     this.#step(derivedOrigin('', identity, id, nowMs), (step) =>
-      run({ task, instanceId, now: nowMs, pending, emit: step.emitters() }),
+      run({ task, instanceId, now: nowMs, pending, emit: emittersOf(this.settings.processor.writes, () => step) }),
     )
   }
 
@@ -563,14 +567,14 @@ export class TaskCore {
   // ---- inside a step
 
   /** Runs the step of an input, or has it wait behind a failure of its key. False: there was nothing to do. */
-  #take(input: Input, key: string, nowMs: number): boolean {
+  #take(input: Input, key: string, nowMs: number, route?: Route): boolean {
     if (this.#memory.blocked.has(key)) {
       this.#enqueue(key, input, nowMs)
       return true
     }
     try {
       this.#past = this.#memory.replay === null ? null : this.#knownPast()
-      return this.#run(input, key, nowMs)
+      return this.#run(input, key, nowMs, route)
     } catch (error) {
       const refusal = this.#refusalOf(error)
       if (input.kind === 'record' && refusal.code === UNDECODABLE && this.#isDoor(input.record)) {
@@ -581,20 +585,20 @@ export class TaskCore {
   }
 
   #isDoor(record: LogRecord): boolean {
-    return routeOf(this.#routes, this.settings.codec, record)?.isDoor === true
+    return this.#routeOf(record)?.isDoor === true
   }
 
-  #run(input: Input, key: string, nowMs: number): boolean {
+  #run(input: Input, key: string, nowMs: number, route?: Route): boolean {
     const { behaviour } = this.settings.processor
-    const { effects, store } = this.#memory
+    const { effects } = this.#memory
     switch (input.kind) {
       case 'record':
-        return this.#runRecord(input.record, key, nowMs)
+        return this.#runRecord(input.record, key, nowMs, route)
       case 'timer': {
         const { name, timer } = input
         this.#step(derivedOrigin(key, `timer/${timer.timerId}`, timer.causeId, nowMs), (step) => {
-          step.timers.set(name, null)
-          behaviour.due[name]?.(step.context(store))
+          step.fired(name)
+          this.#context.during(step, (context) => behaviour.due[name]?.(context))
         })
         return true
       }
@@ -606,7 +610,7 @@ export class TaskCore {
         const { effect, causeId } = before.record
         try {
           this.#step(derivedOrigin(key, `effect/${effectId}/${n}`, causeId, nowMs), (step) =>
-            behaviour.reported[effect]?.(step.context(store), before.input, n, value),
+            this.#context.during(step, (context) => behaviour.reported[effect]?.(context, before.input, n, value)),
           )
         } catch (error) {
           effects.put(before)
@@ -620,7 +624,7 @@ export class TaskCore {
         if (effect === undefined) return false
         const { effect: name, causeId } = effect.record
         this.#step(derivedOrigin(key, `effect/${input.effectId}/settled`, causeId, nowMs), (step) =>
-          behaviour.settled[name]?.(step.context(store), effect.input, input.outcome),
+          this.#context.during(step, (context) => behaviour.settled[name]?.(context, effect.input, input.outcome)),
         )
         this.#removeEffect(effect)
         return true
@@ -628,19 +632,23 @@ export class TaskCore {
     }
   }
 
-  #runRecord(record: LogRecord, key: string, nowMs: number): boolean {
-    const route = routeOf(this.#routes, this.settings.codec, record)
+  #runRecord(record: LogRecord, key: string, nowMs: number, route = this.#routeOf(record)): boolean {
     if (route === undefined || this.#isOver(key, route)) return false
     const event = this.#decode(record, route)
     const { on, closing } = this.settings.processor.behaviour
-    this.#step(originOf(record, key, nowMs), (step) => {
-      const context = step.context(this.#memory.store)
-      on[route.topic]?.[route.event]?.(context, event)
-      if (!route.closes) return
-      closing[route.topic]?.[route.event]?.(context, event)
-      step.closed = true
-    })
+    this.#step(originOf(record, key, nowMs), (step) =>
+      this.#context.during(step, (context) => {
+        on[route.topic]?.[route.event]?.(context, event)
+        if (!route.closes) return
+        closing[route.topic]?.[route.event]?.(context, event)
+        step.close()
+      }),
+    )
     return true
+  }
+
+  #routeOf(record: LogRecord): Route | undefined {
+    return routeOf(this.#routes, this.settings.codec, record)
   }
 
   #decode(record: LogRecord, route: Route): unknown {
@@ -777,21 +785,3 @@ const factsOf = (input: Input): Alert['facts'] => {
       return { effectId: input.effectId }
   }
 }
-
-const originOf = (record: LogRecord, key: string, nowMs: number): StepOrigin => {
-  const { topic, partition, offset, timestampMs, headers } = record
-  // A topic that was deleted and made again starts at offset 0 again: the timestamp tells the two apart.
-  const identity = `${topic}/${partition}/${offset}@${timestampMs}`
-  const id = headers.ce_id ?? deriveId('record', identity)
-  const cause = { id, topic, partition, offset, timestampMs, causationId: headers.causationid ?? null }
-  return { key, nowMs, cause, identity, traceparent: headers.traceparent ?? null }
-}
-
-/** A step that no record caused directly. */
-const derivedOrigin = (key: string, identity: string, causeId: string, nowMs: number): StepOrigin => ({
-  key,
-  nowMs,
-  identity,
-  traceparent: null,
-  cause: { id: causeId, topic: '', partition: -1, offset: null, timestampMs: nowMs, causationId: null },
-})

@@ -168,6 +168,7 @@ export const ERROR_SENTENCES: Readonly<Record<string, string>> = {
   CHUNK_GRID: 'A chunk does not begin at a segment.',
   COLLECTION_UNKNOWN: 'State names a collection that is not declared.',
   COMPRESSION_UNSUPPORTED: 'A producer asked for compression, which our batches do not have.',
+  CONTEXT_OUTLIVED: 'A handler used its context after it had returned: handlers are synchronous.',
   EFFECT_UNDECLARED:
     'A pending effect is not known to this code (any more). It is never dropped: its key waits until the code knows it again.',
   EFFECT_UNKNOWN: 'There is no such effect, declared or pending.',

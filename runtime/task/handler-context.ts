@@ -1,0 +1,72 @@
+import { BugError } from '../../platform/errors.ts'
+import type { Cause, Collection, Destination, Edge, Processor } from '../processor.ts'
+import type { StateStore } from './state-store.ts'
+import type { Step } from './step.ts'
+
+/**
+ * What handlers are called with: the context of the step that is under way.
+ *
+ * There is one for all steps of a task. Its parts (a collection per declared collection, a function per declared event and
+ * effect) are made once and look up the step when they are called; making them for each record took longer than most
+ * handlers. A handler is synchronous, so its step is the present one for as long as it runs. One that keeps its context
+ * and uses it later, after an `await` for instance, is told so.
+ */
+export class HandlerContext {
+  readonly state: Readonly<Record<string, Collection<unknown>>>
+  readonly emit: Readonly<Record<string, (event: object, destination?: Destination) => void>>
+  readonly perform: Readonly<Record<string, (input: unknown) => string>>
+  readonly cancel = (effect: string): void => this.#present.cancel(effect)
+  readonly schedule = (timer: string, atMs: number): void => this.#present.setTimer(timer, atMs)
+  readonly unschedule = (timer: string): void => this.#present.setTimer(timer, null)
+  readonly close = (): void => this.#present.close()
+  readonly id = (n: string | number): string => this.#present.id(n)
+  #step: Step | null = null
+
+  constructor({ state, effects, writes }: Processor, store: StateStore) {
+    const keyOf = () => this.key
+    this.state = fromNames(Object.keys(state), (name) => store.collection(name, keyOf))
+    this.emit = emittersOf(writes, () => this.#present)
+    this.perform = fromNames(Object.keys(effects), (name) => (input) => this.#present.perform(name, input))
+  }
+
+  /** Runs a handler in its step. */
+  during(step: Step, handle: (context: HandlerContext) => void): void {
+    this.#step = step
+    try {
+      handle(this)
+    } finally {
+      this.#step = null
+    }
+  }
+
+  get key(): string {
+    return this.#present.origin.key
+  }
+
+  get now(): number {
+    return this.#present.origin.nowMs
+  }
+
+  get cause(): Cause {
+    return this.#present.origin.cause
+  }
+
+  get #present(): Step {
+    if (this.#step !== null) return this.#step
+    throw new BugError('CONTEXT_OUTLIVED', 'a handler used its context after it had returned: handlers are synchronous')
+  }
+}
+
+/** A function per event that is written, for whichever step is meant. */
+export const emittersOf = (
+  writes: readonly Edge[],
+  stepOf: () => Step,
+): Record<string, (event: object, destination?: Destination) => void> =>
+  Object.fromEntries(
+    writes.flatMap((edge) =>
+      edge.events.map((event) => [event, (data: object, to?: Destination) => stepOf().emit(edge, event, data, to)]),
+    ),
+  )
+
+const fromNames = <T>(names: readonly string[], make: (name: string) => T): Record<string, T> =>
+  Object.fromEntries(names.map((name) => [name, make(name)]))

@@ -1,0 +1,59 @@
+import { deriveId } from '../../platform/ids.ts'
+import { headerOf } from '../kafka/fetched-records.ts'
+import type { LogRecord } from '../kafka/log-records.ts'
+import type { Cause } from '../processor.ts'
+import type { StepOrigin } from './step.ts'
+
+/**
+ * Where a step comes from. What a record says of itself is looked up when somebody asks: a handler that emits nothing, or
+ * nothing with an envelope, needs none of it.
+ */
+export const originOf = (record: LogRecord, key: string, nowMs: number): StepOrigin =>
+  new RecordOrigin(record, key, nowMs)
+
+/** A step that no record caused directly. */
+export const derivedOrigin = (key: string, identity: string, causeId: string, nowMs: number): StepOrigin => ({
+  key,
+  nowMs,
+  identity,
+  traceparent: null,
+  cause: { id: causeId, topic: '', partition: -1, offset: null, timestampMs: nowMs, causationId: null },
+})
+
+class RecordOrigin implements StepOrigin {
+  readonly key: string
+  readonly nowMs: number
+  readonly #record: LogRecord
+  #identity: string | null = null
+  #cause: Cause | null = null
+
+  constructor(record: LogRecord, key: string, nowMs: number) {
+    this.#record = record
+    this.key = key
+    this.nowMs = nowMs
+  }
+
+  get identity(): string {
+    this.#identity ??= identityOf(this.#record)
+    return this.#identity
+  }
+
+  get cause(): Cause {
+    this.#cause ??= this.#causeOf(this.#record)
+    return this.#cause
+  }
+
+  get traceparent(): string | null {
+    return headerOf(this.#record, 'traceparent') ?? null
+  }
+
+  #causeOf(record: LogRecord): Cause {
+    const { topic, partition, offset, timestampMs } = record
+    const id = headerOf(record, 'ce_id') ?? deriveId('record', this.identity)
+    return { id, topic, partition, offset, timestampMs, causationId: headerOf(record, 'causationid') ?? null }
+  }
+}
+
+/** A topic that was deleted and made again starts at offset 0 again: the timestamp tells the two apart. */
+const identityOf = ({ topic, partition, offset, timestampMs }: LogRecord): string =>
+  `${topic}/${partition}/${offset}@${timestampMs}`
