@@ -77,10 +77,8 @@ const xhrPut: PutBytes = ({ url, headers, bytes, signal, onSent }) =>
 
 /** As fetch would have given it, without the body: S3 says everything in the status and the headers. */
 const answerOf = (xhr: XMLHttpRequest): Response => {
-  const headers = new Headers()
-  for (const name of ['etag', 'retry-after']) {
-    const value = xhr.getResponseHeader(name)
-    if (value !== null) headers.set(name, value)
-  }
-  return new Response(null, { status: xhr.status, headers })
+  // All of them, for asking for one that the bucket does not expose is a complaint in the console.
+  const lines = xhr.getAllResponseHeaders().split('\r\n').filter(Boolean)
+  const headers = lines.map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1).trim()])
+  return new Response(null, { status: xhr.status, headers: headers as [string, string][] })
 }
