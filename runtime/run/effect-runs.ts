@@ -17,11 +17,13 @@ export interface EffectReport {
 }
 export type EffectEnd = { readonly effectId: string; readonly done: () => void } & (
   | { readonly kind: 'settled'; readonly outcome: Outcome<unknown> }
-  | { readonly kind: 'failed'; readonly failure: Failure }
+  // n: which failure of the effect it is, from 1; told again, it is still the same.
+  | { readonly kind: 'failed'; readonly n: number; readonly failure: Failure }
 )
 
 interface Run {
   readonly effect: string
+  readonly key: string
   readonly sinceMs: number
   readonly controller: AbortController
   ended: Promise<void>
@@ -63,11 +65,15 @@ export class EffectRuns {
     return first === undefined ? 0 : this.#settings.clock.monotonicMs() - first.sinceMs
   }
 
-  /** Takes a slot for the effect. It counts as running from now on; `launch` or `forget` must follow. */
+  /**
+   * Takes a slot for the effect. It counts as running from now on; `launch` or `forget` must follow. False: there is no
+   * slot, or one that was cancelled has not let go of the key yet; `onFree` of the slots tells when to ask again.
+   */
   reserve(effect: LiveEffect): boolean {
-    if (!this.#settings.slots.acquire(effect.record.effect)) return false
+    if (this.#isBehind(effect) || !this.#settings.slots.acquire(effect.record.effect)) return false
     this.#runs.set(effect.id, {
       effect: effect.record.effect,
+      key: effect.key,
       sinceMs: this.#settings.clock.monotonicMs(),
       controller: new AbortController(),
       ended: Promise.resolve(),
@@ -75,10 +81,19 @@ export class EffectRuns {
     return true
   }
 
-  /** Runs the executor; its end is told as a message. `effect` is as journaled: its run was counted. */
+  /** The task no longer knows a cancelled effect, so only its run can hold up the next one of its key. */
+  #isBehind({ key, record }: LiveEffect): boolean {
+    if (this.#settings.processor.effects[record.effect]?.policy.serialPerKey !== true) return false
+    return [...this.#runs.values()].some((run) => run.effect === record.effect && run.key === key)
+  }
+
+  /**
+   * Runs the executor; its end is told as a message. `effect` is as journaled: its run was counted. What was aborted
+   * between the reservation and the commit never begins: nobody would wait for its end.
+   */
   launch(effect: LiveEffect, reads: ReturnType<EffectReads>): void {
     const run = this.#runs.get(effect.id)
-    if (run === undefined) return
+    if (run === undefined || run.controller.signal.aborted) return
     run.ended = this.#execute(effect, run, reads)
   }
 
@@ -107,7 +122,7 @@ export class EffectRuns {
 
   async #execute(effect: LiveEffect, run: Run, reads: ReturnType<EffectReads>): Promise<void> {
     const { processor, log, tell, clock } = this.#settings
-    const { effect: name, runs, resumeFrom } = effect.record
+    const { effect: name, runs, resumeFrom, failures } = effect.record
     const policy = processor.effects[name]?.policy
     const timeout = new AbortController()
     const timeoutMs = policy?.timeoutMs ?? null
@@ -148,7 +163,7 @@ export class EffectRuns {
       if (run.controller.signal.aborted) return
       const failure = failureOf(timeout.signal.aborted ? timeout.signal.reason : error)
       runLog.warn({ err: error, code: failure.code, retryable: failure.retryable }, 'effect failed')
-      tell({ kind: 'failed', effectId: effect.id, failure, done })
+      tell({ kind: 'failed', effectId: effect.id, n: failures + 1, failure, done })
     } finally {
       endTimeout()
     }

@@ -13,7 +13,7 @@ import { changelogOf } from './kafka-task-log.ts'
 export const initialPositions = async (
   processors: readonly Processor[],
   partitionsOf: (topicName: string) => number,
-  reader: PartitionReader,
+  reader: Pick<PartitionReader, 'offsets'>,
   codec: Codec,
 ): Promise<readonly OutputRecord[]> => {
   const records: OutputRecord[] = []
@@ -32,7 +32,7 @@ const initialPosition = async (
   processor: Processor,
   task: number,
   topics: readonly string[],
-  reader: PartitionReader,
+  reader: Pick<PartitionReader, 'offsets'>,
   codec: Codec,
 ): Promise<OutputRecord | null> => {
   const changelog = await reader.offsets(changelogOf(processor), task)

@@ -50,6 +50,8 @@ export class ProcessorHost {
   readonly #topics: readonly string[]
   readonly #tasks = new Map<number, TaskRunner>()
   readonly #closing = new Map<number, Promise<void>>()
+  /** What the group says now; a runner may follow later, when the one before it has let go. */
+  #assignment: readonly number[] = []
   readonly #slots: EffectSlots
   readonly #log: Logger
   #member: GroupMember | null = null
@@ -115,6 +117,7 @@ export class ProcessorHost {
 
   #assigned(tasks: readonly number[], lost: readonly number[]): void {
     this.#joined = true
+    this.#assignment = tasks
     for (const task of lost) this.#giveUp(task)
     for (const task of tasks) if (!this.#tasks.has(task)) void this.#take(task)
     this.#log.info({ tasks, lost }, 'tasks assigned')
@@ -131,7 +134,8 @@ export class ProcessorHost {
   async #take(task: number): Promise<void> {
     // The same task may come back while its last runner still lets go of its effects.
     await this.#closing.get(task)
-    if (this.#stopping || this.#tasks.has(task)) return
+    // Meanwhile it may have become another's, or may have come back a second time.
+    if (this.#stopping || this.#tasks.has(task) || !this.#assignment.includes(task)) return
     const { processor, executors } = this.#bound
     const { taskLog, appId, codec, clock, instanceId, learn } = this.#s
     this.#tasks.set(
@@ -160,6 +164,7 @@ export class ProcessorHost {
     if (this.#stopping) return
     this.#joined = false
     this.#log.error({ err: error }, 'group member crashed, joining again')
+    this.#assignment = []
     for (const task of [...this.#tasks.keys()]) this.#giveUp(task)
     await this.#member?.leave()
     while (!this.#stopping) {

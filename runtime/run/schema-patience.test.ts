@@ -61,3 +61,25 @@ t.test('a registry that knows no such schema is believed after a while', async (
   await run.recover()
   t.match(run.refused, [{ code: 'SCHEMA_UNKNOWN' }])
 })
+
+t.test('an entry of two schemas is read when both are learned', async (t) => {
+  const learned = new Set<number>()
+  const patience = new SchemaPatience(async (id) => void learned.add(id), systemClock)
+  let read = 0
+  await patience.learning(() => {
+    const missing = [7, 8].find((id) => !learned.has(id))
+    if (missing !== undefined) throw new UpstreamError('SCHEMA_UNKNOWN', 'unknown', { facts: { schemaId: missing } })
+    read += 1
+  })
+  t.equal(read, 1)
+})
+
+t.test('a schema that was learned and is not known all the same is not learned for ever', async (t) => {
+  const patience = new SchemaPatience(async () => undefined, systemClock)
+  await t.rejects(
+    patience.learning(() => {
+      throw unknown()
+    }),
+    { code: 'SCHEMA_UNKNOWN' },
+  )
+})

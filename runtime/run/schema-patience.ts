@@ -20,15 +20,17 @@ export class SchemaPatience {
     this.#clock = clock
   }
 
-  /** Does it, learning what is missing. Throws what the registry throws. */
+  /** Does it, learning what is missing: an entry and what it holds may be of two schemas. Throws what the registry throws. */
   async learning(act: () => void): Promise<void> {
-    try {
-      act()
-    } catch (error) {
-      const schemaId = unlearnedId(error)
-      if (schemaId === null) throw error
-      await this.#learn(schemaId)
-      act()
+    for (let learned: number | null = null; ; ) {
+      try {
+        return act()
+      } catch (error) {
+        const schemaId = unlearnedId(error)
+        if (schemaId === null || schemaId === learned) throw error
+        await this.#learn(schemaId)
+        learned = schemaId
+      }
     }
   }
 

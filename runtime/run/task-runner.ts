@@ -5,6 +5,7 @@ import type { Codec } from '../codec/avro.ts'
 import type { LogRecord } from '../kafka/log-records.ts'
 import { inputTopicsOf, type Processor } from '../processor.ts'
 import { isRequest } from '../task/changelog.ts'
+import type { LiveEffect } from '../task/effect-ledger.ts'
 import { History } from '../task/history.ts'
 import type { Batch } from '../task/journal.ts'
 import { type Alert, type Remaining, TaskCore } from '../task/task-core.ts'
@@ -63,7 +64,14 @@ interface Sent {
   readonly inputs: readonly Message[]
   readonly cancelled: readonly string[]
   readonly alerts: readonly Alert[]
-  readonly launches: readonly (readonly [id: string, start: (() => void) | null])[]
+  readonly launches: readonly Launch[]
+}
+
+interface Launch {
+  readonly id: string
+  /** The effect as the batch has it: its run is begun. Undefined when a later step of the batch removed it. */
+  readonly effect: LiveEffect | undefined
+  readonly start: () => void
 }
 
 /** A commit follows the one before at this distance, or at once when the task was idle for longer. */
@@ -113,6 +121,8 @@ export class TaskRunner {
   #changelogEnd = 0n
   #lastPollMs = 0
   #launches: string[] = []
+  /** Begun in a batch of which nobody knows whether it is in the log; in this process the run never began. */
+  #neverRan: readonly LiveEffect[] = []
   readonly #ended: Promise<void>
 
   constructor(settings: TaskRunnerSettings) {
@@ -289,8 +299,17 @@ export class TaskRunner {
     if (phase !== 'live' || this.#isLive) return
     this.#isLive = true
     for (const id of this.#runs.ids()) if (core.effect(id) === undefined) this.#runs.cancel(id)
+    this.#acquitNeverRan(core)
     core.goLive(now, (id) => this.#runs.has(id))
     core.runHook('opened', now)
+  }
+
+  /** No process died of a run that never began: it must not count as one that killed its worker. */
+  #acquitNeverRan(core: TaskCore): void {
+    for (const { id, record } of this.#neverRan) {
+      const now = core.effect(id)?.record
+      if (now?.runs === record.runs && now.unproven === record.unproven) core.interrupt(id)
+    }
   }
 
   /** Bootstrap inputs are folded to their end as of now before any record of the others. */
@@ -329,6 +348,10 @@ export class TaskRunner {
       }
       if (this.#sent === null && this.#isCommitDue(core)) this.#startCommit(core)
       if (this.#commitError !== null) throw this.#commitError
+      if (this.#inputs.length > 0 && this.#sent === null && core.pendingRecords === 0) {
+        this.#finishInputs()
+        continue // an effect may have become free to run again
+      }
       if (this.#canFold(core)) await this.#s.clock.nextTurn()
       else await this.#nextWake(this.#waitMs(core))
     }
@@ -350,6 +373,16 @@ export class TaskRunner {
       this.#skipped >= POSITION_ALONE_AFTER ||
       this.#inputs.length >= this.#bisection.limit
     )
+  }
+
+  /**
+   * What was folded since the last commit has changed nothing (what an effect told twice, an event that its handler
+   * ignored), so no commit will follow for its sake: whoever waits for one has it.
+   */
+  #finishInputs(): void {
+    for (const message of this.#inputs) if ('done' in message) message.done()
+    this.#skipped += this.#inputs.length
+    this.#inputs = []
   }
 
   #sinceCommit(): number {
@@ -420,7 +453,7 @@ export class TaskRunner {
         else core.settle(message.effectId, message.outcome, now)
         break
       case 'failed':
-        core.fail(message.effectId, message.failure, now)
+        core.fail(message.effectId, message.failure, now, message.n)
     }
     this.#inputs.push(message)
   }
@@ -460,6 +493,8 @@ export class TaskRunner {
     if (sent === null) return
     this.#sent = sent
     this.#sending = this.#send(sent).catch((error: unknown) => {
+      // Of a task that was discarded meanwhile, and may have been opened anew: that one has a writer of its own.
+      if (this.#sent !== sent) return
       this.#commitError = error
       this.#wake()
     })
@@ -477,10 +512,11 @@ export class TaskRunner {
     const batch = core.takeBatch({ positionAlone })
     if (batch === null) return null
     // The executor reads what this batch holds, not what is folded while it is committed.
-    const launches = this.#launches.map((id) => {
+    const launches = this.#launches.map((id): Launch => {
       const effect = core.effect(id)
-      const reads = effect === undefined ? null : core.readsOf(effect)
-      return [id, effect === undefined || reads === null ? null : () => this.#runs.launch(effect, reads)] as const
+      if (effect === undefined) return { id, effect, start: () => this.#runs.forget(id) }
+      const reads = core.readsOf(effect)
+      return { id, effect, start: () => this.#runs.launch(effect, reads) }
     })
     const sent = { batch, inputs: this.#inputs, cancelled: core.takeCancelled(), alerts: core.takeAlerts(), launches }
     this.#skipped = 0
@@ -494,14 +530,12 @@ export class TaskRunner {
     // Discarded meanwhile: whether it went through is answered by the changelog.
     if (this.#sent !== sent) return
     this.#sent = null
+    this.#neverRan = []
     this.#lastCommitMs = this.#s.clock.monotonicMs()
     this.#bisection.committed(sent.inputs.length)
     for (const message of sent.inputs) if ('done' in message) message.done()
     for (const id of sent.cancelled) this.#runs.cancel(id)
-    for (const [id, launch] of sent.launches) {
-      if (launch === null) this.#runs.forget(id)
-      else launch()
-    }
+    for (const { start } of sent.launches) start()
     for (const { kind, facts, ...alert } of sent.alerts) {
       const what = kind === 'blocked' ? 'key blocked: see `reelstream blocked`' : 'record refused: see `reelstream dlq`'
       this.#s.log.error({ ...facts, ...alert }, what)
@@ -525,7 +559,9 @@ export class TaskRunner {
   }
 
   async #discard(): Promise<void> {
-    for (const id of [...(this.#sent?.launches ?? []).map(([id]) => id), ...this.#launches]) this.#runs.forget(id)
+    const unsure = this.#sent?.launches ?? []
+    for (const id of [...unsure.map(({ id }) => id), ...this.#launches]) this.#runs.forget(id)
+    this.#neverRan = [...this.#neverRan, ...unsure.flatMap(({ effect }) => effect ?? [])]
     this.#launches = []
     this.#mailbox.reset([...(this.#sent?.inputs ?? []), ...this.#inputs].filter(isEffectMessage))
     this.#fetching = false

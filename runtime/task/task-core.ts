@@ -371,13 +371,18 @@ export class TaskCore {
     return this.#take({ kind: 'outcome', effectId, outcome }, effect.key, nowMs)
   }
 
-  /** A run ended in an error: another run after the back-off, or the outcome `ok: false` when none is left. */
-  fail(effectId: string, failure: Failure, nowMs: number): void {
+  /**
+   * A run ended in an error: another run after the back-off, or the outcome `ok: false` when none is left. `n`: which
+   * failure it is, from 1, for whoever may say it twice. False: journaled before, or the effect is gone.
+   */
+  fail(effectId: string, failure: Failure, nowMs: number, n?: number): boolean {
     const { effects } = this.#memory
-    if (effects.get(effectId) === undefined) return
+    const effect = effects.get(effectId)
+    if (effect === undefined || (n !== undefined && n <= effect.record.failures)) return false
     const waiting = failure.retryable ? effects.failed(effectId, nowMs) : null
-    if (waiting !== null) this.#writeEffect(waiting)
-    else this.settle(effectId, { ok: false, code: failure.code, detail: failure.detail }, nowMs)
+    if (waiting === null) return this.settle(effectId, { ok: false, code: failure.code, detail: failure.detail }, nowMs)
+    this.#writeEffect(waiting)
+    return true
   }
 
   runHook(hook: 'opened' | 'closed', nowMs: number): void {

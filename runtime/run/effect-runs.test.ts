@@ -1,0 +1,93 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import t from 'tap'
+import { systemClock } from '../../platform/clock.ts'
+import { silentLogger } from '../../platform/log.ts'
+import type { LiveEffect } from '../task/effect-ledger.ts'
+import { sendOrders } from '../testing/example.ts'
+import { type EffectMessage, EffectRuns } from './effect-runs.ts'
+import { EffectSlots } from './executors.ts'
+
+const record = {
+  effect: 'send',
+  input: Buffer.alloc(0),
+  causeId: 'cause',
+  sequence: 1,
+  runs: 1,
+  unproven: 1,
+  failures: 0,
+  resumeFrom: 0,
+  notBeforeMs: 0,
+}
+const effectOf = (id: string, key: string): LiveEffect => ({ id, key, input: { boxes: 1 }, record })
+
+/** Executors that begin and then do nothing until they are told to end; deaf to their signals. */
+const open = () => {
+  const begun = new Map<string, () => void>()
+  const told: EffectMessage[] = []
+  let freed = 0
+  const slots = new EffectSlots(sendOrders.effects)
+  slots.onFree(() => {
+    freed += 1
+  })
+  const runs = new EffectRuns({
+    processor: sendOrders,
+    executors: {
+      send: (_input, { effectId }) =>
+        new Promise((resolve) => {
+          begun.set(effectId, () => resolve({ trackingId: effectId }))
+        }),
+    },
+    slots,
+    log: silentLogger,
+    clock: { ...systemClock, after: () => () => undefined }, // no time limit is reached in here
+    tell: (message) => told.push(message),
+  })
+  const launch = (effect: LiveEffect): boolean => {
+    const hasSlot = runs.reserve(effect)
+    if (hasSlot) runs.launch(effect, new Map())
+    return hasSlot
+  }
+  return { runs, launch, told, end: (id: string) => begun.get(id)?.(), begun, freed: () => freed }
+}
+
+t.test('as many at once as there are slots', async (t) => {
+  const { launch } = open()
+  t.ok(launch(effectOf('a', 'o-1')))
+  t.ok(launch(effectOf('b', 'o-2')))
+  t.notOk(launch(effectOf('c', 'o-3')))
+})
+
+t.test('the end of a run is told, and its slot is free when that is committed', async (t) => {
+  const { launch, told, end, runs } = open()
+  launch(effectOf('a', 'o-1'))
+  end('a')
+  await nextTurn()
+  t.match(told, [{ kind: 'settled', effectId: 'a', outcome: { ok: true, value: { trackingId: 'a' } } }])
+  t.ok(runs.has('a'))
+  told[0]?.done()
+  t.notOk(runs.has('a'))
+})
+
+t.test('the next effect of a key waits for a cancelled one to let go, other keys do not', async (t) => {
+  const { launch, runs, end, freed } = open()
+  launch(effectOf('a', 'o-1'))
+  runs.cancel('a')
+  t.notOk(runs.reserve(effectOf('b', 'o-1')))
+  t.ok(runs.reserve(effectOf('c', 'o-2')))
+  const before = freed()
+  end('a')
+  await nextTurn()
+  t.ok(freed() > before, 'whoever waits is woken')
+  t.ok(runs.reserve(effectOf('b', 'o-1')))
+})
+
+t.test('what was aborted before its commit was there never begins', async (t) => {
+  const { runs, begun } = open()
+  const effect = effectOf('a', 'o-1')
+  runs.reserve(effect)
+  await runs.interruptAll(10)
+  runs.launch(effect, new Map())
+  await nextTurn()
+  t.equal(begun.size, 0)
+  t.same(runs.ids(), ['a'], 'so that the task journals that it was interrupted')
+})

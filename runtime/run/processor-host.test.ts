@@ -1,0 +1,86 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import t from 'tap'
+import { systemClock } from '../../platform/clock.ts'
+import { silentLogger } from '../../platform/log.ts'
+import { createCodec } from '../codec/avro.ts'
+import { memoryDirectory } from '../codec/schema-directory.ts'
+import type { GroupHandlers } from '../kafka/group-member.ts'
+import { sendOrders } from '../testing/example.ts'
+import { ProcessorHost } from './processor-host.ts'
+import type { TaskLog } from './task-log.ts'
+
+/** A host in a group that says what the test says, on logs that take as long to answer as the test likes. */
+const open = async () => {
+  let group: GroupHandlers | undefined
+  const opened: number[] = []
+  const answers: (() => void)[] = []
+  const slow = async (): Promise<never> => {
+    await new Promise<void>((resolve) => answers.push(resolve))
+    throw new RangeError('the log is gone')
+  }
+  const taskLog = (task: number): TaskLog => {
+    opened.push(task)
+    return { open: slow, readChangelog: slow, inputRanges: slow, readInput: slow, readOutputs: slow }
+  }
+  const host = new ProcessorHost(
+    { processor: sendOrders, executors: {} },
+    {
+      join: async (_options, handlers) => {
+        group = handlers
+        return {
+          pause: () => undefined,
+          resume: () => undefined,
+          seek: () => undefined,
+          commitOffsets: async () => undefined,
+          leave: async () => undefined,
+        }
+      },
+      taskLog: (_processor, task) => taskLog(task),
+      codec: createCodec(memoryDirectory()),
+      learn: async () => undefined,
+      appId: 'test',
+      instanceId: 'p1',
+      clock: systemClock,
+      log: silentLogger,
+    },
+  )
+  await host.start()
+  const answer = async (): Promise<void> => {
+    for (const resolve of answers.splice(0)) resolve()
+    for (let turn = 0; turn < 5; turn++) await nextTurn()
+  }
+  return { host, group: group as GroupHandlers, opened, answer }
+}
+
+t.test('a task that comes back is opened when its last runner has let go', async (t) => {
+  const { host, group, opened, answer } = await open()
+  group.assigned([0], [])
+  await nextTurn()
+  group.assigned([], [0])
+  group.assigned([0], [])
+  await nextTurn()
+  t.same(opened, [0], 'not beside the last one')
+  await answer()
+  t.same(opened, [0, 0])
+  const stopped = host.stop()
+  await answer()
+  await stopped
+})
+
+t.test('a task that came back and was lost again meanwhile is not opened', async (t) => {
+  const { host, group, opened, answer } = await open()
+  group.assigned([0, 1], [])
+  await nextTurn()
+  group.assigned([1], [0])
+  group.assigned([0, 1], [])
+  group.assigned([1], [0])
+  await answer()
+  t.same(opened, [0, 1])
+  t.same(
+    host.report().map(({ task }) => task),
+    [1],
+  )
+  const stopped = host.stop()
+  await answer()
+  await stopped
+})
