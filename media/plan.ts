@@ -56,7 +56,7 @@ const GOPS_PER_SEGMENT = 3
 /**
  * 2, 2, 2, 2, 4, 4 and then 6 s. Starting with 2 s shows the first frame 3 s earlier than 6 s from the beginning would.
  * The steps up keep a viewer who began with the first segment supplied at any encoding speed from 1.25 × real time on;
- * 2, 2, 2, 6 needs 1.65 × (both simulated in processors/publish-playlist/growth.test.ts).
+ * 2, 2, 2, 6 would need 1.65 × (docs/adr/0016).
  */
 const GOPS_OF_FIRST_SEGMENTS = [1, 1, 1, 1, 2, 2] as const
 const AUDIO_SEGMENT_MS = 6000
