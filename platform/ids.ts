@@ -15,7 +15,11 @@ export type AuthorId = Branded<'AuthorId'>
 const inOurNamespace = nameUuids('5a1e3c0e-6a5c-5d0b-9f5e-7a0c7a8c9a11')
 
 /** The same parts always give the same id. Parts are joined with an unambiguous separator. */
-export const deriveId = (...parts: readonly (string | number)[]): string => inOurNamespace(parts.join('\u001f'))
+export const deriveId = (first: string, ...rest: readonly (string | number)[]): string => {
+  let name = first
+  for (const part of rest) name += `\u001f${part}`
+  return inOurNamespace(name)
+}
 
 /** A fresh, time-ordered id. */
 export const newId = (): string => uuidv7()

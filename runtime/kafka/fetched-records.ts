@@ -190,27 +190,28 @@ export class FetchedRecord implements LogRecord {
   /** One header without making the others; `name` is ASCII. Of one that occurs twice the last value, as in `headers`. */
   header(name: string): string | undefined {
     const bytes = this.#bytes
+    const cursor = new Cursor(bytes, this.#valueEnd)
     let from = ABSENT
     let end = ABSENT
-    this.#eachHeader((nameAt, nameEnd, valueAt, valueEnd) => {
-      if (nameEnd - nameAt !== name.length || !isText(bytes, nameAt, name)) return
-      from = valueAt
-      end = valueEnd
-    })
+    for (let count = cursor.varint(); count > 0; count -= 1) {
+      const nameBytes = cursor.varint()
+      const isWanted = nameBytes === name.length && isText(bytes, cursor.at, name)
+      cursor.skip(nameBytes)
+      const valueBytes = cursor.varint()
+      if (isWanted && valueBytes >= 0) {
+        from = cursor.at
+        end = from + valueBytes
+      }
+      cursor.skip(valueBytes)
+    }
     return from === ABSENT ? undefined : bytes.toString('utf8', from, end)
   }
 
-  #allHeaders(): Readonly<Record<string, string>> {
-    const headers: Record<string, string> = {}
-    this.#eachHeader((nameAt, nameEnd, valueAt, valueEnd) => {
-      headers[nameIn(this.#bytes, nameAt, nameEnd)] = this.#bytes.toString('utf8', valueAt, valueEnd)
-    })
-    return headers
-  }
-
   /** Headers without a value (null) are passed over. */
-  #eachHeader(visit: (nameAt: number, nameEnd: number, valueAt: number, valueEnd: number) => void): void {
-    const cursor = new Cursor(this.#bytes, this.#valueEnd)
+  #allHeaders(): Readonly<Record<string, string>> {
+    const bytes = this.#bytes
+    const cursor = new Cursor(bytes, this.#valueEnd)
+    const headers: Record<string, string> = {}
     for (let count = cursor.varint(); count > 0; count -= 1) {
       const nameBytes = cursor.varint()
       const nameAt = cursor.at
@@ -218,8 +219,9 @@ export class FetchedRecord implements LogRecord {
       const valueBytes = cursor.varint()
       const valueAt = cursor.at
       const valueEnd = cursor.skip(valueBytes)
-      if (valueBytes >= 0) visit(nameAt, nameEnd, valueAt, valueEnd)
+      if (valueBytes >= 0) headers[nameIn(bytes, nameAt, nameEnd)] = bytes.toString('utf8', valueAt, valueEnd)
     }
+    return headers
   }
 }
 

@@ -49,7 +49,7 @@ const records: fc.Arbitrary<BatchRecord[]> = fc.array(
 )
 
 const builderOf = (all: readonly BatchRecord[]): BatchBuilder => {
-  const builder = new BatchBuilder(64)
+  const builder = new BatchBuilder()
   for (const record of all) builder.add(record, NOW_MS)
   return builder
 }
@@ -119,6 +119,15 @@ t.test('takes what fits, refuses what does not and is as it was, and holds one r
     { numRuns: 50 },
   )
   t.ok(new BatchBuilder().add({ value: Buffer.alloc(2 * MAX_BATCH_BYTES) }, NOW_MS))
+})
+
+t.test('bytes that were released are another batch afterwards', async (t) => {
+  const first = builderOf([{ key: 'a', value: 'x'.repeat(5_000) }])
+  first.release()
+  const second = builderOf([{ key: 'b' }])
+  const { records: read } = await decodeBatch(new Decoder(Buffer.from(second.seal(OWNER))))
+  t.match(read, [{ key: Buffer.from('b'), value: null }])
+  t.equal(first.length, 0)
 })
 
 t.test('an encoder that takes messages refuses it', async (t) => {

@@ -52,6 +52,11 @@ const VARLONG_BYTES = 10
 const LENGTH_BYTES = 2
 /** Largest batch: the broker's default limit (message.max.bytes) is 1,048,588. */
 export const MAX_BATCH_BYTES = 900_000
+const FIRST_BYTES = 4096
+/** Fresh memory costs as much as what is written to it: some grown buffers are kept. */
+const MOST_SPARE = 4
+const spare: Buffer[] = []
+const NO_BYTES = Buffer.alloc(0)
 /** Up to here a loop over the characters is faster than a call into the runtime. */
 const SHORT_TEXT = 48
 const LONGEST_UTF8 = 3
@@ -62,9 +67,14 @@ export class BatchBuilder {
   #length = 0
   #firstTimestampMs = 0
   #maxTimestampMs = 0
+  /**
+   * The headers of the record that was added last, where they begin and where each ends. Most headers of an envelope are
+   * the same from record to record: what is repeated is copied as a whole.
+   */
+  readonly #before = { at: 0, names: [] as string[], values: [] as unknown[], ends: [] as number[] }
 
-  constructor(capacityBytes = 4096) {
-    this.#bytes = Buffer.allocUnsafeSlow(Math.max(capacityBytes, HEADER_BYTES))
+  constructor() {
+    this.#bytes = spare.pop() ?? Buffer.allocUnsafeSlow(FIRST_BYTES)
   }
 
   /** Records in it. */
@@ -101,6 +111,7 @@ export class BatchBuilder {
     this.#closeRecord(from)
     if (this.#end > MAX_BATCH_BYTES && this.#length > 0) {
       this.#end = from
+      this.#before.names.length = 0
       return false
     }
     if (this.#length === 0 || timestampMs > this.#maxTimestampMs) this.#maxTimestampMs = timestampMs
@@ -127,6 +138,14 @@ export class BatchBuilder {
     return bytes.subarray(0, this.#end)
   }
 
+  /** Gives the bytes to a later batch, once nobody looks at what was sealed. This one is empty then. */
+  release(): void {
+    if (spare.length < MOST_SPARE) spare.push(this.#bytes)
+    this.#bytes = NO_BYTES
+    this.#end = HEADER_BYTES
+    this.#length = 0
+  }
+
   /** Writes the length in front of the record; the body moves when it needs other than the bytes that were kept. */
   #closeRecord(from: number): void {
     const bodyAt = from + LENGTH_BYTES
@@ -135,6 +154,7 @@ export class BatchBuilder {
     if (wanted !== LENGTH_BYTES) {
       if (wanted > LENGTH_BYTES) this.#reserve(wanted - LENGTH_BYTES)
       this.#bytes.copyWithin(from + wanted, bodyAt, bodyAt + bodyBytes)
+      this.#before.names.length = 0
     }
     this.#end = from
     this.#varint(bodyBytes)
@@ -184,17 +204,59 @@ export class BatchBuilder {
       this.#bytes[this.#end++] = 0
       return
     }
-    this.#varint(headerCount(headers))
+    const { count, repeated } = this.#survey(headers)
+    this.#varint(count)
+    this.#repeat(repeated)
+    let n = 0
     for (const name in headers) {
-      const value = headers[name]
-      if (Array.isArray(value)) for (const one of value) this.#header(name, one as HeaderValue)
-      else if (value !== undefined) this.#header(name, value as HeaderValue)
+      if (n >= repeated) this.#header(n, name, headers[name])
+      n += 1
     }
+    this.#before.names.length = n
   }
 
-  #header(name: string, value: HeaderValue): void {
-    this.#text(name)
-    this.#field(value)
+  /** How many header fields there are, and how many of the names in front are those of the record before, with its values. */
+  #survey(headers: NonNullable<BatchRecord['headers']>): { count: number; repeated: number } {
+    const { names, values } = this.#before
+    let count = 0
+    let repeated = 0
+    let n = 0
+    for (const name in headers) {
+      const value = headers[name]
+      count += Array.isArray(value) ? value.length : value === undefined ? 0 : 1
+      if (repeated === n && names[n] === name && values[n] === value && typeof value === 'string') repeated += 1
+      n += 1
+    }
+    return { count, repeated }
+  }
+
+  /** Copies the first headers of the record before. */
+  #repeat(count: number): void {
+    const { ends } = this.#before
+    const from = this.#before.at
+    this.#before.at = this.#end
+    if (count === 0) return
+    const bytes = (ends[count - 1] ?? from) - from
+    this.#reserve(bytes)
+    this.#bytes.copyWithin(this.#end, from, from + bytes)
+    for (let n = 0; n < count; n++) ends[n] = (ends[n] ?? 0) + this.#end - from
+    this.#end += bytes
+  }
+
+  #header(n: number, name: string, value: HeaderValue | readonly HeaderValue[] | undefined): void {
+    if (typeof value === 'string' || Buffer.isBuffer(value)) {
+      this.#text(name)
+      this.#field(value)
+    } else {
+      for (const one of value ?? []) {
+        this.#text(name)
+        this.#field(one)
+      }
+    }
+    const { names, values: before, ends } = this.#before
+    names[n] = name
+    before[n] = value
+    ends[n] = this.#end
   }
 
   #varint(value: number): void {
@@ -228,13 +290,4 @@ const varintBytes = (length: number): number => {
   let bytes = 1
   for (let rest = length >>> 6; rest > 0; rest >>>= 7) bytes += 1
   return bytes
-}
-
-const headerCount = (headers: NonNullable<BatchRecord['headers']>): number => {
-  let count = 0
-  for (const name in headers) {
-    const value = headers[name]
-    count += Array.isArray(value) ? value.length : value === undefined ? 0 : 1
-  }
-  return count
 }

@@ -191,11 +191,11 @@ public class StreamsFold {
       String identity = at.topic() + "/" + at.partition() + "/" + at.offset() + "@" + cause.timestamp();
       RecordHeaders headers = new RecordHeaders();
       headers.add("ce_specversion", version);
-      headers.add("ce_id", utf8(ids.derive(name + "\u001f" + identity + "\u001f" + OUTPUT_NAME + "\u001f0")));
-      headers.add("ce_type", type);
-      headers.add("ce_source", source);
-      headers.add("ce_time", time);
       headers.add("content-type", contentType);
+      headers.add("ce_source", source);
+      headers.add("ce_type", type);
+      headers.add("ce_time", time);
+      headers.add("ce_id", utf8(ids.derive(name + "\u001f" + identity + "\u001f" + OUTPUT_NAME + "\u001f0")));
       headers.add("causationid", cause.headers().lastHeader("ce_id").value());
       return headers;
     }

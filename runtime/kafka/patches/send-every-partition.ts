@@ -117,18 +117,24 @@ const createSendMessages =
   async (request) => {
     const { cluster, retrier } = context
     let rounds: readonly Round[] | undefined
-    return retrier(async (bail, retryCount, retryTime) => {
-      await cluster.addMultipleTargetTopics(request.topicMessages.map(({ topic }) => topic))
-      try {
-        await cluster.refreshMetadataIfNecessary()
-        rounds ??= roundsOf(context, request, metadataOf)
-        for (const round of rounds) await produceAll(context, request, unsent(cluster, round), round.done)
-        return rounds.flatMap(({ done }) => [...done.values()].filter((produced) => produced !== undefined))
-      } catch (error) {
-        await prepareNextAttempt(context, error as KafkajsFailure, bail, { retryCount, retryTime })
-        throw error
-      }
-    })
+    try {
+      return await retrier(async (bail, retryCount, retryTime) => {
+        await cluster.addMultipleTargetTopics(request.topicMessages.map(({ topic }) => topic))
+        try {
+          await cluster.refreshMetadataIfNecessary()
+          rounds ??= roundsOf(context, request, metadataOf)
+          for (const round of rounds) await produceAll(context, request, unsent(cluster, round), round.done)
+          return rounds.flatMap(({ done }) => [...done.values()].filter((produced) => produced !== undefined))
+        } catch (error) {
+          await prepareNextAttempt(context, error as KafkajsFailure, bail, { retryCount, retryTime })
+          throw error
+        }
+      })
+    } finally {
+      // Requests were copied, and no attempt follows.
+      for (const { batches } of rounds ?? [])
+        for (const ofTopic of batches.values()) for (const batch of ofTopic.values()) batch.release()
+    }
   }
 
 /** The records in the batches of their partitions; a partition whose batch is full goes on in the next round. */
