@@ -96,7 +96,11 @@ const missingOf = async (admin: Admin, specs: readonly TopicSpec[]): Promise<Top
   return specs.filter(({ name }) => !existing.has(name))
 }
 
-/** In a cluster the broker that is asked may hear of a new topic a moment after the one that made it has answered. */
+/**
+ * In a cluster the broker that is asked may hear of a new topic a moment after the one that made it has answered, and of
+ * its leaders after that. kafkajs waits for the leaders, and fails when it is too early for the topic.
+ */
+const TOO_EARLY = ['UNKNOWN_TOPIC_OR_PARTITION', 'LEADER_NOT_AVAILABLE']
 const KNOWN_WITHIN_MS = 10_000
 const ASK_AGAIN_MS = 100
 
@@ -105,14 +109,14 @@ const onceKnown = async (check: () => Promise<void>): Promise<void> => {
     try {
       return await check()
     } catch (error) {
-      if (kafkaErrorOf(error) !== 'UNKNOWN_TOPIC_OR_PARTITION' || Date.now() > deadline) throw error
+      if (!TOO_EARLY.includes(kafkaErrorOf(error)) || Date.now() > deadline) throw error
     }
   }
 }
 
 const create = async (admin: Admin, specs: readonly TopicSpec[]): Promise<void> => {
   await admin.createTopics({
-    waitForLeaders: true,
+    waitForLeaders: false,
     topics: specs.map(({ name, partitions, replicationFactor, config }) => ({
       topic: name,
       numPartitions: partitions,

@@ -9,15 +9,15 @@ import { openStage, perform, SHORT } from './stage.ts'
  * of its own; those that hit the brokers run alone, for they hit everybody.
  */
 const stage = await openStage({ ...SHORT, say: (line) => t.comment(line) })
-let isAllSound = true
-t.teardown(() => stage.close({ keep: !isAllSound }))
+let sound = 0
+t.teardown(() => stage.close({ keep: sound < SHORT_ONES.length }))
 
 const SHORT_ONES = SCENARIOS.filter(({ times }) => times.short > 0)
 
 const addTest = (t: Test, scenario: Scenario) =>
   t.test(scenario.title, async (t) => {
     const { finding, durationMs } = await perform(scenario, stage, scenario.times.short)
-    isAllSound &&= isSound(finding)
+    if (isSound(finding)) sound += 1
     t.same(finding.faults, [])
     t.ok(isSound(finding))
     t.ok(finding.acked > 0 && finding.inputs >= finding.acked, `${finding.acked} acknowledged inputs`)
