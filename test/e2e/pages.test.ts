@@ -134,6 +134,14 @@ t.test('a video that grows plays from its first two seconds to its end', async (
   t.same(report.errors, [])
   t.equal(await page.locator('#steps .done').count(), 6, 'every step is done')
   t.equal(await page.locator('.growing').isVisible(), false)
+
+  t.equal(await page.locator('media-poster-image').getAttribute('src'), null)
+  const watch = '/watch/grows'
+  product.put({ videoId: 'grows', posterUrl: `${watch}/poster.jpg`, storyboardUrl: `${watch}/storyboard.vtt` })
+  product.say('grows', 'ThumbnailsExtracted')
+  await page.locator(`media-poster-image[src="${watch}/poster.jpg"]`).waitFor({ state: 'attached' })
+  await page.locator(`track[src="${watch}/storyboard.vtt"]`).waitFor({ state: 'attached' })
+  t.equal(await page.locator('.growing').isVisible(), false)
   t.same(complaints, [])
 })
 

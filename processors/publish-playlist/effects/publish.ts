@@ -7,7 +7,7 @@ import type { PlanState, PublishInput, PublishOutcome, RenditionState, SegmentSt
 import { type RevisionState, renderRevision } from '../render.ts'
 
 /**
- * Writes a revision: media playlists first, the master last, each once. A revision that breaks a MUST rule of the checker
+ * Writes a revision, each playlist once, in no order: nobody knows their keys before the fact names them. A revision that breaks a MUST rule of the checker
  * is not written (PLAYLIST_INVALID): no player ever sees it.
  */
 export const publishWith =
@@ -19,9 +19,7 @@ export const publishWith =
       throw new BugError('PLAYLIST_INVALID', broken.map(({ rule, detail }) => `${rule}: ${detail}`).join('; '))
     }
     const { masterKey, texts, renditions, playableDurationMs, findings } = revision
-    const media = [...texts].filter(([key]) => key !== masterKey)
-    await Promise.all(media.map(([key, text]) => write(s3, bucket, key, text, run.signal)))
-    await write(s3, bucket, masterKey, texts.get(masterKey) ?? '', run.signal)
+    await Promise.all(Array.from(texts, ([key, text]) => write(s3, bucket, key, text, run.signal)))
     const warnings = findings.map(({ rule, detail }) => `${rule}: ${detail}`)
     return { masterKey, renditions, playableDurationMs, warnings }
   }

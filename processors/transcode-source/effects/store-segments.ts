@@ -65,20 +65,26 @@ export const createSegmentStore = (settings: SegmentStoreSettings): SegmentStore
   return {
     handlersFor: (rendition, refuse) => {
       const ref: RenditionRef = { ...settings, rendition }
-      let init: InitSegment | null = null
+      let header: Promise<InitSegment> | null = null
       let uploading: Promise<void> = Promise.resolve()
+      const storeHeader = async ({ bytes, codecs, timescale }: Fmp4Init): Promise<InitSegment> => {
+        const object = await put(settings, initKey(ref), [bytes], 'video/mp4')
+        return { ...object, sizeBytes: bytes.length, codecs, timescale }
+      }
       const store = async (segment: Segment): Promise<void> => {
-        if (init === null) throw new BugError('INIT_MISSING', `${rendition} has a segment before its header`)
+        if (header === null) throw new BugError('INIT_MISSING', `${rendition} has a segment before its header`)
         const { index } = segment.record
-        const object = await put(settings, segmentKey(ref, index), segment.parts, 'video/iso.segment')
+        const stores = put(settings, segmentKey(ref, index), segment.parts, 'video/iso.segment')
+        const [init, object] = await Promise.all([header, stores])
         const ofIndex = stored.get(index) ?? new Map<string, RenditionSegments>()
         stored.set(index, ofIndex.set(rendition, { rendition, init, segments: [{ ...segment.record, ...object }] }))
         reportComplete()
       }
       return {
-        init: async (part: Fmp4Init) => {
-          const object = await put(settings, initKey(ref), [part.bytes], 'video/mp4')
-          init = { ...object, sizeBytes: part.bytes.length, codecs: part.codecs, timescale: part.timescale }
+        // Not waited for: FFmpeg hands out the first segment with the header, and a viewer waits for both.
+        init: async (part) => {
+          header = storeHeader(part)
+          void watch(header.then(() => undefined))
         },
         segment: async (segment) => {
           if (segment.record.index < firstIndex + resumeFrom) return

@@ -63,7 +63,7 @@ export const startFakeProduct = async (hls: FakeHls): Promise<FakeProduct> => {
       entry.facts = [...entry.facts, fact]
       for (const follower of entry.followers) {
         follower.write(frame(entry, fact))
-        if (FINAL.has(entry.video.status)) follower.end(lastFrame(entry))
+        if (isAsItWillStay(entry.video)) follower.end(lastFrame(entry))
       }
     },
     reveal(videoId, segments) {
@@ -119,6 +119,9 @@ const newFact = (type: FactType, body: object, before: readonly Fact[]): Fact =>
 
 const FINAL: ReadonlySet<string> = new Set(['ready', 'rejected', 'failed', 'deleted'])
 
+const isAsItWillStay = ({ status, posterUrl }: Video): boolean =>
+  FINAL.has(status) && (status !== 'ready' || posterUrl !== null)
+
 const frame = ({ video }: Entry, { type, recordedAt, position }: Fact): string =>
   `event: fact\nid: ${position}\ndata: ${JSON.stringify({ type, recordedAt, ...stateOf(video) })}\n\n`
 
@@ -162,7 +165,7 @@ const serveReads = (app: FastifyInstance, entries: ReadonlyMap<string, Entry>): 
     const after = entry.facts.findIndex(({ position }) => position === headers['last-event-id'])
     const stream = new PassThrough()
     for (const fact of entry.facts.slice(after + 1)) stream.write(frame(entry, fact))
-    if (FINAL.has(entry.video.status)) stream.end(lastFrame(entry))
+    if (isAsItWillStay(entry.video)) stream.end(lastFrame(entry))
     entry.followers.add(stream)
     stream.once('close', () => entry.followers.delete(stream))
     return reply.type('text/event-stream').send(stream)
