@@ -1,69 +1,21 @@
-import { randomUUID } from 'node:crypto'
 import t, { type Test } from 'tap'
-import { envelopeHeaders } from '../codec/envelope.ts'
-import { createIdempotentProducer } from '../kafka/idempotent-producer.ts'
-import type { LogRecord } from '../kafka/log-records.ts'
-import { createPartitionReader } from '../kafka/partition-reader.ts'
-import { ensureTopics } from '../kafka/topics.ts'
-import { changelogOf } from '../run/kafka-task-log.ts'
-import { DEAD_LETTERS_TOPIC } from '../task/dead-letter.ts'
-import * as shop from '../testing/example.ts'
-import { openShop, runShop, shopKafka } from '../testing/shop.ts'
+import { runShop } from '../testing/shop.ts'
+import { openShopOnKafka, until } from '../testing/shop-on-kafka.ts'
 import { type DeadLetter, deadLetterAt, readDeadLetters, redrive } from './dead-letters.ts'
 import { openOperator } from './operator.ts'
 
 /** An operator at work on a real broker, while processors run and while they do not. */
-const prepare = async (t: Test) => {
-  const suffix = randomUUID().slice(0, 8)
-  const { processor, topics, codec } = openShop(suffix)
-  const kafka = shopKafka(`operator-${suffix}`)
-  await ensureTopics(kafka, [
-    ...[topics.orders, topics.deliveries].map((name) => ({ name, partitions: 1, replicationFactor: 1, config: {} })),
-    { name: changelogOf(processor), partitions: 1, replicationFactor: 1, config: { 'cleanup.policy': 'compact' } },
-    { name: DEAD_LETTERS_TOPIC, partitions: 1, replicationFactor: 1, config: {} },
-  ])
-  const reader = await createPartitionReader(kafka)
-  const producer = createIdempotentProducer(kafka)
-  t.teardown(async () => {
-    await producer.close()
-    await reader.close()
-  })
-  const operator = openOperator({ kafka, reader, producer, codec, appId: `shop-${suffix}`, patienceMs: 8_000 })
-  const place = async (...orders: readonly (readonly [key: string, boxes: number])[]) => {
-    const schema = shop.OrderPlacedSchema
-    const headersOf = (id: string) =>
-      envelopeHeaders({ id, type: schema.name, source: '/test', timeMs: 0, causationId: null, traceparent: null })
-    await producer.send(
-      orders.map(([key, boxes]) => ({
-        topic: topics.orders,
-        key,
-        value: codec.encode(schema, { boxes }),
-        headers: headersOf(randomUUID()),
-      })),
-    )
-  }
-  const sent = async (): Promise<readonly LogRecord[]> => {
-    const all: LogRecord[] = []
-    await reader.readToEnd(topics.deliveries, 0, 0n, (records) => void all.push(...records))
-    return all.filter(({ headers }) => headers.ce_type === 'shop.OrderSent')
-  }
-  return { suffix, processor, operator, reader, producer, place, sent }
-}
-
-const until = async (what: string, condition: () => Promise<boolean>): Promise<void> => {
-  const end = Date.now() + 40_000
-  while (!(await condition())) {
-    if (Date.now() > end) throw new Error(`never came: ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 50))
-  }
+const open = async (t: Test) => {
+  const shop = await openShopOnKafka(t, { partitions: 1, positions: false })
+  return { ...shop, operator: openOperator({ ...shop, appId: `shop-${shop.suffix}`, patienceMs: 8_000 }) }
 }
 
 t.test('a blocked key is shown, retried in vain, and freed by skipping; the record is a dead letter', async (t) => {
-  const { suffix, processor, operator, reader, producer, place, sent } = await prepare(t)
-  const running = await runShop(suffix, 1)
+  const { suffix, processor, operator, reader, producer, place, sent } = await open(t)
+  const running = await runShop(suffix, { boxMs: 1 })
   t.teardown(() => running.stop())
   await place(['poison', -1], ['poison', 1], ['fine', 1])
-  await until('the fine order', async () => (await sent()).length === 1)
+  await until('the fine order', async () => (await sent('OrderSent')).length === 1)
   t.match(await operator.tasks(processor), [{ task: 0, state: 'live', blockedKeys: 1 }])
   t.match(await operator.blocked(processor), [{ key: 'poison', code: 'HANDLER_FAILED', queued: 2 }])
   const { queue } = await operator.blockedKey(processor, 'poison')
@@ -76,7 +28,7 @@ t.test('a blocked key is shown, retried in vain, and freed by skipping; the reco
   )
   t.match(await operator.unblock(processor, 'poison', 'RETRY'), { code: 'HANDLER_FAILED' })
   t.equal(await operator.unblock(processor, 'poison', 'SKIP'), null)
-  await until('the order behind it', async () => (await sent()).length === 2)
+  await until('the order behind it', async () => (await sent('OrderSent')).length === 2)
   await t.rejects(operator.unblock(processor, 'poison', 'RETRY'), { code: 'KEY_NOT_BLOCKED' })
 
   const letters: DeadLetter[] = []
@@ -88,40 +40,40 @@ t.test('a blocked key is shown, retried in vain, and freed by skipping; the reco
 })
 
 t.test('what is asked while nobody runs is done when somebody does', async (t) => {
-  const { suffix, processor, operator, place, sent } = await prepare(t)
-  const first = await runShop(suffix, 1)
+  const { suffix, processor, operator, place, sent } = await open(t)
+  const first = await runShop(suffix, { boxMs: 1 })
   await place(['poison', -1], ['poison', 1])
   await until('the key is blocked', async () => (await operator.blocked(processor)).length === 1)
   await first.stop()
   await t.rejects(operator.unblock(processor, 'poison', 'SKIP'), { code: 'NOT_ANSWERED', retryable: true })
-  const second = await runShop(suffix, 1)
+  const second = await runShop(suffix, { boxMs: 1 })
   t.teardown(() => second.stop())
-  await until('the order behind it', async () => (await sent()).length === 1)
+  await until('the order behind it', async () => (await sent('OrderSent')).length === 1)
   t.same(await operator.blocked(processor), [])
 })
 
 t.test('a processor is planned, reset and replayed, and sends nothing again', async (t) => {
-  const { suffix, processor, operator, place, sent } = await prepare(t)
-  const first = await runShop(suffix, 1)
+  const { suffix, processor, operator, place, sent } = await open(t)
+  const first = await runShop(suffix, { boxMs: 1 })
   await place(['a', 1], ['b', 2])
-  await until('both orders', async () => (await sent()).length === 2)
+  await until('both orders', async () => (await sent('OrderSent')).length === 2)
   await t.rejects(operator.reset(processor), { code: 'PROCESSOR_RUNNING' })
   await first.stop()
   await place(['c', 1])
   t.match(await operator.plan(processor), { records: 3, effects: 1, effectsByName: { send: 1 }, outputs: 0 })
   t.ok((await operator.reset(processor)) > 0)
   t.match(await operator.tasks(processor), [{ state: 'new', lag: { [`orders-${suffix}`]: 3 } }])
-  const second = await runShop(suffix, 1)
+  const second = await runShop(suffix, { boxMs: 1 })
   t.teardown(() => second.stop())
-  await until('the third order', async () => (await sent()).length >= 3)
+  await until('the third order', async () => (await sent('OrderSent')).length >= 3)
   await until('the task lives', async () => (await operator.tasks(processor)).every(({ state }) => state === 'live'))
-  t.equal((await sent()).length, 3)
+  t.equal((await sent('OrderSent')).length, 3)
 })
 
 t.test('more than a hundred things to do wait until they are released', async (t) => {
-  const { suffix, processor, operator, place, sent } = await prepare(t)
+  const { suffix, processor, operator, place, sent } = await open(t)
   await place(...Array.from({ length: 101 }, (_, n) => [`order-${n}`, 1] as const))
-  const running = await runShop(suffix, 1)
+  const running = await runShop(suffix, { boxMs: 1 })
   t.teardown(() => running.stop())
   await until('it is held', async () => running.report().some(({ state }) => state === 'held'))
   t.notOk(running.isReady)
@@ -129,6 +81,6 @@ t.test('more than a hundred things to do wait until they are released', async (t
   await until('it is written', async () => (await operator.tasks(processor)).every(({ state }) => state === 'held'))
   t.match(await operator.tasks(processor), [{ state: 'held', pendingEffects: 101 }])
   t.equal(await operator.release(processor), 1)
-  await until('all orders', async () => (await sent()).length === 101)
+  await until('all orders', async () => (await sent('OrderSent')).length === 101)
   t.ok(running.isReady)
 })

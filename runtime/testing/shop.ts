@@ -6,6 +6,7 @@ import { createDirectory } from '../codec/schema-directory.ts'
 import { createKafka, type Kafka } from '../kafka/client.ts'
 import { createPartitionReader } from '../kafka/partition-reader.ts'
 import type { Processor, TopicRef } from '../processor.ts'
+import type { Executor } from '../run/executors.ts'
 import { bound, type RunningTopology, run } from '../run/run.ts'
 import { ENGINE_SCHEMAS } from '../state/schemas.ts'
 import * as shop from './example.ts'
@@ -60,37 +61,26 @@ export const shopKafka = (clientId: string): Kafka => {
   return createKafka({ brokers: config.kafkaBrokers, clientId, logger: createLogger(clientId, 'error') })
 }
 
-/** Runs the shop's processor in this process; each box takes `boxMs`. */
-export const runShop = async (suffix: string, boxMs: number): Promise<RunningTopology> => {
+export interface ShopOptions {
+  /** How long a box takes, ms. */
+  readonly boxMs: number
+  /** Resolves once the codec knows the id. Default: there are no schemas but the shop's. */
+  readonly learn?: (schemaId: number) => Promise<void>
+  readonly processor?: Processor
+  /** An order of so many boxes kills the process that sends it. */
+  readonly deadlyBoxes?: number
+}
+
+/** Runs the shop's processor in this process. */
+export const runShop = async (suffix: string, options: ShopOptions): Promise<RunningTopology> => {
   const { processor, codec } = openShop(suffix)
   const kafka = shopKafka(`shop-${suffix}`)
-  const send = async (
-    { boxes }: shop.Parcel,
-    {
-      report,
-      resumeFrom,
-      effectId,
-      signal,
-    }: {
-      report(n: number, box: shop.BoxSent): Promise<void>
-      resumeFrom: number
-      effectId: string
-      signal: AbortSignal
-    },
-  ): Promise<shop.Receipt> => {
-    for (let n = resumeFrom + 1; n <= boxes; n++) {
-      await new Promise((resolve) => setTimeout(resolve, boxMs))
-      signal.throwIfAborted()
-      await report(n, { n })
-    }
-    return { trackingId: effectId }
-  }
   const reader = await createPartitionReader(kafka)
-  const running = await run([bound(processor, { send })], {
+  const running = await run([bound(options.processor ?? processor, { send: sendWith(options) })], {
     kafka,
     codec,
     reader,
-    learn: (id) => Promise.reject(new RangeError(`there is no schema ${id}`)),
+    learn: options.learn ?? ((id) => Promise.reject(new RangeError(`there is no schema ${id}`))),
     appId: `shop-${suffix}`,
     instanceId: `${process.pid}`,
     clock: systemClock,
@@ -108,3 +98,15 @@ export const runShop = async (suffix: string, boxMs: number): Promise<RunningTop
     },
   }
 }
+
+const sendWith =
+  ({ boxMs, deadlyBoxes }: ShopOptions): Executor<shop.Parcel, shop.Receipt, shop.BoxSent> =>
+  async ({ boxes }, { report, resumeFrom, effectId, signal }) => {
+    if (boxes === deadlyBoxes) process.kill(process.pid, 'SIGKILL')
+    for (let n = resumeFrom + 1; n <= boxes; n++) {
+      await new Promise((resolve) => setTimeout(resolve, boxMs))
+      signal.throwIfAborted()
+      await report(n, { n })
+    }
+    return { trackingId: effectId }
+  }

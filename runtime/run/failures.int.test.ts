@@ -1,0 +1,198 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import path from 'node:path'
+import t from 'tap'
+import { readConfig } from '../../platform/config.ts'
+import { UpstreamError } from '../../platform/errors.ts'
+import { silentLogger } from '../../platform/log.ts'
+import { SCHEMA_IDS_TOPIC } from '../codec/schema-directory.ts'
+import { ensureTopics } from '../kafka/topics.ts'
+import type { Processor } from '../processor.ts'
+import { OrderPlacedSchema } from '../testing/example.ts'
+import { runShop, shopKafka } from '../testing/shop.ts'
+import { openShopOnKafka, orderOf, until } from '../testing/shop-on-kafka.ts'
+import { openSession } from './session.ts'
+
+/**
+ * What a task meets that it cannot fold, on a real broker: each has the documented end (ARCHITECTURE.md, "Guarantees"),
+ * and whatever is not concerned goes on.
+ */
+const PROCESS = path.join(import.meta.dirname, '..', 'testing', 'shop-process.ts')
+const UNKNOWN_ID = 4_711
+
+/** The bytes of an order, as if another registry had given its schema this id. */
+const withSchemaId = (order: ReturnType<typeof orderOf>, schemaId: number) => {
+  const value = Buffer.from(order.value)
+  value.writeInt32BE(schemaId, 1)
+  return { ...order, value }
+}
+
+/** Sends the orders of one key with a tracking id of so many characters. */
+const verbose = (processor: Processor, key: string, characters: number): Processor => ({
+  ...processor,
+  behaviour: {
+    ...processor.behaviour,
+    settled: {
+      send: (ctx, parcel) => {
+        const isVerbose = (ctx as { readonly key: string }).key === key
+        const value = { trackingId: 'x'.repeat(isVerbose ? characters : 1) }
+        processor.behaviour.settled.send?.(ctx, parcel, { ok: true, value })
+      },
+    },
+  },
+})
+
+t.test('a handler that throws: its key waits, the others do not', async (t) => {
+  const shop = await openShopOnKafka(t, { partitions: 1 })
+  const running = await runShop(shop.suffix, { boxMs: 1 })
+  t.teardown(() => running.stop())
+  await shop.place(['poison', -1], ['poison', 2], ['fine', 1])
+  await until('the fine order', async () => (await shop.sent('OrderSent')).length === 1)
+  t.match(running.report(), [{ state: 'running', blocked: 1, failure: null }])
+  t.ok(running.isReady)
+})
+
+t.test('bytes that nobody can read: the key waits', async (t) => {
+  const shop = await openShopOnKafka(t, { partitions: 1 })
+  const running = await runShop(shop.suffix, { boxMs: 1 })
+  t.teardown(() => running.stop())
+  const order = orderOf(shop, 'garbled', 1)
+  await shop.producer.send([{ ...order, value: order.value.subarray(0, 5) }, orderOf(shop, 'fine', 1)])
+  await until('the fine order', async () => (await shop.sent('OrderSent')).length === 1)
+  t.match(running.report(), [{ blocked: 1 }])
+})
+
+t.test('a schema that an answering registry does not know: after a while the key waits', async (t) => {
+  const shop = await openShopOnKafka(t, { partitions: 1 })
+  let asked = 0
+  const running = await runShop(shop.suffix, {
+    boxMs: 1,
+    learn: async (schemaId) => {
+      asked += 1
+      throw new UpstreamError('SCHEMA_UNKNOWN', `The registry knows no schema ${schemaId}`, { facts: { schemaId } })
+    },
+  })
+  t.teardown(() => running.stop())
+  await shop.producer.send([withSchemaId(orderOf(shop, 'foreign', 1), UNKNOWN_ID), orderOf(shop, 'fine', 1)])
+  await until('the fine order', async () => (await shop.sent('OrderSent')).length === 1)
+  t.match(running.report(), [{ blocked: 1 }])
+  t.ok(asked > 1, 'it was asked for more than once')
+})
+
+t.test('the registry away: the task waits, and goes on when it is back', async (t) => {
+  const shop = await openShopOnKafka(t, { partitions: 1 })
+  let isAway = true
+  const running = await runShop(shop.suffix, {
+    boxMs: 1,
+    learn: async () => {
+      if (isAway) throw new UpstreamError('REGISTRY_UNAVAILABLE', 'the registry does not answer')
+      throw new UpstreamError('SCHEMA_UNKNOWN', 'no such schema', { facts: { schemaId: UNKNOWN_ID } })
+    },
+  })
+  t.teardown(() => running.stop())
+  await shop.producer.send([withSchemaId(orderOf(shop, 'foreign', 1), UNKNOWN_ID), orderOf(shop, 'fine', 1)])
+  await until('the task waits', () => running.report().some(({ state }) => state === 'reopening'))
+  t.same(await shop.sent('OrderSent'), [])
+  t.match(running.report(), [{ blocked: 0 }])
+  isAway = false
+  await until('the fine order', async () => (await shop.sent('OrderSent')).length === 1)
+})
+
+t.test('a session opens without a registry: what was registered once is in schema-ids', async (t) => {
+  const { kafkaBrokers } = readConfig()
+  await ensureTopics(shopKafka('no-registry'), [
+    { name: SCHEMA_IDS_TOPIC, partitions: 1, replicationFactor: 1, config: { 'cleanup.policy': 'compact' } },
+  ])
+  const session = await openSession({
+    brokers: kafkaBrokers,
+    registryUrl: 'http://127.0.0.1:9',
+    clientId: 'no-registry',
+    log: silentLogger,
+  })
+  t.teardown(() => session.close())
+  session.directory.add(UNKNOWN_ID, OrderPlacedSchema.schema)
+  const { codec } = session
+  t.same(codec.decode(OrderPlacedSchema, codec.encode(OrderPlacedSchema, { boxes: 3 })), { boxes: 3 })
+  await t.rejects(session.learn(UNKNOWN_ID + 1), { code: 'REGISTRY_UNAVAILABLE', retryable: true })
+})
+
+t.test('an event that no record can hold: the key waits', async (t) => {
+  const shop = await openShopOnKafka(t, { partitions: 1 })
+  const processor = verbose(shop.processor, 'huge', 1_000_000)
+  const running = await runShop(shop.suffix, { boxMs: 1, processor })
+  t.teardown(() => running.stop())
+  await shop.place(['huge', 1], ['fine', 1])
+  await until('the fine order', async () => (await shop.sent('OrderSent')).length === 1)
+  await until('the key is blocked', () => running.report().some(({ blocked }) => blocked === 1))
+})
+
+t.test('an event that the topic refuses: the one input is found, and its key waits', async (t) => {
+  const shop = await openShopOnKafka(t, { partitions: 1, deliveriesConfig: { 'max.message.bytes': '4000' } })
+  const processor = verbose(shop.processor, 'large', 5_000)
+  const running = await runShop(shop.suffix, { boxMs: 1, processor })
+  t.teardown(() => running.stop())
+  await shop.place(...['a', 'large', 'b', 'c'].map((key) => [key, 1] as const))
+  await until('the others', async () => (await shop.sent('OrderSent')).length === 3)
+  await until('the key is blocked', () => running.report().some(({ blocked }) => blocked === 1))
+  await shop.place(['d', 1])
+  await until('one more', async () => (await shop.sent('OrderSent')).length === 4)
+})
+
+t.test('an input that kills its process: five deaths, then it is given up, and the others are not', async (t) => {
+  const shop = await openShopOnKafka(t, { partitions: 1 })
+  await shop.place(['killer', 13], ['fine', 2])
+  let deaths = 0
+  let isOver = false
+  let child: ChildProcess | null = null
+  const keepRunning = async () => {
+    while (!isOver) {
+      child = spawn(process.execPath, [PROCESS, shop.suffix, '1', '13'], { stdio: 'ignore' })
+      const [, signal] = await once(child, 'exit')
+      if (signal === 'SIGKILL' && !isOver) deaths += 1
+    }
+  }
+  const running = keepRunning()
+  t.teardown(async () => {
+    isOver = true
+    child?.kill('SIGKILL')
+    await running
+  })
+  await until('it is given up', async () => (await shop.sent('OrderLost')).length === 1, 200_000)
+  await until('the fine order', async () => (await shop.sent('OrderSent')).length === 1)
+  t.equal(deaths, 5)
+  t.match(await shop.sent('OrderLost'), [{ key: 'killer' }])
+})
+
+t.test('a processor that is new on a topic with history: does what nobody has done', async (t) => {
+  const shop = await openShopOnKafka(t, { partitions: 2, positions: false })
+  await shop.place(...Array.from({ length: 8 }, (_, n) => [`order-${n}`, 1] as const))
+  const running = await runShop(shop.suffix, { boxMs: 1 })
+  t.teardown(() => running.stop())
+  await until('all orders', async () => (await shop.sent('OrderSent')).length === 8)
+})
+
+t.test('a changelog that lost entries: a replay, and nothing is sent again', async (t) => {
+  const changelogConfig = { 'cleanup.policy': 'compact,delete', 'retention.ms': '-1' }
+  const shop = await openShopOnKafka(t, { partitions: 2, changelogConfig })
+  const before = await runShop(shop.suffix, { boxMs: 1 })
+  await shop.place(...Array.from({ length: 8 }, (_, n) => [`order-${n}`, 2] as const))
+  await until('all orders', async () => (await shop.sent('OrderSent')).length === 8)
+  await before.stop()
+  const admin = shop.kafka.admin()
+  await admin.connect()
+  const ends = await admin.fetchTopicOffsets(shop.changelog)
+  const partitions = ends.map(({ partition, high }) => ({ partition, offset: String(BigInt(high) - 1n) }))
+  await admin.deleteTopicRecords({ topic: shop.changelog, partitions })
+  await admin.disconnect()
+
+  const after = await runShop(shop.suffix, { boxMs: 1 })
+  await shop.place(['new', 2])
+  await until('the new order', async () => (await shop.sent('OrderSent')).length >= 9)
+  await until('both tasks are ready', () => after.isReady)
+  await after.stop()
+  t.equal((await shop.sent('OrderSent')).length, 9)
+  t.equal((await shop.sent('BoxSent')).length, 18)
+  const again = await runShop(shop.suffix, { boxMs: 1 })
+  t.teardown(() => again.stop())
+  await until('the next opening finds a changelog that is whole', () => again.isReady)
+})
