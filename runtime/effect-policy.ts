@@ -18,6 +18,9 @@ export interface EffectPolicy {
 /** Runs that end in the death of their process, with nothing reported since, before the input counts as the killer. */
 export const CRASH_LIMIT = 5
 
+/** After so many of them the input is a suspect, and runs beside no other suspect (run/executors.ts, EffectSlots). */
+export const SUSPECT_AFTER = 2
+
 /** Doubles from `first` up to `most`, milliseconds. Deterministic: spreading is left to whoever runs the effects. */
 export const exponential =
   (firstMs: number, mostMs: number) =>

@@ -2,6 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import t from 'tap'
 import { systemClock } from '../../platform/clock.ts'
 import { silentLogger } from '../../platform/log.ts'
+import { SUSPECT_AFTER } from '../effect-policy.ts'
 import type { LiveEffect } from '../task/effect-ledger.ts'
 import { sendOrders } from '../testing/example.ts'
 import { type EffectMessage, EffectRuns } from './effect-runs.ts'
@@ -55,6 +56,22 @@ t.test('as many at once as there are slots', async (t) => {
   t.ok(launch(effectOf('a', 'o-1')))
   t.ok(launch(effectOf('b', 'o-2')))
   t.notOk(launch(effectOf('c', 'o-3')))
+})
+
+t.test('two that may have killed their process do not run beside each other', async (t) => {
+  const { launch, runs, end, told } = open()
+  const suspect = (id: string, key: string) => ({
+    ...effectOf(id, key),
+    record: { ...record, unproven: SUSPECT_AFTER },
+  })
+  t.ok(launch(suspect('a', 'o-1')))
+  t.notOk(launch(suspect('b', 'o-2')))
+  t.ok(launch(effectOf('c', 'o-3')), 'others do')
+  end('a')
+  await nextTurn()
+  told[0]?.done()
+  t.notOk(runs.has('a'))
+  t.ok(launch(suspect('b', 'o-2')))
 })
 
 t.test('the end of a run is told, and its slot is free when that is committed', async (t) => {

@@ -1,6 +1,7 @@
 import type { Scheduler } from '../../platform/clock.ts'
 import { ConfigError, isRetryable, ReelstreamError, UpstreamError } from '../../platform/errors.ts'
 import type { Logger } from '../../platform/log.ts'
+import { SUSPECT_AFTER } from '../effect-policy.ts'
 import type { Outcome, Processor } from '../processor.ts'
 import type { LiveEffect } from '../task/effect-ledger.ts'
 import type { Failure } from '../task/task-core.ts'
@@ -23,6 +24,7 @@ export type EffectEnd = { readonly effectId: string; readonly done: () => void }
 
 interface Run {
   readonly effect: string
+  readonly isSuspect: boolean
   readonly key: string
   readonly sinceMs: number
   readonly controller: AbortController
@@ -70,9 +72,11 @@ export class EffectRuns {
    * slot, or one that was cancelled has not let go of the key yet; `onFree` of the slots tells when to ask again.
    */
   reserve(effect: LiveEffect): boolean {
-    if (this.#isBehind(effect) || !this.#settings.slots.acquire(effect.record.effect)) return false
+    const isSuspect = effect.record.unproven >= SUSPECT_AFTER
+    if (this.#isBehind(effect) || !this.#settings.slots.acquire(effect.record.effect, isSuspect)) return false
     this.#runs.set(effect.id, {
       effect: effect.record.effect,
+      isSuspect,
       key: effect.key,
       sinceMs: this.#settings.clock.monotonicMs(),
       controller: new AbortController(),
@@ -102,7 +106,7 @@ export class EffectRuns {
     const run = this.#runs.get(effectId)
     if (run === undefined) return
     this.#runs.delete(effectId)
-    this.#settings.slots.release(run.effect)
+    this.#settings.slots.release(run.effect, run.isSuspect)
   }
 
   cancel(effectId: string): void {

@@ -43,25 +43,32 @@ export interface BoundProcessor {
 /**
  * Slots for the effects of one processor in this process, over all its tasks. `acquire` never waits: who gets none is
  * woken by `onFree` and asks again.
+ *
+ * A suspect, whose last runs ended with the death of the process, shares it with no other suspect. When the process dies
+ * again one of them is to blame, not all: what only happened to run beside a killer is soon proven innocent.
  */
 export class EffectSlots {
   readonly #used = new Map<string, number>()
   readonly #effects: EffectShape
   readonly #listeners = new Set<() => void>()
+  #suspectRuns = false
 
   constructor(effects: EffectShape) {
     this.#effects = effects
   }
 
-  acquire(effect: string): boolean {
+  acquire(effect: string, isSuspect = false): boolean {
     const used = this.#used.get(effect) ?? 0
     if (used >= (this.#effects[effect]?.policy.concurrency ?? 0)) return false
+    if (isSuspect && this.#suspectRuns) return false
     this.#used.set(effect, used + 1)
+    if (isSuspect) this.#suspectRuns = true
     return true
   }
 
-  release(effect: string): void {
+  release(effect: string, isSuspect = false): void {
     this.#used.set(effect, (this.#used.get(effect) ?? 1) - 1)
+    if (isSuspect) this.#suspectRuns = false
     for (const listener of this.#listeners) listener()
   }
 
