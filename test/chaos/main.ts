@@ -1,3 +1,4 @@
+import { loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import { keep } from '../../bench/table.ts'
 import { readConfig } from '../../platform/config.ts'
@@ -30,6 +31,7 @@ const run = async (): Promise<boolean> => {
     throw new BadInputError('CHAOS_UNKNOWN', `expected one of ${names}, got "${values.only}"`)
   }
   const settings = values.short ? SHORT : LONG
+  const [before = 0] = loadavg()
   const stage = await openStage({ ...settings, say: console.log })
   const chapters: Chapter[] = []
   const isAllSound = () => chapters.length === chosen.length && chapters.every(({ finding }) => isSound(finding))
@@ -43,8 +45,9 @@ const run = async (): Promise<boolean> => {
     await stage.close({ keep: !isAllSound() })
   }
   const { perSecond, sessionTimeoutMs } = settings
+  const [during = 0] = loadavg()
   const lines = [
-    `Three brokers on one machine, replication factor 3, min ISR 2; ${perSecond} inputs a second; session ${sessionTimeoutMs / 1000} s.`,
+    `Three brokers on one machine, replication factor 3, min ISR 2; ${perSecond} inputs a second; session ${sessionTimeoutMs / 1000} s; load of the machine ${before.toFixed(0)} before, ${during.toFixed(0)} at the end.`,
     '',
     ...reportLines(chapters),
   ]

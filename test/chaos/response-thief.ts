@@ -11,8 +11,8 @@ import type { KafkaCluster } from '../../local/kafka-cluster.ts'
 interface ResponseThief {
   /** From now on each response to one of these requests is stolen with this probability, 0 … 1. */
   steal(probability: number): void
-  /** Responses stolen so far, by api. */
-  readonly stolen: ReadonlyMap<string, number>
+  /** The api of each response stolen so far. */
+  readonly stolen: readonly string[]
   close(): Promise<void>
 }
 
@@ -21,7 +21,9 @@ export interface ResponseThieves {
   /** The thief's port by the broker's. */
   readonly detours: Readonly<Record<string, number>>
   steal(probability: number): void
-  /** What was stolen so far, in words. */
+  /** Responses stolen so far. */
+  total(): number
+  /** The same by api, in words. */
   summary(): string
   close(): Promise<void>
 }
@@ -36,12 +38,13 @@ export const startThieves = async ({ brokers }: Pick<KafkaCluster, 'brokers'>): 
     steal: (probability) => {
       for (const thief of thieves) thief.steal(probability)
     },
+    total: () => thieves.flatMap(({ stolen }) => stolen).length,
     summary: () => {
-      const total = new Map<string, number>()
-      for (const [api, count] of thieves.flatMap(({ stolen }) => [...stolen])) {
-        total.set(api, (total.get(api) ?? 0) + count)
-      }
-      return [...total].map(([api, count]) => `${count} ${api}`).join(', ') || 'none'
+      const byApi = Map.groupBy(
+        thieves.flatMap(({ stolen }) => stolen),
+        (api) => api,
+      )
+      return [...byApi].map(([api, all]) => `${all.length} ${api}`).join(', ') || 'none'
     },
     close: async () => {
       await Promise.all(thieves.map((thief) => thief.close()))
@@ -62,13 +65,13 @@ const REQUEST_API_AT = SIZE_BYTES
 
 /** Listens on `port` and passes everything on to `brokerPort`, both of this machine. */
 const startThief = async (port: number, brokerPort: number): Promise<ResponseThief> => {
-  const stolen = new Map<string, number>()
+  const stolen: string[] = []
   const connections = new Set<Socket>()
   let probability = 0
 
   const isStolen = (api: string | undefined): boolean => {
     if (api === undefined || Math.random() >= probability) return false
-    stolen.set(api, (stolen.get(api) ?? 0) + 1)
+    stolen.push(api)
     return true
   }
   const server = createServer((client) => {

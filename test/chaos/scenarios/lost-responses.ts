@@ -1,6 +1,7 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import { startThieves } from '../response-thief.ts'
-import { openTrial } from '../trial.ts'
-import { anyMoment, type Scenario } from './scenario.ts'
+import { openTrial, until } from '../trial.ts'
+import type { Scenario } from './scenario.ts'
 
 /**
  * Responses to what a transaction is made of are stolen between the engine and the brokers. Was it written? Was it
@@ -20,9 +21,11 @@ export const lostResponses: Scenario = {
       await trial.start()
       for (let n = 1; n <= times; n++) {
         await trial.progress()
+        const stolenBefore = thieves.total()
         trial.fault()
         thieves.steal(PROBABILITY)
-        await anyMoment(PHASE_MS, PHASE_MS)
+        await delay(PHASE_MS)
+        await until('something is stolen', () => thieves.total() > stolenBefore)
         thieves.steal(0)
         await trial.progress(stage.perSecond)
         stage.say(`phase ${n} of ${times}: ${thieves.summary()}`)
