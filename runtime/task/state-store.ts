@@ -1,7 +1,10 @@
 import type { Collection } from '../processor.ts'
 
 /**
- * The keyed state of one task, in memory: key → collection → id → value. Values are never mutated, only replaced.
+ * The keyed state of one task, in memory: collection → key → value, or id → value. Values are never mutated, only replaced.
+ *
+ * Most collections hold one value per key (the empty id), and there may be millions of keys: such a value costs an entry
+ * in one map, not two maps of its own.
  *
  * Writes go straight in and are recorded twice: in the step's undo log, so that a handler that throws leaves nothing
  * behind, and as changes of the batch, from which the changelog records are made. A batch whose commit fails is not
@@ -15,48 +18,55 @@ export interface StateChange {
   readonly value: unknown
 }
 
-type KeyState = Map<string, Map<string, unknown>>
+/** The values of one collection. */
+interface Values {
+  /** By key, those of the empty id. */
+  readonly single: Map<string, unknown>
+  /** By key and id, all others. */
+  readonly byId: Map<string, Map<string, unknown>>
+}
 
 export class StateStore {
-  readonly #keys = new Map<string, KeyState>()
-  /** The key that was looked up last, and what it has. */
-  #recentKey: string | null = null
-  #recent: KeyState | undefined
+  readonly #collections = new Map<string, Values>()
   #undo: StateChange[] = []
   #changed: StateChange[] = []
 
   /** A collection of whichever key is asked for at the moment. */
   collection<T>(collection: string, keyOf: () => string): Collection<T> {
+    const values = this.#valuesOf(collection)
     return {
-      get: (id = '') => this.#get(keyOf(), collection, id) as T | undefined,
+      get: (id = '') => valueAt(values, keyOf(), id) as T | undefined,
       put: (value, id = '') => this.#write({ key: keyOf(), collection, id, value }),
       delete: (id = '') => {
         const key = keyOf()
-        if (this.#get(key, collection, id) !== undefined) this.#write({ key, collection, id, value: undefined })
+        if (valueAt(values, key, id) !== undefined) this.#write({ key, collection, id, value: undefined })
       },
       entries: (prefix = '') => this.entries(keyOf(), collection, prefix) as readonly (readonly [string, T])[],
     }
   }
 
   entries(key: string, collection: string, prefix = ''): readonly (readonly [string, unknown])[] {
-    const found = [...(this.#keys.get(key)?.get(collection) ?? [])].filter(([id]) => id.startsWith(prefix))
+    const found = entriesOf(this.#valuesOf(collection), key).filter(([id]) => id.startsWith(prefix))
     return found.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
   }
 
   /** Drops every entry of the key. */
   deleteKey(key: string): void {
-    for (const [collection, entries] of this.#keys.get(key) ?? []) {
-      for (const id of [...entries.keys()]) this.#write({ key, collection, id, value: undefined })
+    for (const [collection, values] of this.#collections) {
+      for (const [id] of entriesOf(values, key)) this.#write({ key, collection, id, value: undefined })
     }
   }
 
   /** Drops everything, entry by entry as it is asked for; yields what became of each. Outside of steps only. */
   *clear(): Generator<StateChange> {
-    this.#recentKey = null
-    for (const [key, collections] of this.#keys) {
-      this.#keys.delete(key)
-      for (const [collection, entries] of collections) {
-        for (const id of entries.keys()) yield { key, collection, id, value: undefined }
+    for (const [collection, { single, byId }] of this.#collections) {
+      for (const key of single.keys()) {
+        single.delete(key)
+        yield { key, collection, id: '', value: undefined }
+      }
+      for (const [key, values] of byId) {
+        byId.delete(key)
+        for (const id of values.keys()) yield { key, collection, id, value: undefined }
       }
     }
   }
@@ -73,6 +83,7 @@ export class StateStore {
 
   /** The step succeeded. */
   keepStep(): void {
+    if (this.#changed.length === 0) return
     this.#changed = []
     this.#undo = []
   }
@@ -86,45 +97,49 @@ export class StateStore {
 
   #write(change: StateChange): void {
     const { key, collection, id } = change
-    this.#undo.push({ key, collection, id, value: this.#get(key, collection, id) })
+    this.#undo.push({ key, collection, id, value: valueAt(this.#valuesOf(collection), key, id) })
     this.#changed.push(change)
     this.#set(change)
   }
 
-  #get(key: string, collection: string, id: string): unknown {
-    return this.#stateOf(key)?.get(collection)?.get(id)
-  }
-
-  /** A step asks for its key again and again, and with a million keys each look goes to main memory. */
-  #stateOf(key: string): KeyState | undefined {
-    if (key !== this.#recentKey) {
-      this.#recentKey = key
-      this.#recent = this.#keys.get(key)
-    }
-    return this.#recent
-  }
-
   #set({ key, collection, id, value }: StateChange): void {
-    let keyState = this.#stateOf(key)
-    if (value === undefined) {
-      keyState?.get(collection)?.delete(id)
-      if (keyState?.get(collection)?.size === 0) keyState.delete(collection)
-      if (keyState?.size === 0) {
-        this.#keys.delete(key)
-        this.#recent = undefined
-      }
-      return
+    const { single, byId } = this.#valuesOf(collection)
+    if (id === '') setOrDelete(single, key, value)
+    else if (value !== undefined) ofKey(byId, key).set(id, value)
+    else {
+      byId.get(key)?.delete(id)
+      if (byId.get(key)?.size === 0) byId.delete(key)
     }
-    if (keyState === undefined) {
-      keyState = new Map()
-      this.#keys.set(key, keyState)
-      this.#recent = keyState
-    }
-    let entries = keyState.get(collection)
-    if (entries === undefined) {
-      entries = new Map()
-      keyState.set(collection, entries)
-    }
-    entries.set(id, value)
   }
+
+  #valuesOf(collection: string): Values {
+    const known = this.#collections.get(collection)
+    if (known !== undefined) return known
+    const values = { single: new Map<string, unknown>(), byId: new Map<string, Map<string, unknown>>() }
+    this.#collections.set(collection, values)
+    return values
+  }
+}
+
+const valueAt = ({ single, byId }: Values, key: string, id: string): unknown =>
+  id === '' ? single.get(key) : byId.get(key)?.get(id)
+
+const entriesOf = ({ single, byId }: Values, key: string): [id: string, value: unknown][] => {
+  const entries = [...(byId.get(key) ?? [])]
+  const value = single.get(key)
+  if (value !== undefined) entries.push(['', value])
+  return entries
+}
+
+const setOrDelete = (map: Map<string, unknown>, key: string, value: unknown): void => {
+  if (value === undefined) map.delete(key)
+  else map.set(key, value)
+}
+
+const ofKey = (byId: Map<string, Map<string, unknown>>, key: string): Map<string, unknown> => {
+  const known = byId.get(key)
+  if (known !== undefined) return known
+  const values = new Map<string, unknown>()
+  byId.set(key, values)
+  return values
 }
