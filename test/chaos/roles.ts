@@ -86,9 +86,15 @@ export const openRoles = async (t: Test): Promise<Roles> => {
     AUTHOR_TOKEN: await localToken(config, secrets),
   })
   const running: ChildProcess[] = []
-  t.teardown(async () => {
+  const killAll = () => {
     for (const child of running) child.kill('SIGKILL')
     kafka.killAll()
+  }
+  const killServers = () => children.killAll()
+  process.once('exit', killAll).once('exit', killServers) // a test that is ended from outside has no teardown
+  t.teardown(async () => {
+    process.off('exit', killAll).off('exit', killServers)
+    killAll()
     await Promise.all([kafka.stop(), servers.stop()])
     await removeSharedPostgresData(dataDir)
     await rm(dataDir, { recursive: true, force: true })
