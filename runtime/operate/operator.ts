@@ -10,7 +10,7 @@ import type { TaskLog } from '../run/task-log.ts'
 import type { BlockedKey, OperatorRequest } from '../state/generated.ts'
 import type { Queued } from '../task/blocked-keys.ts'
 import { isPosition, isRequest, toRecord } from '../task/changelog.ts'
-import type { InputRange } from '../task/task-core.ts'
+import type { InputRange } from '../task/replay.ts'
 import { TaskMemory } from '../task/task-memory.ts'
 import { planReplay, type ReplayPlan } from './plan.ts'
 

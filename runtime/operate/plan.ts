@@ -3,7 +3,8 @@ import type { LogRecord } from '../kafka/log-records.ts'
 import { inputTopicsOf, type Processor } from '../processor.ts'
 import type { TaskLog } from '../run/task-log.ts'
 import { History } from '../task/history.ts'
-import { type Remaining, TaskCore } from '../task/task-core.ts'
+import type { Remaining } from '../task/replay.ts'
+import { TaskCore } from '../task/task-core.ts'
 
 /** What a replay of a processor would come to. */
 export interface ReplayPlan extends Remaining {

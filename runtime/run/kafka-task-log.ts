@@ -4,7 +4,7 @@ import type { PartitionReader } from '../kafka/partition-reader.ts'
 import { openTransactionalWriter } from '../kafka/transactional-writer.ts'
 import { inputTopicsOf, type Processor } from '../processor.ts'
 import type { Batch } from '../task/journal.ts'
-import type { InputRange } from '../task/task-core.ts'
+import type { InputRange } from '../task/replay.ts'
 import type { TaskLog } from './task-log.ts'
 
 export const changelogOf = (processor: Processor): string => `${processor.name}-state`

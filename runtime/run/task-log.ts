@@ -1,7 +1,7 @@
 import type { LogRecord } from '../kafka/log-records.ts'
 import type { ChangelogRecord } from '../task/changelog.ts'
 import type { Batch } from '../task/journal.ts'
-import type { InputRange } from '../task/task-core.ts'
+import type { InputRange } from '../task/replay.ts'
 
 /** The durable side of one task, as the run loop needs it. Kafka in production, memory in tests. */
 export interface TaskLog {

@@ -1,26 +1,22 @@
-import {
-  BadInputError,
-  BugError,
-  ConfigError,
-  describeError,
-  isRetryable,
-  ReelstreamError,
-} from '../../platform/errors.ts'
+import { BadInputError, ConfigError, describeError, isRetryable, ReelstreamError } from '../../platform/errors.ts'
 import { deriveId } from '../../platform/ids.ts'
 import type { Codec } from '../codec/avro.ts'
-import type { LogRecord, OutputRecord } from '../kafka/log-records.ts'
+import type { LogRecord } from '../kafka/log-records.ts'
 import type { Outcome, Processor } from '../processor.ts'
-import type { HeldOutput, QueuedInput } from '../state/generated.ts'
+import type { HeldOutput } from '../state/generated.ts'
 import { type ChangelogRecord, SEPARATOR } from './changelog.ts'
-import { deadLetterOf, type Refusal } from './dead-letter.ts'
+import type { Refusal } from './dead-letter.ts'
 import type { LiveEffect } from './effect-ledger.ts'
+import { type Alert, Failures } from './failures.ts'
 import { emittersOf, HandlerContext } from './handler-context.ts'
 import type { History } from './history.ts'
 import { type Batch, Journal } from './journal.ts'
 import { derivedOrigin, originOf } from './origin.ts'
-import { fromQueued, type Input, keyOf, toQueued } from './queued-inputs.ts'
+import { fromQueued, type Input, keyOf } from './queued-inputs.ts'
+import { type InputRange, type Phase, type Remaining, Replay } from './replay.ts'
 import { type Route, type Routes, routeOf, routesOf } from './routes.ts'
 import { Step, type StepOrigin, type StepSettings } from './step.ts'
+import { StepWriter } from './step-writer.ts'
 import { TaskMemory } from './task-memory.ts'
 import type { SetTimer } from './timer-ledger.ts'
 
@@ -50,50 +46,20 @@ export interface Failure extends Refusal {
   readonly retryable: boolean
 }
 
-/** Something that an operator should know of. */
-export interface Alert extends Refusal {
-  readonly kind: 'blocked' | 'dead-letter'
-  readonly key: string | null
-  readonly facts: Readonly<Record<string, string | number>>
-}
-
-/** `held`: the inputs are replayed, and more is left to do than is done without being asked for. */
-export type Phase = 'live' | 'replaying' | 'held'
-
-export interface InputRange {
-  readonly beginning: bigint
-  readonly end: bigint
-}
-
-/** What a replay has left to do. */
-export interface Remaining {
-  readonly outputs: number
-  readonly effects: number
-  /** Timers that are due. */
-  readonly timers: number
-}
-
 /** Longest time after which a duplicate of a closed key's event may still arrive (3-runtime, end of life). */
 const CLOSED_KEY_MS = 30 * 24 * 60 * 60 * 1000
-/** A replay that has more left to do than this waits for `processors release`: somebody should have seen the number. */
-export const RELEASE_LIMIT = 100
-/** Held outputs that are emitted in one batch. */
-const RELEASE_STEP = 1_000
-
 export class TaskCore {
   readonly settings: TaskSettings
   readonly #routes: Routes
   readonly #memory: TaskMemory
   readonly #journal: Journal
   readonly #context: HandlerContext
-  #history: History | null = null
+  readonly #replay: Replay
+  readonly #failures: Failures
+  readonly #writer: StepWriter
   /** What the present step may have done before; null when it is done for the first time. */
   #past: History | null = null
-  #forgetting: ReturnType<TaskMemory['forget']> | null = null
-  #heldSequence = 0
   #changelogStart = 0
-  #cancelled: string[] = []
-  #alerts: Alert[] = []
   #moved = false
 
   constructor(settings: TaskSettings) {
@@ -102,6 +68,9 @@ export class TaskCore {
     this.#memory = new TaskMemory(settings.processor, settings.codec)
     this.#journal = new Journal(settings.codec, settings.processor.state)
     this.#context = new HandlerContext(settings.processor, this.#memory.store)
+    this.#replay = new Replay(settings.processor, this.#memory, this.#journal)
+    this.#failures = new Failures(settings, this.#memory, this.#journal)
+    this.#writer = new StepWriter(settings.processor.name, this.#memory, this.#journal)
   }
 
   // ---- what is there
@@ -112,10 +81,7 @@ export class TaskCore {
   }
 
   get phase(): Phase {
-    const { replay } = this.#memory
-    if (replay === null) return 'live'
-    const passed = Object.entries(replay.until).every(([topic, end]) => (this.position(topic) ?? 0n) >= BigInt(end))
-    return passed && this.#forgetting === null ? 'held' : 'replaying'
+    return this.#replay.phase
   }
 
   effect(id: string): LiveEffect | undefined {
@@ -197,50 +163,22 @@ export class TaskCore {
     return false
   }
 
-  /**
-   * Begins to rebuild everything from the inputs; `forgetSome` is called until it says that it is done. A processor that
-   * starts `now` skips what is there instead.
-   */
+  /** Rebuilds everything from the inputs: `forgetSome` until it is done, then fold, and `endReplay` until it is live. */
   beginReplay(inputs: ReadonlyMap<string, InputRange>): void {
-    const memory = this.#memory
-    const startsNow = this.settings.processor.start === 'now'
-    const isNew = memory.version === null
-    for (const [topic, { beginning, end }] of inputs) {
-      const from = startsNow ? end : beginning
-      if (!startsNow || isNew || !memory.position.has(topic)) memory.position.set(topic, from)
-    }
+    this.#replay.begin(inputs)
     this.#moved = true
-    if (startsNow) return
-    const until = Object.fromEntries([...inputs].map(([topic, { end }]) => [topic, Number(end)]))
-    memory.replay = { until, released: false }
-    memory.recordTimeMs = 0
-    this.#forgetting = memory.forget()
   }
 
-  /** Writes the end of up to so many entries that the replay makes anew. True: all are gone. */
   forgetSome(limit: number): boolean {
-    for (let n = 0; this.#forgetting !== null && n < limit; n++) {
-      const { value, done } = this.#forgetting.next()
-      if (done === true) {
-        this.#forgetting = null
-        this.#journal.write({ kind: 'replay', value: this.#memory.replay })
-      } else if ('kind' in value) this.#journal.write(value)
-      else this.#journal.put(value)
-    }
-    return this.#forgetting === null
+    return this.#replay.forgetSome(limit)
   }
 
-  /** Whether it must be told what the processor did before, for a replay or for what was blocked in one. */
   get needsHistory(): boolean {
-    const { replay, requests, blocked } = this.#memory
-    const retried = [...requests.values()].flatMap(({ key }) => blocked.queue(key))
-    return this.#history === null && (replay !== null || retried.some(({ input }) => input.replayed))
+    return this.#replay.needsHistory
   }
 
   remember(history: History): void {
-    this.#history = history
-    for (const { sequence } of this.#memory.held.values())
-      this.#heldSequence = Math.max(this.#heldSequence, sequence + 1)
+    this.#replay.remember(history)
   }
 
   /**
@@ -259,7 +197,7 @@ export class TaskCore {
       // Never dropped: it was promised by an earlier version of the code, and somebody waits for its outcome.
       if (blocked.has(key)) continue
       const detail = `the pending effect ${record.effect} (${id}) is not declared, or its input cannot be read, any more`
-      this.#block(key, { code: EFFECT_UNDECLARED, detail }, nowMs, { effectId: id })
+      this.#failures.block(key, { code: EFFECT_UNDECLARED, detail }, nowMs, { effectId: id })
     }
     for (const [key, { code }] of blocked.entries()) {
       if (code === EFFECT_UNDECLARED && !unknown.some((effect) => effect.key === key)) this.retry(key, nowMs)
@@ -290,8 +228,8 @@ export class TaskCore {
   /** Moves over a record that cannot be folded for a reason that is not its handler's. */
   refuse(record: LogRecord, refusal: Refusal, nowMs: number): void {
     const route = this.#routeOf(record)
-    if (route?.isDoor === true || !canWait(record.key)) this.#bury(record, refusal)
-    else this.#blockWith({ kind: 'record', record }, record.key, refusal, nowMs)
+    if (route?.isDoor === true || !canWait(record.key)) this.#failures.bury(record, refusal)
+    else this.#failures.blockWith({ kind: 'record', record }, record.key, refusal, nowMs)
     this.skipTo(record.topic, record.offset + 1n)
   }
 
@@ -305,7 +243,7 @@ export class TaskCore {
   #foldRouted(record: LogRecord, route: Route, nowMs: number): boolean {
     const { key } = record
     if (!canWait(key)) {
-      this.#bury(record, { code: UNDECODABLE, detail: 'the record has no key, or one with U+001F in it' })
+      this.#failures.bury(record, { code: UNDECODABLE, detail: 'the record has no key, or one with U+001F in it' })
       return true
     }
     if (this.#isOver(key, route)) return false
@@ -314,7 +252,7 @@ export class TaskCore {
     if (replay !== null) {
       for (const name of route.confirms) {
         const done = effects.ofKey(key).find((effect) => effect.record.effect === name)
-        if (done !== undefined) this.#removeEffect(done)
+        if (done !== undefined) this.#writer.removeEffect(done)
       }
     }
     // What a handler makes of the time must come out as it did.
@@ -348,13 +286,13 @@ export class TaskCore {
 
   /** Journals that a run begins. The executor may start once the batch is committed. */
   begin(effectId: string): void {
-    this.#writeEffect(this.#memory.effects.begun(effectId))
+    this.#writer.writeEffect(this.#memory.effects.begun(effectId))
   }
 
   /** Journals that a run was ended gracefully. */
   interrupt(effectId: string): void {
     const { effects } = this.#memory
-    if (effects.get(effectId) !== undefined) this.#writeEffect(effects.interrupted(effectId))
+    if (effects.get(effectId) !== undefined) this.#writer.writeEffect(effects.interrupted(effectId))
   }
 
   /** Folds report n of an effect. False: journaled before, or the effect is gone. */
@@ -381,7 +319,7 @@ export class TaskCore {
     if (effect === undefined || (n !== undefined && n <= effect.record.failures)) return false
     const waiting = failure.retryable ? effects.failed(effectId, nowMs) : null
     if (waiting === null) return this.settle(effectId, { ok: false, code: failure.code, detail: failure.detail }, nowMs)
-    this.#writeEffect(waiting)
+    this.#writer.writeEffect(waiting)
     return true
   }
 
@@ -406,24 +344,21 @@ export class TaskCore {
   block(input: Input, refusal: Refusal, nowMs: number): void {
     const key = keyOf(input, this.#memory.effects)
     if (key === undefined) return
-    this.#blockWith(input, key, refusal, nowMs)
+    this.#failures.blockWith(input, key, refusal, nowMs)
     if (input.kind === 'record') this.skipTo(input.record.topic, input.record.offset + 1n)
   }
 
   /** Does what operators have asked since; what is impossible by now (the key is not blocked) is done with. */
   serveRequests(nowMs: number): void {
-    const { requests, replay } = this.#memory
+    const { requests } = this.#memory
     for (const [requestId, { command, key }] of requests) {
-      if (command === 'RELEASE' && replay !== null) {
-        this.#memory.replay = { ...replay, released: true }
-        this.#journal.write({ kind: 'replay', value: this.#memory.replay })
-      }
+      if (command === 'RELEASE') this.#replay.release()
       if (command === 'SKIP') this.#skipFirst(key)
       if (command !== 'RELEASE') this.retry(key, nowMs)
       requests.delete(requestId)
       this.#journal.write({ kind: 'request', requestId, value: null })
     }
-    if (this.#memory.replay === null) this.#history = null
+    if (this.#memory.replay === null) this.#replay.remember(null)
   }
 
   /** Folds the queue of a blocked key, up to what fails again. */
@@ -432,62 +367,27 @@ export class TaskCore {
     if (!blocked.has(key)) return
     for (const { sequence, input } of blocked.queue(key)) {
       try {
-        const queued = this.#unqueued(key, input)
-        this.#past = input.replayed ? this.#knownPast() : null
+        const queued = fromQueued(key, input, this.#memory, this.settings)
+        this.#past = input.replayed ? this.#replay.past : null
         if (queued !== null) this.#run(queued, key, input.replayed ? input.atMs : nowMs)
       } catch (error) {
-        return this.#block(key, this.#refusalOf(error), nowMs, { retried: 'yes' })
+        return this.#failures.block(key, this.#refusalOf(error), nowMs, { retried: 'yes' })
       }
-      this.#dequeue(key, sequence)
+      this.#failures.dequeue(key, sequence)
     }
-    blocked.unblock(key)
-    this.#journal.write({ kind: 'blocked', key, value: null })
+    this.#failures.unblock(key)
   }
 
   #skipFirst(key: string): void {
-    const { blocked } = this.#memory
+    const { blocked, effects } = this.#memory
     const why = blocked.get(key)
     const first = blocked.queue(key)[0]
     if (why === undefined || first === undefined) return
-    const input = this.#unqueued(key, first.input)
-    if (input?.kind === 'record') this.#bury(input.record, { code: `SKIPPED_${why.code}`, detail: why.detail })
-    if (input?.kind === 'outcome') this.#removeEffect(this.#memory.effects.get(input.effectId) as LiveEffect)
-    if (input?.kind === 'timer') this.#dropTimer(key, input.name)
-    this.#dequeue(key, first.sequence)
-  }
-
-  /** Null: what it was about is gone. */
-  #unqueued(key: string, input: QueuedInput): Input | null {
-    return fromQueued(key, input, this.#memory, this.settings)
-  }
-
-  #dequeue(key: string, sequence: number): void {
-    this.#memory.blocked.remove(key, sequence)
-    this.#journal.write({ kind: 'queued', key, sequence, value: null })
-  }
-
-  #enqueue(key: string, input: Input, nowMs: number): void {
-    const { effects, replay } = this.#memory
-    const queued = { ...toQueued(input, nowMs, effects, this.settings), replayed: replay !== null }
-    const sequence = this.#memory.blocked.enqueue(key, queued)
-    this.#journal.write({ kind: 'queued', key, sequence, value: queued })
-  }
-
-  #blockWith(input: Input, key: string, refusal: Refusal, nowMs: number): void {
-    this.#enqueue(key, input, nowMs)
-    if (!this.#memory.blocked.has(key)) this.#block(key, refusal, nowMs, factsOf(input))
-  }
-
-  #block(key: string, refusal: Refusal, nowMs: number, facts: Alert['facts']): void {
-    const { code, detail } = refusal
-    this.#memory.blocked.block(key, { code, detail, atMs: nowMs })
-    this.#journal.write({ kind: 'blocked', key, value: { code, detail, atMs: nowMs } })
-    this.#alerts.push({ kind: 'blocked', code, detail, key, facts })
-  }
-
-  #bury(record: LogRecord, refusal: Refusal): void {
-    this.#journal.emit(deadLetterOf(record, refusal, this.settings.processor))
-    this.#alerts.push({ kind: 'dead-letter', ...refusal, key: record.key, facts: factsOf({ kind: 'record', record }) })
+    const input = fromQueued(key, first.input, this.#memory, this.settings)
+    if (input?.kind === 'record') this.#failures.bury(input.record, { code: `SKIPPED_${why.code}`, detail: why.detail })
+    if (input?.kind === 'outcome') this.#writer.removeEffect(effects.get(input.effectId) as LiveEffect)
+    if (input?.kind === 'timer') this.#writer.dropTimer(key, input.name)
+    this.#failures.dequeue(key, first.sequence)
   }
 
   // ---- the end of a replay
@@ -498,32 +398,11 @@ export class TaskCore {
   }
 
   remaining(nowMs: number): Remaining {
-    const { held, effects, timers } = this.#memory
-    return { outputs: held.size, effects: effects.size, timers: timers.due(nowMs).length }
+    return this.#replay.remaining(nowMs)
   }
 
-  /** Once the inputs are replayed: does what is left, if that is little or was released. Call until the phase is `live`. */
   endReplay(nowMs: number): void {
-    const { replay, held } = this.#memory
-    if (replay === null || this.phase !== 'held') return
-    const { outputs, effects, timers } = this.remaining(nowMs)
-    if (outputs + effects + timers > RELEASE_LIMIT && !replay.released) return
-    const inOrder = [...held].sort(([, a], [, b]) => a.sequence - b.sequence)
-    for (const [outputId, { topic, partition, key, value, headers }] of inOrder.slice(0, RELEASE_STEP)) {
-      this.#journal.emit({ topic, key, value, headers, ...(partition === null ? {} : { partition }) })
-      held.delete(outputId)
-      this.#journal.write({ kind: 'held', outputId, value: null })
-    }
-    if (held.size > 0) {
-      // Some are out: the rest must follow whatever else comes.
-      this.#memory.replay = { ...replay, released: true }
-      this.#journal.write({ kind: 'replay', value: this.#memory.replay })
-      return
-    }
-    this.#memory.replay = null
-    this.#history = null
-    this.#past = null
-    this.#journal.write({ kind: 'replay', value: null })
+    this.#replay.end(nowMs)
   }
 
   // ---- batch
@@ -531,8 +410,7 @@ export class TaskCore {
   /** What the steps since the last call made, with the position; null when there is nothing to write. */
   takeBatch(options: { readonly positionAlone?: boolean } = {}): Batch | null {
     if (this.#journal.records === 0 && !(options.positionAlone === true && this.#moved)) return null
-    // A memory that is half forgotten must not pass for a whole one.
-    if (this.#forgetting === null) this.#writePosition()
+    if (!this.#replay.isForgetting) this.#writePosition()
     this.#moved = false
     return this.#journal.take()
   }
@@ -557,16 +435,12 @@ export class TaskCore {
 
   /** Effects cancelled since the last call: their executors are to be aborted once the batch is committed. */
   takeCancelled(): readonly string[] {
-    const cancelled = this.#cancelled
-    this.#cancelled = []
-    return cancelled
+    return this.#writer.takeCancelled()
   }
 
   /** What went wrong since the last call. */
   takeAlerts(): readonly Alert[] {
-    const alerts = this.#alerts
-    this.#alerts = []
-    return alerts
+    return this.#failures.takeAlerts()
   }
 
   // ---- inside a step
@@ -574,17 +448,17 @@ export class TaskCore {
   /** Runs the step of an input, or has it wait behind a failure of its key. False: there was nothing to do. */
   #take(input: Input, key: string, nowMs: number, route?: Route): boolean {
     if (this.#memory.blocked.has(key)) {
-      this.#enqueue(key, input, nowMs)
+      this.#failures.enqueue(input, key, nowMs)
       return true
     }
     try {
-      this.#past = this.#memory.replay === null ? null : this.#knownPast()
+      this.#past = this.#memory.replay === null ? null : this.#replay.past
       return this.#run(input, key, nowMs, route)
     } catch (error) {
       const refusal = this.#refusalOf(error)
       if (input.kind === 'record' && refusal.code === UNDECODABLE && this.#isDoor(input.record)) {
-        this.#bury(input.record, refusal)
-      } else this.#blockWith(input, key, refusal, nowMs)
+        this.#failures.bury(input.record, refusal)
+      } else this.#failures.blockWith(input, key, refusal, nowMs)
       return true
     }
   }
@@ -621,7 +495,7 @@ export class TaskCore {
           effects.put(before)
           throw error
         }
-        if (effects.get(effectId) !== undefined) this.#writeEffect(after)
+        if (effects.get(effectId) !== undefined) this.#writer.writeEffect(after)
         return true
       }
       case 'outcome': {
@@ -631,7 +505,7 @@ export class TaskCore {
         this.#step(derivedOrigin(key, `effect/${input.effectId}/settled`, causeId, nowMs), (step) =>
           this.#context.during(step, (context) => behaviour.settled[name]?.(context, effect.input, input.outcome)),
         )
-        this.#removeEffect(effect)
+        this.#writer.removeEffect(effect)
         return true
       }
     }
@@ -679,7 +553,7 @@ export class TaskCore {
       store.undoStep()
       throw error
     }
-    this.#apply(step)
+    this.#writer.write(step, this.#past)
   }
 
   /** Why a step failed, for its key. What is not the key's fault is thrown on. */
@@ -691,102 +565,10 @@ export class TaskCore {
     const detail = `a handler of ${this.settings.processor.name} failed: ${describeError(error)}`
     return { code: 'HANDLER_FAILED', detail }
   }
-
-  #apply(step: Step): void {
-    const { effects, timers, recordTimers, closed } = this.#memory
-    const { key, nowMs } = step.origin
-    for (const effect of effects.ofKey(key)) {
-      if (!step.closed && !step.cancels.has(effect.record.effect)) continue
-      this.#removeEffect(effect)
-      this.#cancelled.push(effect.id)
-    }
-    if (step.closed) {
-      for (const name of [...timers.namesOf(key), ...recordTimers.namesOf(key)]) this.#dropTimer(key, name)
-      closed.set(key, nowMs)
-      this.#journal.write({ kind: 'closed', key, value: { closedAtMs: nowMs } })
-    } else {
-      for (const [name, atMs] of step.timers) this.#setTimer(step, name, atMs)
-    }
-    for (const asked of step.performs) this.#perform(step.origin, asked)
-    for (const output of step.outputs) this.#emit(output, nowMs)
-  }
-
-  #perform({ key, cause }: StepOrigin, { id, effect, input, inputBytes }: Step['performs'][number]): void {
-    const { effects } = this.#memory
-    // A replay meets again what was promised before it.
-    if (effects.get(id) !== undefined || this.#past?.settled(id) === true) return
-    const resumeFrom = this.#past?.reports(id) ?? 0
-    const sequence = effects.nextSequence()
-    const record = { effect, input: inputBytes, causeId: cause.id, sequence, ...NEVER_RUN, resumeFrom }
-    effects.put({ id, key, input, record })
-    this.#writeEffect({ id, key, input, record })
-  }
-
-  #emit(output: OutputRecord, nowMs: number): void {
-    const { topic, partition = null, key, headers } = output
-    const { ce_id: id } = headers
-    if (id !== undefined && this.#past?.emitted(id, topic, nowMs) === true) return
-    const { held, replay } = this.#memory
-    if (replay === null) return this.#journal.emit(output)
-    const sequence = this.#heldSequence++
-    const outputId = id ?? `unnamed-${sequence}`
-    const value = { sequence, topic, partition, key, value: output.value as Buffer, headers }
-    held.set(outputId, value)
-    this.#journal.write({ kind: 'held', outputId, value })
-  }
-
-  #knownPast(): History {
-    if (this.#history !== null) return this.#history
-    throw new BugError('HISTORY_MISSING', 'something is folded again before it is known what was done')
-  }
-
-  #setTimer({ origin }: Step, name: string, atMs: number | null): void {
-    const { key, identity, cause } = origin
-    const timerId = deriveId(this.settings.processor.name, identity, 'timer', name)
-    const timers = this.#memory.timersOf(name)
-    // On record time it fires again, at the same place; on the wall clock there is no such place.
-    const hasFired = timers === this.#memory.timers && this.#past?.happened(`timer/${timerId}`) === true
-    if (atMs === null || hasFired) return this.#dropTimer(key, name)
-    const timer = { timerId, atMs, causeId: cause.id }
-    timers.put({ key, name, timer })
-    this.#journal.write({ kind: 'timer', key, timer: name, value: timer })
-  }
-
-  #dropTimer(key: string, name: string): void {
-    const timers = this.#memory.timersOf(name)
-    if (timers.get(key, name) === undefined) return
-    timers.remove(key, name)
-    this.#journal.write({ kind: 'timer', key, timer: name, value: null })
-  }
-
-  #removeEffect(effect: LiveEffect): void {
-    this.#memory.effects.remove(effect.id)
-    this.#journal.write({ kind: 'effect', key: effect.key, effectId: effect.id, value: null })
-  }
-
-  #writeEffect({ id, key, record }: LiveEffect): void {
-    this.#journal.write({ kind: 'effect', key, effectId: id, value: record })
-  }
 }
 
 const UNDECODABLE = 'UNDECODABLE_RECORD'
 const EFFECT_UNDECLARED = 'EFFECT_UNDECLARED'
-const NEVER_RUN = { runs: 0, unproven: 0, failures: 0, notBeforeMs: 0 }
 
 /** Whether a record's key can be blocked, and written in an entry's. */
 const canWait = (key: string | null): key is string => key !== null && key !== '' && !key.includes(SEPARATOR)
-
-const factsOf = (input: Input): Alert['facts'] => {
-  switch (input.kind) {
-    case 'record': {
-      const { topic, partition, offset } = input.record
-      return { topic, partition, offset: String(offset) }
-    }
-    case 'timer':
-      return { timer: input.name }
-    case 'report':
-      return { effectId: input.effectId, report: input.n }
-    case 'outcome':
-      return { effectId: input.effectId }
-  }
-}

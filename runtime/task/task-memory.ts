@@ -30,6 +30,7 @@ export class TaskMemory {
   version: number | null = null
   readonly #processor: Processor
   readonly #codec: Codec
+  #heldSequence = 0
   /** Record keys of what this code cannot read, with the reason: another version's, or damaged. */
   readonly #unreadable = new Map<string, unknown>()
 
@@ -37,6 +38,11 @@ export class TaskMemory {
     this.#processor = processor
     this.#codec = codec
     this.effects = new EffectLedger(processor.effects)
+  }
+
+  /** Order of emission of what is held. */
+  nextHeldSequence(): number {
+    return this.#heldSequence++
   }
 
   timersOf(name: string): TimerLedger {
@@ -115,6 +121,7 @@ export class TaskMemory {
       case 'closed':
         return keep(this.closed, entry.key, entry.value?.closedAtMs ?? null)
       case 'held':
+        this.#heldSequence = Math.max(this.#heldSequence, (entry.value?.sequence ?? -1) + 1)
         return keep(this.held, entry.outputId, entry.value)
       case 'request':
         return keep(this.requests, entry.requestId, entry.value)

@@ -3,7 +3,7 @@ import type { LogRecord, OutputRecord } from '../kafka/log-records.ts'
 import { partitionOfKey } from '../kafka/murmur2.ts'
 import type { ChangelogRange, TaskLog, TaskLogWriter } from '../run/task-log.ts'
 import type { Batch } from '../task/journal.ts'
-import type { InputRange } from '../task/task-core.ts'
+import type { InputRange } from '../task/replay.ts'
 import { BrokerRefusal, type MemoryLog, type ProducerSession } from './memory-log.ts'
 
 /**

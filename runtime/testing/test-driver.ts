@@ -9,7 +9,8 @@ import type { OperatorRequest } from '../state/generated.ts'
 import { type ChangelogRecord, toRecord } from '../task/changelog.ts'
 import { DEAD_LETTERS_TOPIC } from '../task/dead-letter.ts'
 import { History } from '../task/history.ts'
-import { type Failure, type Phase, type Remaining, TaskCore } from '../task/task-core.ts'
+import type { Phase, Remaining } from '../task/replay.ts'
+import { type Failure, TaskCore } from '../task/task-core.ts'
 
 /**
  * Runs processors in memory, one task each, synchronously: no broker, no ports, no clock but its own. What one processor

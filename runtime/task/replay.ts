@@ -1,0 +1,136 @@
+import { BugError } from '../../platform/errors.ts'
+import type { Processor } from '../processor.ts'
+import type { History } from './history.ts'
+import type { Journal } from './journal.ts'
+import type { TaskMemory } from './task-memory.ts'
+
+/** `held`: the inputs are replayed, and more is left to do than is done without being asked for. */
+export type Phase = 'live' | 'replaying' | 'held'
+
+export interface InputRange {
+  readonly beginning: bigint
+  readonly end: bigint
+}
+
+/** What a replay has left to do. */
+export interface Remaining {
+  readonly outputs: number
+  readonly effects: number
+  /** Timers that are due. */
+  readonly timers: number
+}
+
+/** A replay that has more left to do than this waits for `processors release`: somebody should have seen the number. */
+export const RELEASE_LIMIT = 100
+/** Held outputs that are emitted in one batch. */
+const RELEASE_STEP = 1_000
+
+/**
+ * How a task rebuilds its memory from its inputs (docs/adr/0014): it forgets what it remembered, folds everything up to
+ * the ends that the inputs had when it began, with what it would do held, and then does what the log does not show as
+ * done. Whoever drives it calls `forgetSome` until all is forgotten, and `end` until the phase is `live`; each call writes
+ * a batch's worth, and a crash in between goes on from what was committed.
+ */
+export class Replay {
+  readonly #processor: Processor
+  readonly #memory: TaskMemory
+  readonly #journal: Journal
+  #history: History | null = null
+  #forgetting: ReturnType<TaskMemory['forget']> | null = null
+
+  constructor(processor: Processor, memory: TaskMemory, journal: Journal) {
+    this.#processor = processor
+    this.#memory = memory
+    this.#journal = journal
+  }
+
+  get phase(): Phase {
+    const { replay, position } = this.#memory
+    if (replay === null) return 'live'
+    const isThrough = Object.entries(replay.until).every(([topic, end]) => (position.get(topic) ?? 0n) >= BigInt(end))
+    return isThrough && !this.isForgetting ? 'held' : 'replaying'
+  }
+
+  /** A memory that is half forgotten must not pass for a whole one: no position is written. */
+  get isForgetting(): boolean {
+    return this.#forgetting !== null
+  }
+
+  /** Whether it must be told what the processor did before, for a replay or for what was blocked in one. */
+  get needsHistory(): boolean {
+    const { replay, requests, blocked } = this.#memory
+    const retried = [...requests.values()].flatMap(({ key }) => blocked.queue(key))
+    return this.#history === null && (replay !== null || retried.some(({ input }) => input.replayed))
+  }
+
+  remember(history: History | null): void {
+    this.#history = history
+  }
+
+  /** What was done before. Throws BugError HISTORY_MISSING when nobody said. */
+  get past(): History {
+    if (this.#history !== null) return this.#history
+    throw new BugError('HISTORY_MISSING', 'something is folded again before it is known what was done')
+  }
+
+  /** A processor that starts `now` skips what is there instead. */
+  begin(inputs: ReadonlyMap<string, InputRange>): void {
+    const memory = this.#memory
+    const startsNow = this.#processor.start === 'now'
+    const isNew = memory.version === null
+    for (const [topic, { beginning, end }] of inputs) {
+      const from = startsNow ? end : beginning
+      if (!startsNow || isNew || !memory.position.has(topic)) memory.position.set(topic, from)
+    }
+    if (startsNow) return
+    const until = Object.fromEntries([...inputs].map(([topic, { end }]) => [topic, Number(end)]))
+    memory.replay = { until, released: false }
+    memory.recordTimeMs = 0
+    this.#forgetting = memory.forget()
+  }
+
+  /** Writes the end of up to so many entries that are made anew. True: all are gone. */
+  forgetSome(limit: number): boolean {
+    for (let n = 0; this.#forgetting !== null && n < limit; n++) {
+      const { value, done } = this.#forgetting.next()
+      if (done === true) {
+        this.#forgetting = null
+        this.#journal.write({ kind: 'replay', value: this.#memory.replay })
+      } else if ('kind' in value) this.#journal.write(value)
+      else this.#journal.put(value)
+    }
+    return this.#forgetting === null
+  }
+
+  /** An operator has seen how much is left. */
+  release(): void {
+    const { replay } = this.#memory
+    if (replay === null) return
+    this.#memory.replay = { ...replay, released: true }
+    this.#journal.write({ kind: 'replay', value: this.#memory.replay })
+  }
+
+  remaining(nowMs: number): Remaining {
+    const { held, effects, timers } = this.#memory
+    return { outputs: held.size, effects: effects.size, timers: timers.due(nowMs).length }
+  }
+
+  /** Once the inputs are replayed: does what is left, if that is little or was released. */
+  end(nowMs: number): void {
+    const { replay, held } = this.#memory
+    if (replay === null || this.phase !== 'held') return
+    const { outputs, effects, timers } = this.remaining(nowMs)
+    if (outputs + effects + timers > RELEASE_LIMIT && !replay.released) return
+    const inOrder = [...held].sort(([, a], [, b]) => a.sequence - b.sequence)
+    for (const [outputId, { topic, partition, key, value, headers }] of inOrder.slice(0, RELEASE_STEP)) {
+      this.#journal.emit({ topic, key, value, headers, ...(partition === null ? {} : { partition }) })
+      held.delete(outputId)
+      this.#journal.write({ kind: 'held', outputId, value: null })
+    }
+    // Some are out: the rest must follow whatever else comes.
+    if (held.size > 0) return this.release()
+    this.#memory.replay = null
+    this.#history = null
+    this.#journal.write({ kind: 'replay', value: null })
+  }
+}

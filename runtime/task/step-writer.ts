@@ -1,0 +1,104 @@
+import { deriveId } from '../../platform/ids.ts'
+import type { OutputRecord } from '../kafka/log-records.ts'
+import type { LiveEffect } from './effect-ledger.ts'
+import type { History } from './history.ts'
+import type { Journal } from './journal.ts'
+import type { Step, StepOrigin } from './step.ts'
+import type { TaskMemory } from './task-memory.ts'
+
+/**
+ * Carries out what a step asked for: each change goes into the memory and, as an entry, into the journal, so that the two
+ * can never differ. In a replay, `past` says what was done before; what the log lacks is held instead of emitted.
+ */
+export class StepWriter {
+  readonly #processor: string
+  readonly #memory: TaskMemory
+  readonly #journal: Journal
+  #cancelled: string[] = []
+
+  constructor(processor: string, memory: TaskMemory, journal: Journal) {
+    this.#processor = processor
+    this.#memory = memory
+    this.#journal = journal
+  }
+
+  write(step: Step, past: History | null): void {
+    const { effects, timers, recordTimers, closed } = this.#memory
+    const { key, nowMs } = step.origin
+    for (const effect of effects.ofKey(key)) {
+      if (!step.closed && !step.cancels.has(effect.record.effect)) continue
+      this.removeEffect(effect)
+      this.#cancelled.push(effect.id)
+    }
+    if (step.closed) {
+      for (const name of [...timers.namesOf(key), ...recordTimers.namesOf(key)]) this.dropTimer(key, name)
+      closed.set(key, nowMs)
+      this.#journal.write({ kind: 'closed', key, value: { closedAtMs: nowMs } })
+    } else {
+      for (const [name, atMs] of step.timers) this.#setTimer(step.origin, name, atMs, past)
+    }
+    for (const asked of step.performs) this.#perform(step.origin, asked, past)
+    for (const output of step.outputs) this.#emit(output, nowMs, past)
+  }
+
+  writeEffect({ id, key, record }: LiveEffect): void {
+    this.#journal.write({ kind: 'effect', key, effectId: id, value: record })
+  }
+
+  removeEffect(effect: LiveEffect): void {
+    this.#memory.effects.remove(effect.id)
+    this.#journal.write({ kind: 'effect', key: effect.key, effectId: effect.id, value: null })
+  }
+
+  dropTimer(key: string, name: string): void {
+    const timers = this.#memory.timersOf(name)
+    if (timers.get(key, name) === undefined) return
+    timers.remove(key, name)
+    this.#journal.write({ kind: 'timer', key, timer: name, value: null })
+  }
+
+  /** Effects cancelled since the last call. */
+  takeCancelled(): readonly string[] {
+    const cancelled = this.#cancelled
+    this.#cancelled = []
+    return cancelled
+  }
+
+  #perform({ key, cause }: StepOrigin, asked: Step['performs'][number], past: History | null): void {
+    const { effects } = this.#memory
+    const { id, effect, input, inputBytes } = asked
+    // A replay meets again what was promised before it.
+    if (effects.get(id) !== undefined || past?.settled(id) === true) return
+    const resumeFrom = past?.reports(id) ?? 0
+    const sequence = effects.nextSequence()
+    const record = { effect, input: inputBytes, causeId: cause.id, sequence, ...NEVER_RUN, resumeFrom }
+    effects.put({ id, key, input, record })
+    this.writeEffect({ id, key, input, record })
+  }
+
+  #emit(output: OutputRecord, nowMs: number, past: History | null): void {
+    const { topic, partition = null, key, headers } = output
+    const { ce_id: id } = headers
+    if (id !== undefined && past?.emitted(id, topic, nowMs) === true) return
+    const { held, replay } = this.#memory
+    if (replay === null) return this.#journal.emit(output)
+    const sequence = this.#memory.nextHeldSequence()
+    const outputId = id ?? `unnamed-${sequence}`
+    const value = { sequence, topic, partition, key, value: output.value as Buffer, headers }
+    held.set(outputId, value)
+    this.#journal.write({ kind: 'held', outputId, value })
+  }
+
+  #setTimer({ key, identity, cause }: StepOrigin, name: string, atMs: number | null, past: History | null): void {
+    const timerId = deriveId(this.#processor, identity, 'timer', name)
+    const timers = this.#memory.timersOf(name)
+    // On record time it fires again, at the same place; on the wall clock there is no such place.
+    const hasFired = timers === this.#memory.timers && past?.happened(`timer/${timerId}`) === true
+    if (atMs === null || hasFired) return this.dropTimer(key, name)
+    const timer = { timerId, atMs, causeId: cause.id }
+    timers.put({ key, name, timer })
+    this.#journal.write({ kind: 'timer', key, timer: name, value: timer })
+  }
+}
+
+const NEVER_RUN = { runs: 0, unproven: 0, failures: 0, notBeforeMs: 0 }
