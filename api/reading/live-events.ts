@@ -74,9 +74,9 @@ export async function* liveEvents(
       yield { event: 'status', id: idOf(last), data: stateOf(videoId, last.snapshot) }
       return
     }
-    if (rows.length === 0) yield null
     const pollMs = context.positions.isListening() ? QUIET_MS : BLIND_POLL_MS
     await context.positions.next(heard, Math.min(pollMs, moreWithinMs), signal)
+    if (context.positions.heard() === heard) yield null
   }
 }
 

@@ -56,7 +56,7 @@ export const currentPlaylist = async (
 const keyOf = ({ masterKey, playlists }: PublishedGeneration, file: string): string =>
   playlists[file] ?? `${masterKey.slice(0, masterKey.lastIndexOf('/') + 1)}${file}`
 
-/** The first segment that is not there yet, or the one behind it: whoever asks for later ones is not of this video. */
+/** The first segment that is not there yet, or the one behind it. Later ones are not waited for: RFC 8216bis, 6.2.5.2. */
 const isNext = (awaited: number | undefined, text: string): boolean => {
   const count = text.split('\n#EXTINF:').length - 1
   return awaited !== undefined && count > 0 && awaited >= count && awaited <= count + 1

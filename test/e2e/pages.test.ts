@@ -282,6 +282,25 @@ t.test('on a slow line the progress of an upload moves inside its parts', async 
   t.same(complaints, [])
 })
 
+t.test('a private video is asked for with the token of whoever is signed in', async (t) => {
+  const product = await withProduct(t)
+  product.put({ videoId: 'mine', visibility: 'PRIVATE' })
+  const { page, complaints } = await visit(browser, `${product.url}/upload`)
+  await page.getByRole('button', { name: 'Sign in' }).click()
+  await page.locator('#file').waitFor({ state: 'attached' })
+  const asked: (string | undefined)[] = []
+  page.on('request', (request) => {
+    if (request.url().includes('/watch/mine/')) asked.push(request.headers().authorization)
+  })
+  await page.goto(`${product.url}/v/mine`)
+  await recordPlayback(page)
+  await play(page)
+  await untilPlayedTo(page, 0.5)
+  t.ok(asked.length > 3, `${asked.length} requests`)
+  t.same(new Set(asked), new Set(['Bearer fake-token']), 'playlists and segments, and no pictures')
+  t.same(complaints, [])
+})
+
 t.test('an empty file is refused with a code, and the form is kept', async (t) => {
   const product = await withProduct(t)
   const file = path.join(folder, 'empty.mp4')

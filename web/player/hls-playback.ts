@@ -3,8 +3,7 @@
  *
  * hls.js runs as it is, but without its worker: that is for rewrapping MPEG-TS, and our segments are MP4 already, so it
  * would only pass them on (and start while a first frame waits). A token goes with its requests when the video is
- * private. Where there is no MediaSource (older iPhones) the
- * browser plays HLS itself.
+ * private. Where there is no MediaSource (older iPhones) the browser plays HLS itself.
  *
  * A fatal network error is tried again with growing pauses: a viewer who closes the laptop's lid comes back to a video
  * that goes on. A fatal media error is recovered from once in a while, as hls.js advises; what is left is shown.
@@ -17,7 +16,6 @@ export interface Playback {
   readonly hls: Hls | undefined
   /** Begins to load. Called once. */
   load(source: PlaybackSource): void
-  destroy(): void
 }
 
 export interface PlaybackSource {
@@ -42,23 +40,17 @@ export const createPlayback = (video: HTMLVideoElement): Playback => {
       load: ({ url }) => {
         video.src = url
       },
-      destroy: () => video.removeAttribute('src'),
     }
   }
   const hls = new Hls({ enableWorker: false })
-  let stopRecovering = () => {}
   offerRenditions(hls, video)
   hls.attachMedia(video)
   return {
     hls,
     load(source) {
       if (source.token !== undefined) hls.config.xhrSetup = withToken(source.token)
-      stopRecovering = recoverFrom(hls, source)
+      recoverFrom(hls, source)
       hls.loadSource(source.url)
-    },
-    destroy() {
-      stopRecovering()
-      hls.destroy()
     },
   }
 }
@@ -84,10 +76,9 @@ const offerRenditions = (hls: Hls, video: HTMLVideoElement): void => {
   })
 }
 
-const recoverFrom = (hls: Hls, { url, onFatal }: PlaybackSource): (() => void) => {
+const recoverFrom = (hls: Hls, { url, onFatal }: PlaybackSource): void => {
   let networkRetries = 0
   let mediaRecoveredAtMs = Number.NEGATIVE_INFINITY
-  let timer: ReturnType<typeof setTimeout> | undefined
   hls.on(Events.FRAG_BUFFERED, () => {
     networkRetries = 0
   })
@@ -95,7 +86,7 @@ const recoverFrom = (hls: Hls, { url, onFatal }: PlaybackSource): (() => void) =
     if (!fatal) return
     if (type === ErrorTypes.NETWORK_ERROR && networkRetries < MAX_NETWORK_RETRIES) {
       const pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** networkRetries++, MAX_PAUSE_MS)
-      timer = setTimeout(() => (hls.levels.length === 0 ? hls.loadSource(url) : hls.startLoad()), pauseMs)
+      setTimeout(() => (hls.levels.length === 0 ? hls.loadSource(url) : hls.startLoad()), pauseMs)
       return
     }
     const nowMs = performance.now()
@@ -106,5 +97,4 @@ const recoverFrom = (hls: Hls, { url, onFatal }: PlaybackSource): (() => void) =
     }
     onFatal({ code: `PLAYBACK_${details.toUpperCase()}`, message: error.message })
   })
-  return () => clearTimeout(timer)
 }
