@@ -46,7 +46,7 @@ interface StreamsOptions extends FoldNames {
 }
 
 /** How often Kafka Streams commits, ms: its own default for exactly_once_v2. */
-const COMMIT_INTERVAL_MS = 100
+export const COMMIT_INTERVAL_MS = 100
 
 /** Kafka Streams, with a heap that it never fills and the collector that costs it the least CPU. */
 export const startStreams = async (options: StreamsOptions): Promise<Side> => {
