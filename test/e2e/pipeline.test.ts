@@ -104,6 +104,21 @@ t.test('the whole product', async (t) => {
     )
   })
 
+  await t.test('the operator sees that replaying any processor would do nothing again', async (t) => {
+    const tasks = (await cli(product, 'processors', 'list', '--json')).lines
+    const processors = [...new Set(tasks.map(({ processor }) => String(processor)))]
+    t.equal(processors.length, 8)
+    t.same(
+      tasks.filter(({ state, blockedKeys }) => state !== 'live' || blockedKeys !== 0),
+      [],
+    )
+    for (const processor of processors) {
+      const { lines } = await cli(product, 'processors', 'plan', processor, '--json')
+      t.match(lines[0], { records: Number, effects: 0, outputs: 0, timers: 0, blocked: [] }, processor)
+      t.ok(Number(lines[0]?.records) > 0, `${processor} has history`)
+    }
+  })
+
   await t.test('without its database it comes back with the same catalogue, from Kafka alone', async (t) => {
     const before = await catalogueHash(await product.run())
     await product.stop()
