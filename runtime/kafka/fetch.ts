@@ -17,6 +17,8 @@ export interface FetchedPartition extends FetchPosition {
   readonly records: LogRecord[]
   /** Where the next fetch goes on; `fromOffset` when there was nothing. */
   readonly nextOffset: bigint
+  /** Offset after the last record that was written, decided or not. */
+  readonly highWatermark: bigint
 }
 
 /** Bytes of one partition: few round trips, and batches small enough to be handled between two turns of the event loop. */
@@ -63,8 +65,12 @@ export const fetchFrom = async (
     const { topic, partition } = position
     const answer = answers.find(({ topicName, data }) => topicName === topic && data.partition === partition)
     if (answer === undefined) throw unknownPartition(topic, partition)
-    const { messages, abortedTransactions } = answer.data
-    return { ...position, ...committedRecords(position, messages, abortedTransactions) }
+    const { messages, abortedTransactions, highWatermark } = answer.data
+    return {
+      ...position,
+      ...committedRecords(position, messages, abortedTransactions),
+      highWatermark: BigInt(highWatermark),
+    }
   })
 }
 

@@ -4,7 +4,8 @@ import type { Kafka } from './client.ts'
 import { type GroupMember, type GroupOptions, joinGroup } from './group-member.ts'
 import type { LogRecord } from './log-records.ts'
 import { API_KEYS, observedSockets } from './testing/observed-sockets.ts'
-import { append, createTopic, realKafka, uniqueName, until } from './testing/real-kafka.ts'
+import { append, createTopic, realKafka, textRecord, uniqueName, until } from './testing/real-kafka.ts'
+import { openTransactionalWriter } from './transactional-writer.ts'
 
 const kafka = realKafka()
 
@@ -16,6 +17,8 @@ interface Observed {
   readonly records: LogRecord[]
   readonly crashes: ReelstreamError[]
   readonly assignments: () => number
+  /** Where its last batch ended. */
+  readonly position: () => bigint
   values(partition?: number): string[]
 }
 
@@ -25,13 +28,17 @@ const observe = async (t: Test, options: GroupOptions, of: Kafka = kafka): Promi
   const lost: number[] = []
   const records: LogRecord[] = []
   const crashes: ReelstreamError[] = []
+  let position = -1n
   const member = await joinGroup(of, options, {
     assigned: (now, gone) => {
       tasks = now
       lost.push(...gone)
       assignments += 1
     },
-    records: (_topic, _partition, batch) => records.push(...batch),
+    records: (_topic, _partition, batch, nextOffset) => {
+      records.push(...batch)
+      position = nextOffset
+    },
     crashed: (error) => crashes.push(error),
   })
   t.teardown(() => member.leave())
@@ -39,7 +46,16 @@ const observe = async (t: Test, options: GroupOptions, of: Kafka = kafka): Promi
     records
       .filter((record) => partition === undefined || record.partition === partition)
       .map(({ value }) => String(value))
-  return { member, tasks: () => tasks, lost, records, crashes, assignments: () => assignments, values }
+  return {
+    member,
+    tasks: () => tasks,
+    lost,
+    records,
+    crashes,
+    assignments: () => assignments,
+    position: () => position,
+    values,
+  }
 }
 
 const groupOf = (topics: readonly string[], instanceId: string, groupId = uniqueName('group')): GroupOptions => ({
@@ -219,6 +235,22 @@ t.test('a position that the log no longer holds ends the member', async (t) => {
   await until(t, 'the member gives up', () => one.crashes.length > 0)
   t.match(one.crashes, [{ code: 'POSITION_LOST', retryable: false, facts: { topic, partition: 0 } }])
   t.same(one.values(), [], 'without flowing past the hole')
+})
+
+t.test('the position moves over what was aborted, though there is nothing to hand out', async (t) => {
+  const topic = await createTopic(kafka, 'aborted')
+  const id = uniqueName('task')
+  const sockets = observedSockets()
+  const dying = await openTransactionalWriter(realKafka({ socketFactory: sockets.socketFactory }), id)
+  sockets.loseNextResponseTo(API_KEYS.produce)
+  await t.rejects(dying.commit([textRecord(topic, 'k', 'aborted')]), { code: 'COMMIT_FAILED' })
+  const writer = await openTransactionalWriter(kafka, id)
+  t.teardown(() => writer.close())
+  const one = await observe(t, groupOf([topic], 'one'))
+  await until(t, 'the task is assigned', () => one.tasks().length === 1)
+  flow(one, topic, 0)
+  await until(t, 'the record and its marker are behind', () => one.position() === 2n)
+  t.same(one.values(), [])
 })
 
 t.test('input topics with unequal partition counts are refused', async (t) => {

@@ -39,8 +39,9 @@ export interface GroupHandlers {
    */
   assigned(tasks: number[], lost: number[]): void
   /**
-   * Committed records of one partition, in order, from the sought position on, each once. Must only take them over: it is
-   * called between two heartbeats. Some may still come after `pause`, none after the task was lost.
+   * Committed records of one partition, in order, from the sought position on, each once; none when only the position has
+   * moved, over markers and what was aborted. Must only take them over: it is called between two heartbeats. Some may
+   * still come after `pause`, none after the task was lost.
    */
   records(topic: string, partition: number, records: LogRecord[], nextOffset: bigint): void
   /**
@@ -192,7 +193,7 @@ const createPump = (kafka: Kafka, handlers: GroupHandlers, crash: (error: unknow
     const state = stateOf(topic, partition)
     if (stopped || state?.flowing !== true || state.position !== fromOffset) return
     state.position = nextOffset
-    if (records.length > 0) guarded(() => handlers.records(topic, partition, records, nextOffset))
+    guarded(() => handlers.records(topic, partition, records, nextOffset))
   }
   const poller = createPoller(kafka, { wanted, fetched, failed: crash })
 

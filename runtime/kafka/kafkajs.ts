@@ -40,6 +40,7 @@ interface BrokerConnections {
 
 interface PartitionData {
   readonly partition: number
+  readonly highWatermark: string
   readonly abortedTransactions: readonly AbortedTransaction[] | null
   /** Patch raw-batches. */
   readonly messages: readonly FetchedBatch[]

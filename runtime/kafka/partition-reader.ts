@@ -5,7 +5,7 @@
  * transaction was aborted at the end. Here the position moves with what was fetched, not with what was delivered.
  *
  * Only committed records are seen. The end is the last stable offset: what an open transaction holds back is not waited
- * for. Offsets have gaps (markers, aborted records, compaction).
+ * for, unless one asks for the last of what was written. Offsets have gaps (markers, aborted records, compaction).
  *
  * A broker that restarts or hands a partition over is waited for (`patienceMs` without any progress), then it is an
  * UpstreamError PARTITION_UNREADABLE. A position that the log no longer holds is never skipped over silently:
@@ -14,7 +14,15 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Kafka } from 'kafkajs'
 import { UpstreamError } from '../../platform/errors.ts'
-import { type FetchPosition, fetchFrom, isWorthRetrying, leaderOf, recover, unknownPartition } from './fetch.ts'
+import {
+  type FetchedPartition,
+  type FetchPosition,
+  fetchFrom,
+  isWorthRetrying,
+  leaderOf,
+  recover,
+  unknownPartition,
+} from './fetch.ts'
 import { asUpstreamError, kafkaErrorOf } from './kafka-errors.ts'
 import { hangUp, type KafkaCluster, openCluster } from './kafkajs.ts'
 import type { LogRecord } from './log-records.ts'
@@ -51,6 +59,16 @@ export interface PartitionReader {
     onRecords: (records: LogRecord[], nextOffset: bigint) => void | Promise<void>,
   ): Promise<bigint>
   /**
+   * As readToEnd, but to the end of everything that was written when the call began: what an open transaction holds back
+   * is waited for (its owner's time limit, at most). For whoever must not miss a record because of somebody else's.
+   */
+  readToLast(
+    topic: string,
+    partition: number,
+    fromOffset: bigint,
+    onRecords: (records: LogRecord[], nextOffset: bigint) => void | Promise<void>,
+  ): Promise<bigint>
+  /**
    * Batches from `fromOffset` on, for ever, until the signal aborts: then it ends at once, it does not throw. Each tail
    * has a connection of its own, because a fetch that waits for records holds up everything behind it.
    */
@@ -81,25 +99,37 @@ export const createPartitionReader = async (kafka: Kafka, options: ReaderOptions
   return {
     partitions: (topic) => connection.partitions(topic),
     offsets: (topic, partition) => connection.offsets(topic, partition),
-    readToEnd: (topic, partition, fromOffset, onRecords) =>
-      readToEnd(connection, { topic, partition, fromOffset }, onRecords),
+    readToEnd: async (topic, partition, fromOffset, onRecords) => {
+      const { end } = await connection.offsets(topic, partition)
+      return readUntil(connection, { topic, partition, fromOffset }, end, onRecords)
+    },
+    readToLast: async (topic, partition, fromOffset, onRecords) => {
+      const { end } = await connection.offsets(topic, partition)
+      const { highWatermark } = await connection.fetch(topic, partition, end, 0)
+      return readUntil(connection, { topic, partition, fromOffset }, highWatermark, onRecords, patienceMs)
+    },
     tail: (topic, partition, fromOffset, signal) =>
       tail(() => connect(kafka, patienceMs), { topic, partition, fromOffset }, signal),
     close: () => connection.close(),
   }
 }
 
-const readToEnd = async (
+/** `patienceMs`: how long nothing may be readable although the end is not reached. */
+const readUntil = async (
   connection: Connection,
   { topic, partition, fromOffset }: FetchPosition,
+  end: bigint,
   onRecords: (records: LogRecord[], nextOffset: bigint) => void | Promise<void>,
+  patienceMs = Number.POSITIVE_INFINITY,
 ): Promise<bigint> => {
-  const { end } = await connection.offsets(topic, partition)
   let position = fromOffset
   let handled: unknown
+  let movedAtMs = Date.now()
   while (position < end) {
     const fetched = connection.fetch(topic, partition, position, READ_WAIT_MS)
     const [batch]: [RecordBatch, unknown] = await Promise.all([fetched, handled])
+    if (batch.nextOffset > position) movedAtMs = Date.now()
+    else if (Date.now() - movedAtMs > patienceMs) throw undecided(topic, partition)
     position = batch.nextOffset
     handled = batch.records.length > 0 ? onRecords(batch.records, batch.nextOffset) : undefined
   }
@@ -136,7 +166,7 @@ async function* tail(
 interface Connection {
   partitions(topic: string): Promise<readonly number[]>
   offsets(topic: string, partition: number): Promise<OffsetRange>
-  fetch(topic: string, partition: number, from: bigint, maxWaitMs: number): Promise<RecordBatch>
+  fetch(topic: string, partition: number, from: bigint, maxWaitMs: number): Promise<FetchedPartition>
   close(): Promise<void>
 }
 
@@ -194,7 +224,7 @@ const offsetsOf = async (cluster: KafkaCluster, topic: string, partition: number
   return { beginning: await offsetAt(true), end: await offsetAt(false) }
 }
 
-const fetchOne = async (cluster: KafkaCluster, at: FetchPosition, maxWaitMs: number): Promise<RecordBatch> => {
+const fetchOne = async (cluster: KafkaCluster, at: FetchPosition, maxWaitMs: number): Promise<FetchedPartition> => {
   const nodeId = await leaderOf(cluster, at.topic, at.partition)
   const [fetched] = await fetchFrom(cluster, nodeId, [at], maxWaitMs)
   if (fetched === undefined) throw unknownPartition(at.topic, at.partition)
@@ -202,6 +232,11 @@ const fetchOne = async (cluster: KafkaCluster, at: FetchPosition, maxWaitMs: num
 }
 
 const CLOSED = new UpstreamError('READER_CLOSED', 'The reader was closed', { retryable: false })
+
+const undecided = (topic: string, partition: number): Error =>
+  new UpstreamError('PARTITION_UNREADABLE', `a transaction on ${topic}/${partition} is open for too long`, {
+    facts: { topic, partition },
+  })
 
 const unreadable = (error: unknown, topic: string, partition: number): Error => {
   if (kafkaErrorOf(error) === 'OFFSET_OUT_OF_RANGE') {

@@ -8,7 +8,7 @@ import { ensureTopics } from '../kafka/topics.ts'
 import type { Edge, Processor } from '../processor.ts'
 import * as shop from '../testing/example.ts'
 import { changelogOf, kafkaTaskLog } from './kafka-task-log.ts'
-import { TASK, type TaskLogBed, taskLogContract } from './task-log.contract.ts'
+import { type LostAnswer, TASK, type TaskLogBed, taskLogContract } from './task-log.contract.ts'
 
 /** The broker of production keeps the promises that the engine was built on. */
 const kafka = realKafka()
@@ -44,6 +44,10 @@ const newBed = async (t: Test): Promise<TaskLogBed> => {
   const changelog = changelogOf(processor)
   await ensureTopics(kafka, [{ name: changelog, partitions: 2, replicationFactor: 1, config: EAGER_CLEANING }])
   const reader = await createPartitionReader(kafka)
+  // A partition that has just been made may not have a leader yet: readers wait for it, the writer under test does not.
+  for (const topic of [input, output, changelog]) {
+    for (const partition of [0, 1]) await reader.offsets(topic, partition)
+  }
   const producer = createIdempotentProducer(kafka)
   t.teardown(async () => {
     await producer.close()
@@ -54,16 +58,18 @@ const newBed = async (t: Test): Promise<TaskLogBed> => {
     await reader.readToEnd(topic, partition, 0n, (records) => void found.push(...records))
     return found
   }
+  const logOf = (task: number) => {
+    const sockets = observedSockets()
+    const own = realKafka({ socketFactory: sockets.socketFactory })
+    return {
+      ...kafkaTaskLog({ kafka: own, reader, appId: 'contract', processor, task }),
+      lose: (answer: LostAnswer) => sockets.loseNextResponseTo(API_OF[answer]),
+    }
+  }
   return {
     outputs: [input, output],
-    owner: () => {
-      const sockets = observedSockets()
-      const own = realKafka({ socketFactory: sockets.socketFactory })
-      return {
-        ...kafkaTaskLog({ kafka: own, reader, appId: 'contract', processor, task: TASK }),
-        lose: (answer) => sockets.loseNextResponseTo(API_OF[answer]),
-      }
-    },
+    owner: () => logOf(TASK),
+    neighbour: () => logOf(0),
     committed: read,
     produce: async (record) => {
       await producer.send([record])

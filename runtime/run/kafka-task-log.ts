@@ -52,7 +52,8 @@ export const kafkaTaskLog = ({ kafka, reader, appId, processor, task }: KafkaTas
         for (const partition of await reader.partitions(topic)) {
           const { beginning } = await reader.offsets(topic, partition)
           let isFirst = beginning > 0n
-          await reader.readToEnd(topic, partition, beginning, (records) => {
+          // Not to the last stable offset: behind somebody else's open transaction there may be outputs of our own.
+          await reader.readToLast(topic, partition, beginning, (records) => {
             for (const record of records) {
               onRecord(record, isFirst)
               isFirst = false

@@ -14,6 +14,8 @@ export interface TaskLogBed {
   readonly outputs: readonly [string, string]
   /** The durable side of the task as one process after the other has it; `lose` acts on its own requests only. */
   owner(): TaskLog & { lose(answer: LostAnswer): void }
+  /** Another task that writes the same topics. */
+  neighbour(): TaskLog & { lose(answer: LostAnswer): void }
   /** What readers of committed records see of one partition. */
   committed(topic: string, partition: number): Promise<readonly LogRecord[]>
   /** Appends outside any transaction. */
@@ -195,6 +197,22 @@ export const taskLogContract = (t: Test, newBed: (t: Test) => Promise<TaskLogBed
     const found: string[] = []
     await owner.readOutputs((record, isFirst) => found.push(`${textOf(record)} ${isFirst}`))
     t.same(found.toSorted(), ['a false', 'b false', 'c false'], 'nothing was forgotten before any of them')
+  })
+
+  test('what was written to the outputs is read to the last, past the open transaction of another task', async (t, bed) => {
+    const [topic] = bed.outputs
+    const owner = bed.owner()
+    const dying = bed.neighbour()
+    const open = await openWriter(t, dying)
+    dying.lose('produce')
+    await t.rejects(open.commit({ outputs: [output(topic, 'undecided', 0)], changelog: [] }), { code: 'COMMIT_FAILED' })
+    const writer = await openWriter(t, owner)
+    await writer.commit({ outputs: [output(topic, 'mine', 0)], changelog: [] })
+    const found: string[] = []
+    const reading = owner.readOutputs((record) => found.push(textOf(record)))
+    await openWriter(t, bed.neighbour())
+    await reading
+    t.same(found, ['mine'])
   })
 
   test('the changelog is read on from where it was read to', async (t, bed) => {

@@ -24,8 +24,9 @@ export interface TaskLog {
     onRecords: (records: readonly LogRecord[], nextOffset: bigint) => Promise<void>,
   ): Promise<void>
   /**
-   * Committed records of every partition of every topic that the processor writes, to their ends as of now; in order
-   * within a partition. `isFirst`: the log has forgotten what was before the record.
+   * Committed records of every partition of every topic that the processor writes, in order within a partition, to the
+   * last that is written as of now: what is undecided is waited for, or somebody else's open transaction would hide what
+   * this task has committed behind it. `isFirst`: the log has forgotten what was before the record.
    */
   readOutputs(onRecord: (record: LogRecord, isFirst: boolean) => void): Promise<void>
 }

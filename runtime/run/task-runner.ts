@@ -1,5 +1,5 @@
 import type { Scheduler } from '../../platform/clock.ts'
-import { BugError, describeError, isRetryable, ReelstreamError } from '../../platform/errors.ts'
+import { BugError, describeError, isRetryable, ReelstreamError, UpstreamError } from '../../platform/errors.ts'
 import type { Logger } from '../../platform/log.ts'
 import type { Codec } from '../codec/avro.ts'
 import type { LogRecord } from '../kafka/log-records.ts'
@@ -16,7 +16,7 @@ import { type EffectMessage, EffectRuns } from './effect-runs.ts'
 import type { AnyExecutors, EffectSlots } from './executors.ts'
 import { isEffectMessage, Mailbox, type Message } from './mailbox.ts'
 import { SchemaPatience } from './schema-patience.ts'
-import type { TaskLog, TaskLogWriter } from './task-log.ts'
+import type { ChangelogRange, TaskLog, TaskLogWriter } from './task-log.ts'
 
 /**
  * Drives one task: open, fold what arrives, commit in groups, run effects after the commit, close.
@@ -267,13 +267,23 @@ export class TaskRunner {
   }
 
   async #restore(): Promise<{ readonly core: TaskCore; readonly needsReplay: boolean }> {
-    const { processor, codec, source, task, instanceId, taskLog } = this.#s
+    const { processor, codec, source, task, instanceId } = this.#s
     const core = new TaskCore({ processor, codec, source, task, instanceId })
-    const { beginning, next } = await taskLog.readChangelog(async (records) => {
+    const { beginning, next } = await this.#readChangelog(async (records) => {
       for (const record of records) await this.#patience.learning(() => core.restore(record))
     })
     this.#changelogEnd = next
     return { core, needsReplay: core.needsReplay(beginning) }
+  }
+
+  /** One that is cut off while it is read is no hole in an input: what was lost shows when it is read again. */
+  async #readChangelog(...args: Parameters<TaskLog['readChangelog']>): Promise<ChangelogRange> {
+    try {
+      return await this.#s.taskLog.readChangelog(...args)
+    } catch (error) {
+      if (!(error instanceof ReelstreamError) || error.code !== 'OFFSET_OUT_OF_RANGE') throw error
+      throw new UpstreamError('PARTITION_UNREADABLE', 'the changelog was cut off while it was read', { cause: error })
+    }
   }
 
   async #beginReplay(core: TaskCore): Promise<void> {
@@ -467,7 +477,7 @@ export class TaskRunner {
     const now = this.#s.clock.monotonicMs()
     if (now - this.#lastPollMs < OPERATOR_POLL_MS) return
     this.#lastPollMs = now
-    const { next } = await this.#s.taskLog.readChangelog((records) => {
+    const { next } = await this.#readChangelog((records) => {
       for (const record of records) if (isRequest(record)) core.restore(record)
     }, this.#changelogEnd)
     this.#changelogEnd = next

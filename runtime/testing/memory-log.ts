@@ -34,6 +34,12 @@ export class BrokerRefusal extends Error {
   }
 }
 
+export interface LogRange {
+  readonly beginning: bigint
+  readonly end: bigint
+  readonly highWatermark: bigint
+}
+
 /** A producer as the broker knows it: its name, and which life of it speaks. */
 export interface ProducerSession {
   readonly transactionalId: string
@@ -84,25 +90,38 @@ export class MemoryLog {
 
   // ---- readers
 
-  /** The range that can be read: first offset, and last stable offset. */
-  offsets(topic: string, partition: number): { readonly beginning: bigint; readonly end: bigint } {
-    return { beginning: 0n, end: this.#partition(topic, partition).stableEnd }
+  /** What can be read: from the first offset to the last stable one; and the end of what is written. */
+  offsets(topic: string, partition: number): LogRange {
+    const { beginning, stableEnd, end } = this.#partition(topic, partition)
+    return { beginning, end: stableEnd, highWatermark: end }
   }
 
-  /** Committed records only. OFFSET_OUT_OF_RANGE for a position behind the end. */
+  /** Committed records only. OFFSET_OUT_OF_RANGE for a position that is not there yet, or not there any more. */
   fetch(topic: string, partition: number, from: bigint, limit = Number.POSITIVE_INFINITY): Fetched {
     const found = this.#partition(topic, partition)
-    if (from > found.end) throw new BrokerRefusal('OFFSET_OUT_OF_RANGE')
+    if (from > found.end || from < found.beginning) throw new BrokerRefusal('OFFSET_OUT_OF_RANGE')
     return found.fetch(from, limit)
+  }
+
+  /** Everything that was ever appended, as a client sees it that does not say read_committed. */
+  fetchUncommitted(topic: string, partition: number, from: bigint, limit: number): Fetched {
+    return this.#partition(topic, partition).fetchUncommitted(from, limit)
   }
 
   /** Everything that is committed and readable, of all partitions one after the other. */
   readAll(topic: string): readonly LogRecord[] {
-    return (this.#topics.get(topic) ?? []).flatMap((partition) => partition.fetch(0n, Number.POSITIVE_INFINITY).records)
+    return (this.#topics.get(topic) ?? []).flatMap(
+      (partition) => partition.fetch(partition.beginning, Number.POSITIVE_INFINITY).records,
+    )
   }
 
   compact(topic: string, partition: number, options: { readonly dropTombstones: boolean }): void {
     this.#partition(topic, partition).compact(options)
+  }
+
+  /** Loses what the partition holds, as `kafka-delete-records` does. */
+  truncate(topic: string, partition: number): void {
+    this.#partition(topic, partition).truncate()
   }
 
   // ---- writers

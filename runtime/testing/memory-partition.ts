@@ -26,6 +26,8 @@ export interface Fetched {
 export class MemoryPartition {
   readonly topic: string
   readonly partition: number
+  /** First offset that is still there. */
+  beginning = 0n
   #entries: Entry[] = []
   #end = 0n
   /** Transactions without a marker here yet, with the offset of their first record here. */
@@ -67,14 +69,29 @@ export class MemoryPartition {
 
   /** Committed records from `from` on, at most `limit` of them. */
   fetch(from: bigint, limit: number): Fetched {
-    const stable = this.stableEnd
+    return this.#scan(from, limit, this.stableEnd, (transaction) => transaction?.fate !== 'aborted')
+  }
+
+  /** What a client sees that does not say read_committed. */
+  fetchUncommitted(from: bigint, limit: number): Fetched {
+    return this.#scan(from, limit, this.#end, () => true)
+  }
+
+  #scan(from: bigint, limit: number, stable: bigint, isVisible: (of: Transaction | null) => boolean): Fetched {
     const records: LogRecord[] = []
     for (const { offset, record, transaction } of this.#entries) {
       if (offset < from || offset >= stable) continue
       if (records.length === limit) return { records, nextOffset: (records.at(-1) as LogRecord).offset + 1n }
-      if (record !== null && transaction?.fate !== 'aborted') records.push(record)
+      if (record !== null && isVisible(transaction)) records.push(record)
     }
     return { records, nextOffset: from > stable ? from : stable }
+  }
+
+  /** DeleteRecords: everything that is there is gone, and the offsets go on. */
+  truncate(): void {
+    const stable = this.stableEnd
+    this.beginning = stable
+    this.#entries = this.#entries.filter(({ offset }) => offset >= stable)
   }
 
   /**

@@ -9,32 +9,34 @@ const newBed = async (): Promise<TaskLogBed> => {
   log.createTopic('input', 2)
   log.createTopic('output', 2)
   log.createTopic('fold-state', 2)
+  const logOf = (task: number) => {
+    let lost: LostAnswer | null = null
+    const request: Request = async (name, execute) => {
+      const answer = execute()
+      if (name !== lost) return answer
+      lost = null
+      throw new NoAnswer(name)
+    }
+    return {
+      ...memoryTaskLog({
+        log,
+        transactionalId: `app.fold.${task}`,
+        changelog: 'fold-state',
+        inputs: ['input'],
+        outputs: ['input', 'output'],
+        task,
+        request,
+        fetchLimit: 2,
+      }),
+      lose: (answer: LostAnswer) => {
+        lost = answer
+      },
+    }
+  }
   return {
     outputs: ['input', 'output'],
-    owner: () => {
-      let lost: LostAnswer | null = null
-      const request: Request = async (name, execute) => {
-        const answer = execute()
-        if (name !== lost) return answer
-        lost = null
-        throw new NoAnswer(name)
-      }
-      return {
-        ...memoryTaskLog({
-          log,
-          transactionalId: 'app.fold.1',
-          changelog: 'fold-state',
-          inputs: ['input'],
-          outputs: ['input', 'output'],
-          task: TASK,
-          request,
-          fetchLimit: 2,
-        }),
-        lose: (answer) => {
-          lost = answer
-        },
-      }
-    },
+    owner: () => logOf(TASK),
+    neighbour: () => logOf(0),
     committed: async (topic, partition) => log.fetch(topic, partition, 0n).records,
     produce: async (record) => log.produce(record),
     compact: async () => log.compact('fold-state', TASK, { dropTombstones: true }),

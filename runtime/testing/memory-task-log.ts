@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { BugError, UpstreamError } from '../../platform/errors.ts'
 import type { LogRecord, OutputRecord } from '../kafka/log-records.ts'
 import { partitionOfKey } from '../kafka/murmur2.ts'
@@ -22,6 +23,8 @@ export interface MemoryTaskLogSettings {
   readonly request?: Request
   /** Records of one fetch, at most. */
   readonly fetchLimit?: number
+  /** How long a fetch that finds nothing takes. Default: a turn. */
+  readonly wait?: () => Promise<void>
 }
 
 /**
@@ -34,18 +37,21 @@ export type RequestName = 'initProducer' | 'produce' | 'endTransaction' | 'offse
 const atOnce: Request = async (_name, execute) => execute()
 
 export const memoryTaskLog = (settings: MemoryTaskLogSettings): TaskLog => {
-  const { log, transactionalId, changelog, task, inputs, outputs, request = atOnce, fetchLimit = 500 } = settings
+  const { log, transactionalId, changelog, task, inputs, outputs } = settings
+  const { request = atOnce, fetchLimit = 500, wait = nextTurn } = settings
   const read = async (
     topic: string,
     partition: number,
     fromOffset: bigint | null,
     onRecords: (records: readonly LogRecord[], nextOffset: bigint, beginning: bigint) => void | Promise<void>,
+    to: 'end' | 'highWatermark' = 'end',
   ): Promise<ChangelogRange> => {
     try {
-      const { beginning, end } = await request('offsets', () => log.offsets(topic, partition))
+      const { beginning, [to]: end } = await request('offsets', () => log.offsets(topic, partition))
       let next = fromOffset ?? beginning
       while (next < end) {
         const { records, nextOffset } = await request('fetch', () => log.fetch(topic, partition, next, fetchLimit))
+        if (nextOffset === next) await wait()
         next = nextOffset
         if (records.length > 0) await onRecords(records, nextOffset, beginning)
       }
@@ -69,7 +75,10 @@ export const memoryTaskLog = (settings: MemoryTaskLogSettings): TaskLog => {
       ),
     inputRanges: async () => {
       const ranges = new Map<string, InputRange>()
-      for (const topic of inputs) ranges.set(topic, await request('offsets', () => log.offsets(topic, task)))
+      for (const topic of inputs) {
+        const { beginning, end } = await request('offsets', () => log.offsets(topic, task))
+        ranges.set(topic, { beginning, end })
+      }
       return ranges
     },
     readInput: async (topic, fromOffset, onRecords) => {
@@ -79,12 +88,13 @@ export const memoryTaskLog = (settings: MemoryTaskLogSettings): TaskLog => {
       for (const topic of outputs) {
         for (let partition = 0; partition < log.partitionsOf(topic); partition++) {
           let isFirst = true
-          await read(topic, partition, null, (records, _next, beginning) => {
+          const take = (records: readonly LogRecord[], _next: bigint, beginning: bigint): void => {
             for (const record of records) {
               onRecord(record, isFirst && beginning > 0n)
               isFirst = false
             }
-          })
+          }
+          await read(topic, partition, null, take, 'highWatermark')
         }
       }
     },
