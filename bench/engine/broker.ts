@@ -33,6 +33,9 @@ export const startBroker = async ({ kafkaBrokers, cacheDir }: Config): Promise<B
     maxHeapMb: HEAP_MB,
   })
   await server.prepare?.(children)
+  // Children of ours have groups of their own: an interrupted bench would leave its broker behind.
+  process.once('exit', () => children.killAll())
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
   const broker = await supervise(server, { children, readyTimeoutMs: 90_000, restart: false, report: console.log })
   return {
     brokers: [server.env.KAFKA_BROKERS ?? ''],

@@ -65,6 +65,8 @@ export const startStreams = async (options: StreamsOptions): Promise<Side> => {
 
 const sideOf = (child: ChildProcess, ready: Promise<void>, clean: () => Promise<void>): Side => {
   const ended = once(child, 'exit')
+  const kill = () => child.kill('SIGKILL')
+  process.once('exit', kill)
   const { pid } = child
   if (pid === undefined) throw new UpstreamError('BENCH_FAILED', `${child.spawnfile} could not be started`)
   return {
@@ -74,6 +76,7 @@ const sideOf = (child: ChildProcess, ready: Promise<void>, clean: () => Promise<
       const { exitCode } = child
       child.kill('SIGTERM')
       await ended
+      process.off('exit', kill)
       await clean()
       if (exitCode !== null) throw new UpstreamError('BENCH_FAILED', `${child.spawnfile} ended with ${exitCode}`)
     },

@@ -112,6 +112,14 @@ t.test('what was encoded stays as it is, however much is encoded after it', asyn
   )
 })
 
+t.test('a decoded field of bytes keeps nothing else', async (t) => {
+  const { codec } = open()
+  const bytes = codec.encode(Parcel, { ...parcel, seal: Buffer.from('seal') })
+  const { seal } = codec.decode(Parcel, bytes)
+  bytes.fill(0)
+  t.equal(String(seal), 'seal')
+})
+
 t.test('a value larger than a slab is encoded whole', async (t) => {
   const { codec } = open()
   const large = { ...parcel, id: 'x'.repeat(300_000) }

@@ -30,13 +30,13 @@ export interface SchemaIds {
 export interface Codec {
   /**
    * Throws BugError ENCODE_INVALID, naming every field that does not fit, and ConfigError SCHEMA_NOT_REGISTERED.
-   * Longs beyond 2^53 do not fit.
+   * Longs beyond 2^53 do not fit. The bytes are a view of a slab with other values in it: copy what is kept for long.
    */
   encode<T>(schema: AvroSchema<T>, value: T): Buffer
   /**
-   * The value as `schema` sees it: plain objects, longs as numbers, bytes as Buffers (views of `bytes`, copy what is
-   * kept). Throws UpstreamError SCHEMA_UNKNOWN (retryable, `facts.schemaId`: learn it) and BadInputError UNDECODABLE
-   * for anything that is not a record which this schema can read.
+   * The value as `schema` sees it: plain objects, longs as numbers, bytes as Buffers of their own. Throws UpstreamError
+   * SCHEMA_UNKNOWN (retryable, `facts.schemaId`: learn it) and BadInputError UNDECODABLE for anything that is not a record
+   * which this schema can read.
    */
   decode<T>(schema: AvroSchema<T>, bytes: Buffer): T
   /** Id of the schema that wrote; undefined when the bytes are not in the wire format. */

@@ -9,6 +9,7 @@
  *   for the literal it is compared with.
  * - Longs are exact up to 2^53 and refused beyond. avsc doubles them on the way (zigzag) and so changes, silently, every
  *   odd number beyond 2^52.
+ * - Fields of bytes are copies, not views of what was decoded.
  * Logical types are left alone (timestamp-millis stays a number), unions are never wrapped: with `["null", X]` only, the
  * value itself says which it is.
  */
@@ -29,6 +30,9 @@ interface Tap {
   readLong(): number
   writeLong(value: number): void
   readString(): string
+  writeString(text: string): void
+  /** undefined past the end */
+  readBytes(): Buffer | undefined
   skipString(): void
   isValid(): boolean
 }
@@ -87,6 +91,7 @@ const LONGEST_VARINT_BYTES = 10
 /** Zigzag undone by its parts: the lowest bit is the sign, the rest is at most 2^53 for every number that is exact. */
 function readLong(this: Tap): number {
   let byte = this.buf[this.pos++] ?? 0
+  if (byte < 0x80) return (byte >>> 1) ^ -(byte & 1)
   const negative = (byte & 1) === 1
   let magnitude = (byte & 0x7f) >> 1
   for (let n = 1, scale = 64; byte > 0x7f; n += 1, scale *= 128) {
@@ -116,6 +121,35 @@ const exactLongs = (tap: Tap): void => {
   Object.assign(tap, { readLong, readInt: readLong, writeLong, writeInt: writeLong })
 }
 
+/** Up to here the length of a text of ASCII takes one byte, and a loop over it less than a call into the runtime. */
+const SHORT_TEXT = 64
+
+/** avsc counts the bytes of a text before it writes it; most texts are short and ASCII, and need no counting. */
+const shortTexts = (tap: Tap): void => {
+  const { writeString } = tap
+  tap.writeString = function (this: Tap, text: string) {
+    const { buf, pos } = this
+    const { length } = text
+    if (length >= SHORT_TEXT || pos + 1 + length > buf.length) return writeString.call(this, text)
+    for (let i = 0; i < length; i++) {
+      const code = text.charCodeAt(i)
+      if (code > 0x7f) return writeString.call(this, text)
+      buf[pos + 1 + i] = code
+    }
+    buf[pos] = length << 1
+    this.pos = pos + 1 + length
+  }
+}
+
+/** A field of bytes is a view in avsc: a value that is kept would keep all that was fetched with it. */
+const ownBytes = (tap: Tap): void => {
+  const { readBytes } = tap
+  tap.readBytes = function (this: Tap) {
+    const view = readBytes.call(this)
+    return view === undefined ? undefined : Buffer.from(view)
+  }
+}
+
 /** Every object that avsc's generated constructor makes is an Object. */
 const plainRecords = (recordType: { _createConstructor(...args: unknown[]): { prototype: object } }): void => {
   const create = recordType._createConstructor
@@ -126,6 +160,8 @@ const plainRecords = (recordType: { _createConstructor(...args: unknown[]): { pr
 
 const { Tap } = createRequire(import.meta.url)('avsc/lib/utils') as { Tap: { prototype: Tap } }
 exactLongs(Tap.prototype)
+ownBytes(Tap.prototype)
+shortTexts(Tap.prototype)
 Object.assign(avsc.types.ArrayType.prototype, boundedArray)
 Object.assign(avsc.types.MapType.prototype, boundedMap)
 plainRecords(avsc.types.RecordType.prototype as unknown as Parameters<typeof plainRecords>[0])

@@ -35,12 +35,23 @@ const headers = fc.dictionary(
   fc.oneof(field, fc.array(field, { minLength: 2, maxLength: 3 })),
   { maxKeys: 8, noNullPrototype: true },
 )
+/** What a record has in common with the one before it is copied. */
+const envelope = fc.record(
+  {
+    'x-version': fc.constant('1.0'),
+    'x-type': fc.constantFrom('a', 'b'),
+    'x-bytes': fc.constantFrom(Buffer.from('a'), ['a', 'b']),
+    'x-id': fc.string(),
+    'x-source': fc.constantFrom('/s', '/ß'),
+  },
+  { requiredKeys: ['x-version', 'x-id'], noNullPrototype: true },
+)
 const records: fc.Arbitrary<BatchRecord[]> = fc.array(
   fc.record(
     {
       key: fc.option(field),
       value: fc.option(field),
-      headers,
+      headers: fc.oneof(headers, { arbitrary: envelope, weight: 3 }),
       timestamp: fc.oneof(fc.constant(NOW_MS), fc.integer({ min: 0, max: 2 ** 48 })).map(String),
     },
     { noNullPrototype: true },

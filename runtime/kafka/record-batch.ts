@@ -1,5 +1,6 @@
 import { BugError } from '../../platform/errors.ts'
 import { crc32c } from './crc32c.ts'
+import { MAX_RECORD_BYTES } from './log-records.ts'
 
 /**
  * Records on their way to one partition, written as they come into the bytes that go over the wire.
@@ -50,8 +51,8 @@ const VARINT_BYTES = 5
 const VARLONG_BYTES = 10
 /** Kept in front of a record for its length, which is known only behind it. */
 const LENGTH_BYTES = 2
-/** Largest batch: the broker's default limit (message.max.bytes) is 1,048,588. */
-export const MAX_BATCH_BYTES = 900_000
+/** What is taken for the records of one request (log-records.ts) is one batch; the broker's default limit is 1,048,588. */
+export const MAX_BATCH_BYTES = MAX_RECORD_BYTES + HEADER_BYTES
 const FIRST_BYTES = 4096
 /** Fresh memory costs as much as what is written to it: some grown buffers are kept. */
 const MOST_SPARE = 4
