@@ -21,6 +21,7 @@ import { LOOPBACK, type LocalServer } from './server.ts'
  */
 const CLUSTER_ID = 'cmVlbHN0cmVhbS1sb2NhbA'
 const MAX_HEAP_MB = 384
+const YOUNG_HEAP_MB = 16
 
 export interface KafkaOptions {
   readonly dataDir: string
@@ -83,11 +84,8 @@ export const kafkaServer = ({ dataDir, node, artifacts, jvm, maxHeapMb, settings
     },
     spec() {
       const logging = `-Dlog4j2.configurationFile=${pathToFileURL(path.join(home, 'log4j2.xml')).href}`
-      return java(
-        name,
-        ['-Xms64m', ...jvm.flags('kafka', maxHeapMb ?? MAX_HEAP_MB)],
-        [logging, 'kafka.Kafka', properties],
-      )
+      const flags = jvm.flags('kafka', maxHeapMb ?? MAX_HEAP_MB, YOUNG_HEAP_MB)
+      return java(name, flags, [logging, 'kafka.Kafka', properties])
     },
     isHealthy: () => answersKafka(LOOPBACK, port),
     afterStop: () => jvm.keepArchive('kafka'),
@@ -118,7 +116,7 @@ export const brokerProperties = ({ id, port, clusterPorts }: KafkaNode, logDir: 
   'share.coordinator.state.topic.num.partitions': 1,
   'auto.create.topics.enable': false,
   'group.initial.rebalance.delay.ms': 0,
-  'log.cleaner.dedupe.buffer.size': 16 * 1024 * 1024,
+  'log.cleaner.dedupe.buffer.size': 4 * 1024 * 1024,
   'log.cleaner.io.buffer.size': 128 * 1024,
   'num.network.threads': 2,
   'num.io.threads': 4,

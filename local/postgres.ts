@@ -51,11 +51,14 @@ export const postgresServer = (home: PostgresHome, port: number): LocalServer =>
   }
 }
 
+/** Reads go straight to the operating system: the workers that would do it in the background are three processes more. */
 const SETTINGS = {
   listen_addresses: LOOPBACK,
   unix_socket_directories: '',
   shared_buffers: '64MB',
   log_min_messages: 'warning',
+  io_method: 'sync',
+  max_logical_replication_workers: '0',
 }
 
 const setting = (settings: Readonly<Record<string, string>>): string[] =>

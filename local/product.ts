@@ -1,6 +1,8 @@
+import { getCompileCacheDir } from 'node:module'
 import { type Config, childEnvironment } from '../platform/config.ts'
 import { describeError, UpstreamError } from '../platform/errors.ts'
 import { type Children, createChildren } from './child.ts'
+import { firstRun } from './first-run.ts'
 import { answersHttp } from './health.ts'
 import { stopLeftovers } from './leftovers.ts'
 import { freePorts, requireFreePorts } from './ports.ts'
@@ -77,7 +79,11 @@ export const startProduct = async (options: ProductOptions): Promise<Product> =>
     await children.stopAll()
   }
   try {
-    servers = await startLocalServers({ config, dataDir, secrets, children, progress })
+    const [started] = await Promise.all([
+      startLocalServers({ config, dataDir, secrets, children, progress }),
+      firstRun(getCompileCacheDir(), { programs: firstPrograms(options.programs), flags: SMALL_NURSERY }, children),
+    ])
+    servers = started
     const settings = productSettings(config, dataDir, servers.env, roles, secrets)
     await migrate(options, settings)
     await page.close()
@@ -102,7 +108,7 @@ const migrate = async ({ programs, dataDir, children, progress }: ProductOptions
   await children.run({
     name: 'migrate',
     command: process.execPath,
-    args: [programs.migrate],
+    args: [...SMALL_NURSERY, programs.migrate],
     env: childEnvironment(settings),
     cwd: dataDir,
   })
@@ -142,9 +148,16 @@ const startRoles = async (
 
 /**
  * V8's default young generation grows to 16 MiB three times over in each process. Four roles that mostly wait are 100 MB
- * smaller with 2 MiB, and the pipeline is as fast (bench/results/pipeline.md was measured with it).
+ * smaller with 2 MiB, and the pipeline is as fast (bench/results/pipeline.md was measured with it). scripts/bootstrap.mjs
+ * has the same for the supervisor: what Node keeps compiled depends on the flags, so they share it.
  */
 const SMALL_NURSERY = ['--max-semi-space-size=2']
+
+/** What is run once on a fresh checkout, before the roles are. */
+const firstPrograms = ({ roles, preparations = [] }: Programs): readonly string[] => [
+  ...roles.filter(({ endsWithoutSettings }) => endsWithoutSettings === true).map(({ entry }) => entry),
+  ...preparations,
+]
 
 const managedRole = (role: Role, settings: Settings, { dataDir, config }: ProductOptions) => ({
   name: role.name,

@@ -16,6 +16,7 @@ import { LOOPBACK, type LocalServer } from './server.ts'
  */
 const API_PATH = '/apis/ccompat/v7'
 const MAX_HEAP_MB = 192
+const YOUNG_HEAP_MB = 8
 
 export interface RegistryOptions {
   readonly dataDir: string
@@ -36,7 +37,7 @@ export const registryServer = ({ dataDir, port, artifacts, jvm }: RegistryOption
     spec: () => ({
       name: 'registry',
       command: 'java',
-      args: [...jvm.flags('registry', MAX_HEAP_MB), '-jar', artifacts.registryJar],
+      args: [...jvm.flags('registry', MAX_HEAP_MB, YOUNG_HEAP_MB), '-jar', artifacts.registryJar],
       env: javaEnvironment({
         REGISTRY_DATASOURCE_URL: 'jdbc:h2:file:./registry;WRITE_DELAY=0',
         QUARKUS_HTTP_HOST: LOOPBACK,

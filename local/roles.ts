@@ -14,6 +14,8 @@ export interface Role {
   /** the setting that says on which port its /readyz answers, and that port */
   readonly portSetting: string
   readonly port: number
+  /** Run without any settings it loads all of its modules, says what is missing and ends: see first-run.ts. */
+  readonly endsWithoutSettings?: boolean
 }
 
 export interface Programs {
@@ -21,6 +23,8 @@ export interface Programs {
   /** topics, schemas, tables and the bucket: run to its end before the roles start */
   readonly migrate: string
   readonly cli: string
+  /** what is run once on a fresh checkout, besides the roles: see first-run.ts */
+  readonly preparations?: readonly string[]
 }
 
 const ROOT = path.resolve(import.meta.dirname, '..')
@@ -32,6 +36,7 @@ export const productPrograms = (config: Config): Programs => {
     entry: path.join(ROOT, entry),
     portSetting,
     port,
+    endsWithoutSettings: true,
   })
   return {
     roles: [
@@ -42,5 +47,6 @@ export const productPrograms = (config: Config): Programs => {
     ],
     migrate: path.join(ROOT, 'scripts', 'migrate.ts'),
     cli: path.join(ROOT, 'cli', 'main.ts'),
+    preparations: [path.join(ROOT, 'local', 'load-routes.ts'), path.join(ROOT, 'web', 'build.ts')],
   }
 }

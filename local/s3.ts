@@ -14,6 +14,8 @@ import { LOOPBACK, type LocalServer } from './server.ts'
  * allowed; the signature in the URL is what guards the object.
  */
 const MAX_HEAP_MB = 192
+/** Parts of an upload pass through it: with 8 MiB they cost a tenth more CPU time. */
+const YOUNG_HEAP_MB = 24
 const ANY_LOOPBACK_ORIGIN = 'http://(localhost|127[.]0[.]0[.]1)(:[0-9]+)?'
 
 export interface S3Options {
@@ -40,7 +42,7 @@ export const s3Server = ({ dataDir, port, accessKeyId, secretAccessKey, artifact
     spec: () => ({
       name: 's3',
       command: 'java',
-      args: [...jvm.flags('s3', MAX_HEAP_MB), '-jar', artifacts.s3Jar, '--properties', properties],
+      args: [...jvm.flags('s3', MAX_HEAP_MB, YOUNG_HEAP_MB), '-jar', artifacts.s3Jar, '--properties', properties],
       env: javaEnvironment(),
       cwd: home,
     }),
