@@ -1,0 +1,252 @@
+import { createCodec } from '../../codec/avro.ts'
+import { memoryDirectory } from '../../codec/schema-directory.ts'
+import { inputTopicsOf, type Processor } from '../../processor.ts'
+import { initialPositions } from '../../run/initial-positions.ts'
+import { changelogOf } from '../../run/kafka-task-log.ts'
+import { ProcessorHost } from '../../run/processor-host.ts'
+import type { TaskLog } from '../../run/task-log.ts'
+import { MemoryLog } from '../memory-log.ts'
+import { type MemoryTaskLogSettings, memoryTaskLog } from '../memory-task-log.ts'
+import { KILLED_BY, packingExecutors } from './executors.ts'
+import type { FaultPlan, SuddenKind } from './faults.ts'
+import { Journal } from './journal.ts'
+import { learningCodec } from './learning-codec.ts'
+import { Network } from './network.ts'
+import type { Notes } from './notes.ts'
+import { packOrders, TOPICS, tallyParcels } from './packing.ts'
+import type { PlantedBug } from './planted-bugs.ts'
+import type { Random } from './random.ts'
+import { SimulatedGroup } from './simulated-group.ts'
+import { SimulatedProcess } from './simulated-process.ts'
+import type { VirtualTime } from './virtual-time.ts'
+
+/**
+ * A log, two consumer groups and some processes, each with the hosts, runners, cores and effect runs of production in it;
+ * and everything that can be done to them.
+ */
+export interface ClusterSettings {
+  readonly time: VirtualTime
+  readonly random: Random
+  readonly plan: FaultPlan
+  readonly notes: Notes
+  readonly bug: PlantedBug
+  /** Partitions of every topic. */
+  readonly tasks: number
+}
+
+/** Compiled once; which process has learned which schema is kept apart. */
+export const CODEC = createCodec(memoryDirectory())
+const PROCESSORS: readonly Processor[] = [packOrders, tallyParcels]
+/** Longest time until the supervisor has started another process, ms. */
+const RESTART_MS = 400
+/** How often the broker looks for transactions whose owners are silent, ms. */
+const EXPIRY_MS = 5_000
+const FETCH_WAIT_MS = 100
+
+export class Cluster {
+  readonly log: MemoryLog
+  readonly network: Network
+  readonly journal = new Journal()
+  readonly #s: ClusterSettings
+  readonly #groups: ReadonlyMap<string, SimulatedGroup>
+  readonly #hosts = new Map<SimulatedProcess, readonly ProcessorHost[]>()
+  #started = 0
+  #over = false
+
+  constructor(settings: ClusterSettings) {
+    this.#s = settings
+    const { time, bug } = settings
+    const crash = (process: SimulatedProcess, where: string): void => this.#crash(process, where)
+    this.network = new Network({ ...settings, crash })
+    this.log = (bug.log ?? ((of) => new MemoryLog(of)))({
+      now: () => time.nowMs,
+      deliverMarkers: (markers) => {
+        for (const write of markers) time.after(this.network.leg(), null, write)
+      },
+      onReadable: (topic, partition) => {
+        for (const group of this.#groups.values()) group.wake(topic, partition)
+      },
+    })
+    const newGroup = () => new SimulatedGroup({ ...settings, network: this.network, log: this.log })
+    this.#groups = new Map(PROCESSORS.map(({ name }) => [name, newGroup()]))
+  }
+
+  /** Topics, first positions, and so many processes. */
+  async begin(processes: number): Promise<void> {
+    const { log } = this
+    const { tasks } = this.#s
+    for (const { name } of TOPICS) log.createTopic(name, tasks)
+    for (const processor of PROCESSORS) log.createTopic(changelogOf(processor), tasks)
+    const offsets = async (topic: string, partition: number) => log.offsets(topic, partition)
+    for (const record of await initialPositions(PROCESSORS, () => tasks, { offsets }, CODEC)) log.produce(record)
+    for (let n = 0; n < processes; n++) this.#start()
+    this.#expireLater()
+  }
+
+  /** Everything stops where it is. */
+  end(): void {
+    this.#over = true
+    for (const process of this.#living()) process.kill()
+  }
+
+  /** Nothing goes wrong from now on, and nobody is stopped. */
+  quieten(): void {
+    this.network.quieten()
+    for (const process of this.#living()) process.goOn()
+  }
+
+  /** Every process dies, and others must go on with what the log says. */
+  replaceAll(): void {
+    for (const process of this.#living()) this.#kill(process, 'all are replaced')
+    this.#compact({ dropTombstones: this.#s.random.chance(0.5) })
+  }
+
+  suddenly(kind: SuddenKind): void {
+    const { notes, random } = this.#s
+    const [first, ...others] = this.#living()
+    if (first === undefined) return
+    const process = random.pick([first, ...others])
+    notes.note(`sudden ${kind}`, process.name)
+    switch (kind) {
+      case 'kill':
+        return this.#crash(process, 'at any time')
+      case 'stop':
+        return this.#stopForAWhile(process)
+      case 'expel':
+        for (const group of this.#groups.values()) group.expel(process)
+        return
+      case 'storm':
+        return this.#storm(random.between(2, 8))
+      case 'restart':
+        return void this.#restart(process)
+      case 'compact':
+        return this.#compact({ dropTombstones: false })
+      case 'forget':
+        return this.#forget(tallyParcels)
+    }
+  }
+
+  // ---- processes
+
+  #living(): readonly SimulatedProcess[] {
+    return [...this.#hosts.keys()].filter(({ state }) => state !== 'dead')
+  }
+
+  /** A process like any other: its hosts join their groups and get tasks. */
+  #start(): void {
+    const { time, random, notes } = this.#s
+    this.#started += 1
+    const process = new SimulatedProcess(`p${this.#started}`, time, random)
+    notes.note('started', process.name)
+    const hosts = PROCESSORS.map((processor) => this.#host(process, processor))
+    this.#hosts.set(process, hosts)
+    for (const host of hosts) void host.start()
+  }
+
+  #host(process: SimulatedProcess, processor: Processor): ProcessorHost {
+    const { random, notes, plan, bug } = this.#s
+    const { journal } = this
+    const crash = (where: string): void => this.#crash(process, where)
+    const { codec, learn } = learningCodec(CODEC, (id) => this.network.request(process, 'learn', () => id))
+    const group = this.#groups.get(processor.name) as SimulatedGroup
+    return new ProcessorHost(
+      {
+        processor: bug.processor?.(processor) ?? processor,
+        executors: packingExecutors({ process, journal, random, crash }),
+      },
+      {
+        join: (options, handlers) => group.join(process, options, handlers),
+        taskLog: (_processor, task) => this.#taskLog(process, processor, task),
+        codec,
+        learn,
+        appId: 'simulation',
+        instanceId: process.name,
+        clock: process.clock,
+        log: notes.logger.child({ process: process.name }),
+        sessionTimeoutMs: plan.sessionTimeoutMs,
+      },
+    )
+  }
+
+  #taskLog(process: SimulatedProcess, processor: Processor, task: number): TaskLog {
+    const settings: MemoryTaskLogSettings = {
+      log: this.log,
+      transactionalId: `simulation.${processor.name}.${task}`,
+      changelog: changelogOf(processor),
+      task,
+      inputs: inputTopicsOf(processor),
+      outputs: [...new Set(processor.writes.map(({ topic }) => topic.name))],
+      request: (name, execute) => this.network.request(process, name, execute),
+      fetchLimit: this.#s.random.between(1, 20),
+      wait: () => process.sleep(FETCH_WAIT_MS),
+    }
+    const taskLog = memoryTaskLog(settings)
+    const place = { ...settings, processor, codec: CODEC, process: process.name }
+    return this.#s.bug.taskLog?.(taskLog, place) ?? taskLog
+  }
+
+  // ---- what goes wrong
+
+  #crash(process: SimulatedProcess, where: string): void {
+    if (process.state === 'dead') return
+    const isKilledByEffect = where.startsWith(KILLED_BY)
+    this.#s.notes.count(`death ${isKilledByEffect ? KILLED_BY : where}`)
+    if (!isKilledByEffect) this.journal.hadAccident()
+    this.#kill(process, where)
+  }
+
+  /** The supervisor starts another one. */
+  #kill(process: SimulatedProcess, where: string): void {
+    const { notes, time, random } = this.#s
+    notes.note('killed', `${process.name} ${where}`)
+    process.kill()
+    for (const group of this.#groups.values()) group.watch(process)
+    time.after(random.between(0, RESTART_MS), null, () => {
+      if (!this.#over) this.#start()
+    })
+  }
+
+  /** SIGSTOP, often for longer than its session: a zombie when it goes on. */
+  #stopForAWhile(process: SimulatedProcess): void {
+    const { time, random, plan } = this.#s
+    this.journal.hadAccident()
+    process.stop()
+    for (const group of this.#groups.values()) group.watch(process)
+    time.after(random.between(50, 3 * plan.sessionTimeoutMs), null, () => process.goOn())
+  }
+
+  #storm(times: number): void {
+    const { time, random } = this.#s
+    for (const group of this.#groups.values()) group.rebalance()
+    if (times > 1) time.after(random.between(10, 300), null, () => this.#storm(times - 1))
+  }
+
+  /** SIGTERM, and another one as soon as it has ended. */
+  async #restart(process: SimulatedProcess): Promise<void> {
+    await Promise.all((this.#hosts.get(process) ?? []).map((host) => host.stop()))
+    if (process.state === 'dead') return
+    // A task that has no writer just then cannot journal that its effects were interrupted.
+    process.endedGracefully = !this.#s.notes.reopened.has(process.name)
+    if (!process.endedGracefully) this.journal.hadAccident()
+    this.#kill(process, 'after a graceful stop')
+  }
+
+  /** A tombstone stays for a day (delete.retention.ms), which no restore takes: while one may run, none is dropped. */
+  #compact(options: { readonly dropTombstones: boolean }): void {
+    for (const processor of PROCESSORS) {
+      for (let task = 0; task < this.#s.tasks; task++) this.log.compact(changelogOf(processor), task, options)
+    }
+  }
+
+  /** The changelog is lost: whoever opens the task next folds its inputs again, and must do nothing again. */
+  #forget(processor: Processor): void {
+    for (let task = 0; task < this.#s.tasks; task++) this.log.truncate(changelogOf(processor), task)
+  }
+
+  #expireLater(): void {
+    this.#s.time.after(EXPIRY_MS, null, () => {
+      this.log.expire()
+      if (!this.#over) this.#expireLater()
+    })
+  }
+}

@@ -1,0 +1,54 @@
+import { type Logger, pino } from 'pino'
+import { describeError } from '../../../platform/errors.ts'
+
+/** What a schedule says of itself: how often what happened, and, when somebody wants to read it, each thing in its turn. */
+export interface Notes {
+  /** Counts it; the facts are for the trace. */
+  note(what: string, facts?: string): void
+  count(what: string): void
+  /** Must never be. */
+  violated(what: string): void
+  /** The log of the engine: it is read, too. */
+  readonly logger: Logger
+  /** Processes of which a task had to open again. */
+  readonly reopened: ReadonlySet<string>
+  readonly violations: readonly string[]
+  readonly trace: readonly string[]
+  readonly counts: ReadonlyMap<string, number>
+}
+
+/** Pino's numbers. */
+const WARN = 40
+const ERROR = 50
+/** The only error that faults may lead to. */
+const EXPECTED = 'group member crashed, joining again'
+
+export const createNotes = (isTraced: boolean, sinceStartMs: () => number): Notes => {
+  const violations: string[] = []
+  const trace: string[] = []
+  const counts = new Map<string, number>()
+  const reopened = new Set<string>()
+  const count = (what: string): void => void counts.set(what, (counts.get(what) ?? 0) + 1)
+  const write = (line: string): void => {
+    const { level, msg, ...facts } = JSON.parse(line) as { level: number; msg: string; process: string }
+    if (isTraced) trace.push(`${sinceStartMs()} ${msg} ${JSON.stringify(facts)}`)
+    if (level >= WARN) count(msg)
+    if (msg === 'task reopens') reopened.add(facts.process)
+    // No handler of the topology throws and no record of it is unreadable: what stops or blocks anything is at fault.
+    if (level >= ERROR && msg !== EXPECTED) violations.push(`${msg}: ${JSON.stringify(facts)}`)
+  }
+  const level = isTraced ? 'debug' : 'warn'
+  return {
+    note: (what, facts = '') => {
+      count(what)
+      if (isTraced) trace.push(`${sinceStartMs()} ${what} ${facts}`)
+    },
+    count,
+    violated: (what) => void violations.push(what),
+    logger: pino({ level, base: null, timestamp: false, serializers: { err: describeError } }, { write }),
+    reopened,
+    violations,
+    trace,
+    counts,
+  }
+}

@@ -1,0 +1,143 @@
+import type { Codec } from '../../codec/avro.ts'
+import type { Processor } from '../../processor.ts'
+import type { TaskLog, TaskLogWriter } from '../../run/task-log.ts'
+import { type ChangelogRecord, type Entry, fromRecord, isPosition, toRecord } from '../../task/changelog.ts'
+import type { Batch } from '../../task/journal.ts'
+import { TaskCore } from '../../task/task-core.ts'
+import { MemoryLog, type MemoryLogSettings } from '../memory-log.ts'
+import {
+  MemoryProducer,
+  type MemoryTaskLogSettings,
+  memoryTaskLog,
+  type Request,
+  recordsOf,
+} from '../memory-task-log.ts'
+
+/**
+ * Errors that an engine like this one can have, planted from outside: around its log, in its declaration, on one method.
+ * Each must be found by the simulation, or the simulation is not worth its seconds (planted-bugs.test.ts).
+ */
+export interface PlantedBug {
+  readonly processor?: (processor: Processor) => Processor
+  readonly taskLog?: (taskLog: TaskLog, place: Place) => TaskLog
+  readonly log?: (settings: MemoryLogSettings) => MemoryLog
+  /** Plants what cannot be planted otherwise; returns how to take it out again. */
+  readonly plant?: () => () => void
+}
+
+export interface Place extends MemoryTaskLogSettings {
+  readonly processor: Processor
+  /** Knows every schema. */
+  readonly codec: Codec
+  /** Name of the process that has this log. */
+  readonly process: string
+}
+
+export const PLANTED_BUGS: Readonly<Record<string, PlantedBug>> = {
+  'the position is committed in a transaction of its own': {
+    taskLog: (log) =>
+      committing(log, async (writer, { outputs, changelog }) => {
+        await writer.commit({ outputs, changelog: changelog.filter((record) => !isPosition(record)) })
+        await writer.commit({ outputs: [], changelog: changelog.filter(isPosition) })
+      }),
+  },
+  'a batch is merged into the memory before its commit is known': {
+    taskLog: (log) => {
+      const merged = new Map<string, Buffer | null>()
+      const eager = committing(log, async (writer, batch) => {
+        for (const { key, value } of batch.changelog) merged.set(key, value)
+        await writer.commit(batch)
+      })
+      return {
+        ...eager,
+        readChangelog: async (onRecords, fromOffset) => {
+          const range = await log.readChangelog(onRecords, fromOffset)
+          await onRecords([...merged].map(([key, value]) => ({ key, value })))
+          return range
+        },
+      }
+    },
+  },
+  'a producer is used again after an error': { taskLog: reusingProducer },
+  'a pending effect is dropped on restore': {
+    taskLog: (log, place) => restoring(log, place, (entry) => (entry.kind === 'effect' ? null : entry)),
+  },
+  'the numbers of reports are not checked': {
+    plant: () => {
+      const { report } = TaskCore.prototype
+      TaskCore.prototype.report = function (this: TaskCore, effectId, _n, value, nowMs) {
+        const next = (this.effect(effectId)?.record.resumeFrom ?? 0) + 1
+        return report.call(this, effectId, next, value, nowMs)
+      }
+      return () => {
+        TaskCore.prototype.report = report
+      }
+    },
+  },
+  'attempts are not counted over a crash': {
+    taskLog: (log, place) =>
+      restoring(log, place, (entry) =>
+        entry.kind === 'effect' && entry.value !== null
+          ? { ...entry, value: { ...entry.value, runs: 0, unproven: 0 } }
+          : entry,
+      ),
+  },
+  'a ce_id does not depend on the processor': { processor: (processor) => ({ ...processor, name: '' }) },
+  'the marker of a closed key is lost': {
+    taskLog: (log, place) => restoring(log, place, (entry) => (entry.kind === 'closed' ? null : entry)),
+  },
+  'every process has a transactional id of its own': {
+    taskLog: (_log, place) => memoryTaskLog({ ...place, transactionalId: `${place.transactionalId}.${place.process}` }),
+  },
+  'records are read that were never committed': { log: (settings) => new UncommittedLog(settings) },
+  'a timer is forgotten on restore': {
+    taskLog: (log, place) => restoring(log, place, (entry) => (entry.kind === 'timer' ? null : entry)),
+  },
+}
+
+/** The log with other commits. */
+const committing = (log: TaskLog, commit: (writer: TaskLogWriter, batch: Batch) => Promise<void>): TaskLog => ({
+  ...log,
+  open: async () => {
+    const writer = await log.open()
+    return { commit: (batch) => commit(writer, batch), close: () => writer.close() }
+  },
+})
+
+/** The log with other memories. */
+const restoring = (log: TaskLog, { codec, processor }: Place, change: (entry: Entry) => Entry | null): TaskLog => {
+  const changed = (record: ChangelogRecord): readonly ChangelogRecord[] => {
+    const entry = fromRecord(record, codec, processor.state)
+    const other = change(entry)
+    if (other === entry) return [record]
+    return other === null ? [] : [toRecord(other, codec, processor.state)]
+  }
+  return {
+    ...log,
+    readChangelog: (onRecords, from) => log.readChangelog((all) => onRecords(all.flatMap(changed)), from),
+  }
+}
+
+function reusingProducer(log: TaskLog, { log: broker, transactionalId, changelog, task, request }: Place): TaskLog {
+  const send = request as Request
+  let producer: MemoryProducer | null = null
+  return {
+    ...log,
+    open: async () => {
+      const known = producer
+      // "Abort and go on", as one would with a database.
+      await known?.end('aborted').catch(() => undefined)
+      const current =
+        known ??
+        new MemoryProducer(broker, await send('initProducer', () => broker.initProducer(transactionalId)), send)
+      producer = current
+      return { commit: (batch) => current.transact(recordsOf(batch, changelog, task)), close: async () => undefined }
+    },
+  }
+}
+
+class UncommittedLog extends MemoryLog {
+  override fetch(...[topic, partition, from, limit]: Parameters<MemoryLog['fetch']>): ReturnType<MemoryLog['fetch']> {
+    return this.fetchUncommitted(topic, partition, from, limit ?? Number.POSITIVE_INFINITY)
+  }
+}

@@ -1,0 +1,55 @@
+import t from 'tap'
+import { CALM } from './faults.ts'
+import { runSchedule } from './schedule.ts'
+
+/**
+ * The engine under schedules that nobody chose. A failing seed is printed; `npm run simulate -- --seed <n>` shows it event
+ * by event. More of them: `npm run simulate -- --schedules 100000`.
+ */
+const SCHEDULES = 2_000
+const COMPARED = 150
+/** Fifteen seconds of one core; a machine may have other things to do. */
+t.setTimeout(115_000)
+const PATIENCE = { timeout: 110_000 }
+
+t.test(`${SCHEDULES} schedules keep every promise`, PATIENCE, async (t) => {
+  const total = new Map<string, number>()
+  for (let seed = 1; seed <= SCHEDULES; seed++) {
+    const { violations, counts } = await runSchedule(seed)
+    if (violations.length > 0) t.fail(`seed ${seed}: npm run simulate -- --seed ${seed}`, { violations })
+    for (const [what, count] of Object.entries(counts)) total.set(what, (total.get(what) ?? 0) + count)
+  }
+  const requests = ['initProducer', 'produce', 'endTransaction', 'offsets', 'fetch', 'learn']
+  const deaths = requests.flatMap((name) => [`death before ${name}`, `death after ${name}`])
+  const sudden = ['stop', 'storm', 'expel', 'restart', 'kill', 'compact', 'forget'].map((kind) => `sudden ${kind}`)
+  for (const what of [
+    ...deaths,
+    ...sudden,
+    'lost request',
+    'lost answer',
+    'expired',
+    'task reopens',
+    'effect failed',
+  ]) {
+    t.ok((total.get(what) ?? 0) > SCHEDULES / 100, `it did go wrong: ${what}`)
+  }
+})
+
+t.test('what is confluent comes out as if nothing had gone wrong', PATIENCE, async (t) => {
+  for (let seed = 1; seed <= COMPARED; seed++) {
+    const [noisy, calm] = [await runSchedule(seed), await runSchedule(seed, { faults: CALM })]
+    t.same(calm.violations, [])
+    t.same(noisy.confluent, calm.confluent, `seed ${seed}`)
+  }
+})
+
+t.test('a schedule is a function of its seed', async (t) => {
+  for (const seed of [7, 8, 9]) {
+    const [once, again] = [await runSchedule(seed, { trace: true }), await runSchedule(seed, { trace: true })]
+    t.ok(once.trace.length > 20)
+    t.same(again, once)
+    t.same((await runSchedule(seed)).counts.events, once.counts.events, 'whether anybody looks or not')
+  }
+  const [one, another] = [await runSchedule(7, { trace: true }), await runSchedule(8, { trace: true })]
+  t.notSame(one.trace, another.trace)
+})

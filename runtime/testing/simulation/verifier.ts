@@ -1,0 +1,165 @@
+import type { Codec } from '../../codec/avro.ts'
+import type { LogRecord } from '../../kafka/log-records.ts'
+import type { TopicRef } from '../../processor.ts'
+import type { MemoryLog } from '../memory-log.ts'
+import { type Fact, OrderModel } from './order-model.ts'
+import { type Counted, customerOf, type OrderSeen, orders, parcels, type Shipped, tallies } from './packing.ts'
+
+/**
+ * Judges what is committed, and nothing else: it knows the topology under test, and not one line of the engine.
+ *
+ * (a) no ce_id twice; (b) the state is the fold of what was committed, in that order (order-model.ts); (c) inputs of a key
+ * in order, none left out, none twice; (d) what is confluent is the same as in a schedule without faults; (e) what was
+ * asked for and not cancelled settles, what was scheduled becomes due.
+ */
+export interface Judgement {
+  /** What must never be, whenever one looks. */
+  readonly violations: readonly string[]
+  /** What has not happened yet; empty at quiescence. */
+  readonly missing: readonly string[]
+}
+
+export const judge = (log: MemoryLog, codec: Codec, mayBeKiller: (job: string) => boolean): Judgement => {
+  const facts = (topic: TopicRef): readonly Fact[] =>
+    log.readAll(topic.name).map((record) => factOf(topic, record, codec))
+  const [placed, parcelFacts, tallyFacts] = [facts(orders), facts(parcels), facts(tallies)]
+  const models = judgeOrders(placed, parcelFacts, mayBeKiller)
+  const verdicts = [
+    ...models,
+    judgeShipments(models, parcelFacts),
+    judgeTallies(models, placed, parcelFacts, tallyFacts),
+    judgeHooks(tallyFacts),
+    judgeIds([...parcelFacts, ...tallyFacts]),
+  ]
+  return {
+    violations: verdicts.flatMap(({ violations }) => violations),
+    missing: verdicts.flatMap(({ missing }) => missing),
+  }
+}
+
+/** What the confluent processor said: the same whatever went wrong. */
+export const confluentFacts = (log: MemoryLog, codec: Codec): readonly string[] =>
+  log
+    .readAll(tallies.name)
+    .map((record) => factOf(tallies, record, codec))
+    .filter(
+      ({ type, data }) => type === 'Expected' || (type === 'OrderSeen' && (data as OrderSeen).by === 'tally-parcels'),
+    )
+    .map(({ type, key, id, data }) => `${type} ${key} ${id} ${JSON.stringify(data)}`)
+    .sort()
+
+const factOf = (topic: TopicRef, { partition, offset, key, value, headers }: LogRecord, codec: Codec): Fact => {
+  const [type, schema] = Object.entries(topic.events).find(([, { name }]) => name === headers.ce_type) ?? []
+  if (type === undefined || schema === undefined || value === null || key === null) {
+    throw new TypeError(`${topic.name}/${partition}/${offset} is no fact of the topology`)
+  }
+  const ref = `${topic.name}/${partition}/${offset}`
+  return { ref, key, type, id: headers.ce_id ?? '', data: codec.decode(schema, value) }
+}
+
+const judgeOrders = (placed: readonly Fact[], facts: readonly Fact[], mayBeKiller: (job: string) => boolean) => {
+  const inputs = Map.groupBy(placed, ({ key }) => key)
+  const steps = Map.groupBy(facts, ({ key }) => key)
+  return [...inputs].map(([key, ofKey]) => {
+    const model = new OrderModel(key, ofKey, mayBeKiller)
+    for (const fact of steps.get(key) ?? []) model.fold(fact)
+    return model
+  })
+}
+
+/** Every shipment was decided by its order, and the other way round; of one order in its order. */
+const judgeShipments = (models: readonly OrderModel[], facts: readonly Fact[]): Judgement => {
+  const shipped = facts.filter(({ type }) => type === 'Shipped')
+  const jobsOf = (order: string) =>
+    shipped.filter(({ key, data }) => key === customerOf(order) && orderOf((data as Shipped).job) === order)
+  const wrong = models.flatMap(({ key, shipped: decided }) =>
+    differences(
+      `shipments of ${key}`,
+      decided,
+      jobsOf(key).map(({ data }) => (data as Shipped).job),
+    ),
+  )
+  return { violations: wrong, missing: [] }
+}
+
+const orderOf = (job: string): string => job.slice(0, job.indexOf('#'))
+
+/**
+ * One fact per record read, in the order of the records. The confluent processor counts them, too: what it says must be
+ * the same whenever, and however often, it was done, and whatever it had forgotten meanwhile.
+ */
+const judgeTallies = (
+  models: readonly OrderModel[],
+  inputs: readonly Fact[],
+  parcelFacts: readonly Fact[],
+  facts: readonly Fact[],
+): Judgement => {
+  const placed = inputs.filter(({ type }) => type === 'OrderPlaced')
+  const shipped = parcelFacts.filter(({ type }) => type === 'Shipped')
+  const refs = (of: readonly Fact[], refOf: (fact: Fact) => string): ReadonlyMap<string, readonly string[]> =>
+    new Map([...Map.groupBy(of, ({ key }) => key)].map(([key, ofKey]) => [key, ofKey.map(refOf)]))
+  const counted = (type: string) =>
+    refs(
+      facts.filter((fact) => fact.type === type),
+      ({ data }) => `${(data as Counted).count} ${(data as Counted).ref}`,
+    )
+  const seenBy = (name: string) =>
+    refs(
+      facts.filter(({ type, data }) => type === 'OrderSeen' && (data as OrderSeen).by === name),
+      ({ data }) => (data as OrderSeen).ref,
+    )
+  const numbered = (of: ReadonlyMap<string, readonly string[]>) =>
+    new Map([...of].map(([key, list]) => [key, list.map((ref, index) => `${index + 1} ${ref}`)]))
+  const placedRefs = refs(placed, ({ ref }) => ref)
+  const verdicts = [
+    compare('Expected', numbered(placedRefs), counted('Expected')),
+    compare('Tallied', numbered(refs(shipped, ({ data }) => (data as Shipped).job)), counted('Tallied')),
+    compare('OrderSeen by tally-parcels', placedRefs, seenBy('tally-parcels')),
+    compare('OrderSeen by pack-orders', new Map(models.map(({ key, placed }) => [key, placed])), seenBy('pack-orders')),
+  ]
+  return {
+    violations: verdicts.flatMap(({ violations }) => violations),
+    missing: verdicts.flatMap(({ missing }) => missing),
+  }
+}
+
+type Lists = ReadonlyMap<string, readonly string[]>
+
+/** What is found of each key must be the beginning of what is expected; the rest is missing. */
+const compare = (what: string, expected: Lists, found: Lists): Judgement => {
+  const violations: string[] = []
+  const missing: string[] = []
+  for (const key of new Set([...expected.keys(), ...found.keys()])) {
+    const [should = [], is = []] = [expected.get(key), found.get(key)]
+    violations.push(...differences(`${what} of ${key}`, should.slice(0, is.length), is))
+    if (is.length < should.length) missing.push(`${should.length - is.length} ${what} of ${key}`)
+  }
+  return { violations, missing }
+}
+
+/** Whoever announces that it gives a task up is the one who announced last that it has it: no zombie speaks. */
+const judgeHooks = (facts: readonly Fact[]): Judgement => {
+  const violations: string[] = []
+  const owners = new Map<string, string | null>()
+  for (const { key, type, data } of facts) {
+    if (type !== 'TaskOpened' && type !== 'TaskClosed') continue
+    const { instanceId } = data as { instanceId: string }
+    if (type === 'TaskClosed' && owners.get(key) !== instanceId)
+      violations.push(`${instanceId} closed ${key} of another`)
+    owners.set(key, type === 'TaskOpened' ? instanceId : null)
+  }
+  return { violations, missing: [] }
+}
+
+const judgeIds = (facts: readonly Fact[]): Judgement => {
+  const twice = [...Map.groupBy(facts, ({ id }) => id)].filter(([, same]) => same.length > 1)
+  return {
+    violations: twice.map(([id, same]) => `ce_id ${id} of ${same.map(({ ref }) => ref).join(' and ')}`),
+    missing: [],
+  }
+}
+
+const differences = (what: string, expected: readonly string[], found: readonly string[]): string[] =>
+  expected.join(', ') === found.join(', ')
+    ? []
+    : [`${what}: expected [${expected.join(', ')}], found [${found.join(', ')}]`]
