@@ -57,7 +57,7 @@ export interface Trial {
   launch(): EngineProcess
   /** Notes that something breaks now. */
   fault(): void
-  /** Resolves when this many more answers are in the log. */
+  /** Resolves when this many more answers are in the log, and at least one more of every task. */
   progress(answers?: number): Promise<void>
   /** Ends the load, waits until every input is answered and judges. The processes live on until `close`. */
   finish(): Promise<Outcome>
@@ -138,9 +138,11 @@ export const openTrial = async (stage: Stage, name: string, options: TrialOption
     async progress(answers = 1) {
       await observer.catchUp()
       const enough = observer.answers() + answers
+      const before = observer.writtenAtMs.map(({ length }) => length)
       await until(`${answers} answers more`, async () => {
         await observer.catchUp()
-        return observer.answers() >= enough
+        const everyTask = observer.writtenAtMs.every(({ length }, task) => length > (before[task] ?? 0))
+        return everyTask && observer.answers() >= enough
       })
     },
     async finish() {

@@ -4,6 +4,7 @@ import { idleTimer } from './idle-timer.ts'
 import { keepMembership } from './keep-membership.ts'
 import { lostCoordinator } from './lost-coordinator.ts'
 import { assertPatchable, type KafkajsPatch, kafkajsModules } from './modules.ts'
+import { patientSync } from './patient-sync.ts'
 import { pausedMembership } from './paused-membership.ts'
 import { rawBatches } from './raw-batches.ts'
 import { sendEveryPartition } from './send-every-partition.ts'
@@ -28,6 +29,7 @@ export type { KafkajsPatch } from './modules.ts'
  * | paused-membership | leaving a group waits for a sleep; each rebalance asks for offsets that nobody needs |
  * | keep-membership | after a broker restart every task waits until the session of the old member has ended |
  * | closed-sockets | while a broker is away, sockets gather listeners and Node warns in the middle of the log |
+ * | patient-sync | who joins while the leader of the group dies waits twice as long |
  * | lost-coordinator | after the death of a broker its groups give up members that live and work |
  */
 export const KAFKAJS_PATCHES: readonly KafkajsPatch[] = [
@@ -40,6 +42,7 @@ export const KAFKAJS_PATCHES: readonly KafkajsPatch[] = [
   pausedMembership,
   closedSockets,
   keepMembership,
+  patientSync,
   lostCoordinator,
 ]
 

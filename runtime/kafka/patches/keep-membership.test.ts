@@ -20,6 +20,7 @@ const consumerWith = (patches: readonly KafkajsPatch[]) => {
   const known = new Set<string>()
   const joins: string[] = []
   let reachable = true
+  let answersSync = true
   const coordinator = {
     joinGroup: async ({ memberId }: { memberId: string }) => {
       joins.push(memberId)
@@ -28,7 +29,10 @@ const consumerWith = (patches: readonly KafkajsPatch[]) => {
       known.add(id)
       return { generationId: 1, leaderId: 'other', memberId: id, members: [], groupProtocol: 'any' }
     },
-    syncGroup: async () => ({ memberAssignment: MemberAssignment.encode({ version: 1, assignment: {} }) }),
+    syncGroup: async () => {
+      if (!answersSync) throw new Error('no answer')
+      return { memberAssignment: MemberAssignment.encode({ version: 1, assignment: {} }) }
+    },
     leaveGroup: async ({ memberId }: { memberId: string }) => {
       if (!reachable) throw new Error('unreachable')
       known.delete(memberId)
@@ -52,6 +56,9 @@ const consumerWith = (patches: readonly KafkajsPatch[]) => {
     cut: () => {
       reachable = false
     },
+    silence: (isSilent: boolean) => {
+      answersSync = !isSilent
+    },
   }
 }
 
@@ -67,6 +74,15 @@ t.test('a consumer that is started again comes back under its old name', async (
   }
   t.same(await lifeOf([keepMembership]), ['', 'member-1'])
   t.same(await lifeOf([]), ['', ''], 'stock is a stranger: the patch is still needed')
+})
+
+t.test('one that has joined and was never told its tasks comes back under its name, too', async (t) => {
+  const { joins, start, silence } = consumerWith([keepMembership])
+  silence(true)
+  await t.rejects(start().joinAndSync())
+  silence(false)
+  await start().joinAndSync()
+  t.same(joins, ['', 'member-1'])
 })
 
 t.test('one that has left comes back as a new member', async (t) => {

@@ -21,8 +21,12 @@ export const keepMembership: KafkajsPatch = {
     const memberOf = new WeakMap<object, string>() // a consumer has one cluster object for life
     prototype.joinAndSync = async function (this: ConsumerGroup) {
       this.memberId ??= memberOf.get(this.cluster) ?? null
-      await joinAndSync.call(this)
-      if (this.memberId !== null) memberOf.set(this.cluster, this.memberId)
+      try {
+        await joinAndSync.call(this)
+      } finally {
+        // Also when it has joined and was told no tasks: the group knows it by now, and would wait for it.
+        if (this.memberId !== null) memberOf.set(this.cluster, this.memberId)
+      }
     }
     prototype.leave = async function (this: ConsumerGroup) {
       await leave.call(this)
