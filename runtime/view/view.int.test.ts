@@ -79,3 +79,15 @@ t.test('what it cannot read ends it, with the reason; what it has is still there
   t.same(shop.learned, [UNKNOWN_ID])
   t.equal(table.get('a'), 1)
 })
+
+t.test('who writes can wait for what was written, and closing ends the waiting at once', async (t) => {
+  const { view, producer, topics, ...shop } = await open(t)
+  const table = await view()
+  const [sent] = await producer.send([orderOf({ topics, ...shop }, 'mine', 7)])
+  await table.until(() => table.position(sent?.partition ?? 0) > (sent?.offset ?? 0n))
+  t.equal(table.get('mine'), 7)
+  t.equal(await table.lag(), 0)
+  const waiting = table.until(() => false)
+  await table.close()
+  await t.rejects(waiting, { code: 'VIEW_CLOSED' })
+})

@@ -184,7 +184,9 @@ export const ERROR_SENTENCES: Readonly<Record<string, string>> = {
     'What an operator asked is in the changelog; no task came to it in time. It is done as soon as one runs.',
   PROCESSOR_RUNNING: 'A processor is reset only while no process runs it.',
   STILL_BLOCKED: 'What waits was folded again, and failed again; the reason is in the message.',
+  VIEW_CLOSED: 'A view was closed while somebody waited for it.',
   VIEW_FAILED: 'A view met something that it cannot read, and follows its topic no longer.',
+  VIEW_FULL: 'A view was about to hold more entries than its declaration allows.',
   UNKNOWN_PROCESSOR: 'There is no processor of that name.',
   COMMIT_REJECTED:
     'The log refuses what comes of one input (too large for the topic, against a policy). The input was found and its key waits.',
