@@ -83,3 +83,13 @@ t.test('a schema that was learned and is not known all the same is not learned f
     { code: 'SCHEMA_UNKNOWN' },
   )
 })
+
+t.test('of several schemas those that the registry knows are learned', async (t) => {
+  const learned: number[] = []
+  const patience = new SchemaPatience(async (id) => {
+    if (id === 9) throw unknown()
+    learned.push(id)
+  }, systemClock)
+  await patience.learnKnown([7, 9, 8])
+  t.same(learned, [7, 8])
+})

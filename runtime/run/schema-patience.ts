@@ -34,6 +34,17 @@ export class SchemaPatience {
     }
   }
 
+  /** Learns those of the schemas that the registry knows; the others stay unknown. Throws when it is away. */
+  async learnKnown(schemaIds: Iterable<number>): Promise<void> {
+    for (const schemaId of schemaIds) {
+      try {
+        await this.#learn(schemaId)
+      } catch (failure) {
+        if (unlearnedId(failure) === null) throw failure
+      }
+    }
+  }
+
   /** After `error`: learns what it was about and does it again, or refuses. Throws what is not about a schema. */
   async recover(error: unknown, again: () => void, refuse: (refusal: Refusal) => void): Promise<void> {
     const schemaId = unlearnedId(error)

@@ -486,6 +486,7 @@ export class TaskRunner {
 
   async #serveOperators(core: TaskCore): Promise<void> {
     if (core.needsHistory) core.remember(await this.#readHistory())
+    await this.#patience.learnKnown(core.unlearned())
     core.serveRequests(this.#s.clock.now())
   }
 

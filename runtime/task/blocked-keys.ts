@@ -45,6 +45,11 @@ export class BlockedKeys {
       .sort((a, b) => a.sequence - b.sequence)
   }
 
+  /** Everything that waits, of all keys. */
+  *inputs(): Generator<QueuedInput> {
+    for (const queue of this.#queues.values()) yield* queue.values()
+  }
+
   block(key: string, blocked: BlockedKey): void {
     this.#keys.set(key, blocked)
   }

@@ -17,7 +17,7 @@ import { type InputRange, type Phase, type Remaining, Replay } from './replay.ts
 import { type Route, type Routes, routeOf, routesOf } from './routes.ts'
 import { Step, type StepOrigin, type StepSettings } from './step.ts'
 import { StepWriter } from './step-writer.ts'
-import { TaskMemory } from './task-memory.ts'
+import { isUnlearned, TaskMemory } from './task-memory.ts'
 import type { SetTimer } from './timer-ledger.ts'
 
 /**
@@ -361,7 +361,18 @@ export class TaskCore {
     if (this.#memory.replay === null) this.#replay.remember(null)
   }
 
-  /** Folds the queue of a blocked key, up to what fails again. */
+  /** Schemas of what waits that are not known here: to be learned, if they can be, before anything is folded again. */
+  unlearned(): ReadonlySet<number> {
+    const { codec } = this.settings
+    const ids = new Set<number>()
+    for (const { value } of this.#memory.blocked.inputs()) {
+      const id = value === null ? undefined : codec.schemaId(value)
+      if (id !== undefined && !codec.knows(id)) ids.add(id)
+    }
+    return ids
+  }
+
+  /** Folds the queue of a blocked key, up to what fails again, or cannot be read. */
   retry(key: string, nowMs: number): void {
     const { blocked } = this.#memory
     if (!blocked.has(key)) return
@@ -371,7 +382,9 @@ export class TaskCore {
         this.#past = input.replayed ? this.#replay.past : null
         if (queued !== null) this.#run(queued, key, input.replayed ? input.atMs : nowMs)
       } catch (error) {
-        return this.#failures.block(key, this.#refusalOf(error), nowMs, { retried: 'yes' })
+        // What nobody knows the schema of must not stop the other keys.
+        const refusal = isUnlearned(error) ? UNLEARNED : this.#refusalOf(error)
+        return this.#failures.block(key, refusal, nowMs, { retried: 'yes' })
       }
       this.#failures.dequeue(key, sequence)
     }
@@ -569,6 +582,7 @@ export class TaskCore {
 
 const UNDECODABLE = 'UNDECODABLE_RECORD'
 const EFFECT_UNDECLARED = 'EFFECT_UNDECLARED'
+const UNLEARNED: Refusal = { code: 'SCHEMA_UNKNOWN', detail: 'the schema of what waits is not registered' }
 
 /** Whether a record's key can be blocked, and written in an entry's. */
 const canWait = (key: string | null): key is string => key !== null && key !== '' && !key.includes(SEPARATOR)

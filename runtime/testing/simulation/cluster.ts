@@ -1,10 +1,12 @@
 import { createCodec } from '../../codec/avro.ts'
 import { memoryDirectory } from '../../codec/schema-directory.ts'
+import { partitionOfKey } from '../../kafka/murmur2.ts'
 import { inputTopicsOf, type Processor } from '../../processor.ts'
 import { initialPositions } from '../../run/initial-positions.ts'
 import { changelogOf } from '../../run/kafka-task-log.ts'
 import { ProcessorHost } from '../../run/processor-host.ts'
 import type { TaskLog } from '../../run/task-log.ts'
+import { toRecord } from '../../task/changelog.ts'
 import { MemoryLog } from '../memory-log.ts'
 import { type MemoryTaskLogSettings, memoryTaskLog } from '../memory-task-log.ts'
 import { KILLED_BY, packingExecutors } from './executors.ts'
@@ -13,7 +15,7 @@ import { Journal } from './journal.ts'
 import { learningCodec } from './learning-codec.ts'
 import { Network } from './network.ts'
 import type { Notes } from './notes.ts'
-import { packOrders, TOPICS, tallyParcels } from './packing.ts'
+import { packOrders, TOPICS, tallyParcels, withBug } from './packing.ts'
 import type { PlantedBug } from './planted-bugs.ts'
 import type { Random } from './random.ts'
 import { SimulatedGroup } from './simulated-group.ts'
@@ -42,6 +44,7 @@ const RESTART_MS = 400
 /** How often the broker looks for transactions whose owners are silent, ms. */
 const EXPIRY_MS = 5_000
 const FETCH_WAIT_MS = 100
+const REPLACED = 'all are replaced'
 
 export class Cluster {
   readonly log: MemoryLog
@@ -51,6 +54,7 @@ export class Cluster {
   readonly #groups: ReadonlyMap<string, SimulatedGroup>
   readonly #hosts = new Map<SimulatedProcess, readonly ProcessorHost[]>()
   #started = 0
+  #isMended = false
   #over = false
 
   constructor(settings: ClusterSettings) {
@@ -95,9 +99,22 @@ export class Cluster {
     for (const process of this.#living()) process.goOn()
   }
 
+  /** Mended code, and an operator who has the keys folded again that are blocked, or may come to be. */
+  mend(keys: readonly string[]): void {
+    this.#isMended = true
+    for (const process of this.#living()) this.#kill(process, REPLACED)
+    const { time, tasks } = this.#s
+    for (const key of keys) {
+      const value = { command: 'RETRY', key, atMs: time.nowMs } as const
+      const entry = toRecord({ kind: 'request', requestId: `retry-${key}`, value }, CODEC, packOrders.state)
+      const partition = partitionOfKey(key, tasks)
+      this.log.produce({ ...entry, topic: changelogOf(packOrders), partition, headers: {} })
+    }
+  }
+
   /** Every process dies, and others must go on with what the log says. */
   replaceAll(): void {
-    for (const process of this.#living()) this.#kill(process, 'all are replaced')
+    for (const process of this.#living()) this.#kill(process, REPLACED)
     this.#compact({ dropTombstones: this.#s.random.chance(0.5) })
   }
 
@@ -149,9 +166,10 @@ export class Cluster {
     const crash = (where: string): void => this.#crash(process, where)
     const { codec, learn } = learningCodec(CODEC, (id) => this.network.request(process, 'learn', () => id))
     const group = this.#groups.get(processor.name) as SimulatedGroup
+    const code = this.#isMended ? processor : withBug(processor)
     return new ProcessorHost(
       {
-        processor: bug.processor?.(processor) ?? processor,
+        processor: bug.processor?.(code) ?? code,
         executors: packingExecutors({ process, journal, random, crash }),
       },
       {

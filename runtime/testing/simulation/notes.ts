@@ -1,5 +1,6 @@
 import { type Logger, pino } from 'pino'
 import { describeError } from '../../../platform/errors.ts'
+import { POISONED } from './packing.ts'
 
 /** What a schedule says of itself: how often what happened, and, when somebody wants to read it, each thing in its turn. */
 export interface Notes {
@@ -17,11 +18,19 @@ export interface Notes {
   readonly counts: ReadonlyMap<string, number>
 }
 
+interface Line {
+  readonly level: number
+  readonly msg: string
+  readonly process: string
+  readonly detail?: string
+}
+
 /** Pino's numbers. */
 const WARN = 40
 const ERROR = 50
-/** The only error that faults may lead to. */
-const EXPECTED = 'group member crashed, joining again'
+/** What faults may lead to, and the one failure of a handler that the topology knows. */
+const isExpected = (msg: string, detail: unknown): boolean =>
+  msg === 'group member crashed, joining again' || (msg.startsWith('key blocked') && String(detail).endsWith(POISONED))
 
 export const createNotes = (isTraced: boolean, sinceStartMs: () => number): Notes => {
   const violations: string[] = []
@@ -30,12 +39,11 @@ export const createNotes = (isTraced: boolean, sinceStartMs: () => number): Note
   const reopened = new Set<string>()
   const count = (what: string): void => void counts.set(what, (counts.get(what) ?? 0) + 1)
   const write = (line: string): void => {
-    const { level, msg, ...facts } = JSON.parse(line) as { level: number; msg: string; process: string }
+    const { level, msg, ...facts } = JSON.parse(line) as Line
     if (isTraced) trace.push(`${sinceStartMs()} ${msg} ${JSON.stringify(facts)}`)
     if (level >= WARN) count(msg)
     if (msg === 'task reopens') reopened.add(facts.process)
-    // No handler of the topology throws and no record of it is unreadable: what stops or blocks anything is at fault.
-    if (level >= ERROR && msg !== EXPECTED) violations.push(`${msg}: ${JSON.stringify(facts)}`)
+    if (level >= ERROR && !isExpected(msg, facts.detail)) violations.push(`${msg}: ${JSON.stringify(facts)}`)
   }
   const level = isTraced ? 'debug' : 'warn'
   return {

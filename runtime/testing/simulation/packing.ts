@@ -1,6 +1,6 @@
 import type { AvroSchema } from '../../codec/avro.ts'
 import { effect, exponential } from '../../effect-policy.ts'
-import { defineProcessor, from, type StateOf, type TopicRef, to } from '../../processor.ts'
+import { defineProcessor, from, type Processor, type StateOf, type TopicRef, to } from '../../processor.ts'
 
 /**
  * The topology under test: two processors that between them have one of everything (keyed stores, effects with reports,
@@ -21,7 +21,8 @@ const record = <T>(name: string, fields: Readonly<Record<string, string>>): Avro
 
 /** How the packing of an order goes; see executors.ts. */
 export type Temper = 'fine' | 'flaky' | 'hopeless' | 'refused' | 'killer' | 'slow' | 'deaf'
-export type Amendment = 'nothing' | 'cancel' | 'postpone' | 'forget'
+/** `poison`: the code of the noisy hours cannot fold it; see `withBug`. */
+export type Amendment = 'nothing' | 'cancel' | 'postpone' | 'forget' | 'poison'
 
 export interface OrderPlaced {
   readonly pieces: number
@@ -219,6 +220,24 @@ export const packOrders = defineProcessor(
     due: { late: (ctx) => void step(ctx, 'late', 'late') },
   },
 )
+
+export const POISONED = 'poisoned'
+
+/** The same processor before somebody mended it: its handler throws at one amendment, so that the key is blocked. */
+export const withBug = (processor: Processor): Processor => {
+  const { behaviour } = processor
+  const ofOrders = behaviour.on[orders.name]
+  const amended = ofOrders?.OrderAmended
+  if (amended === undefined) return processor
+  const OrderAmended: typeof amended = (ctx, event) => {
+    if ((event as OrderAmended).amendment === 'poison') throw new RangeError(POISONED)
+    amended(ctx, event)
+  }
+  return {
+    ...processor,
+    behaviour: { ...behaviour, on: { ...behaviour.on, [orders.name]: { ...ofOrders, OrderAmended } } },
+  }
+}
 
 const tallyState = { count: record<{ readonly count: number }>('Count', { count: 'int' }) }
 

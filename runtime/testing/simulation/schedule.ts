@@ -11,8 +11,8 @@ import { drawWorkload, type Input, recordOf, type Workload } from './workload.ts
  * One schedule: a whole little cluster of real hosts, task runners, cores and effect runs on a simulated log, group, clock
  * and network; everything that happens, and in which order, is a function of the seed.
  *
- * It begins with noise (faults.ts) while events come in. Then nothing goes wrong any more, and whatever was begun must
- * come to its end (liveness). Then every process is killed, others restore everything from the changelogs, and each order
+ * It begins with noise (faults.ts) while events come in. Then nothing goes wrong any more, code that fails on an event is
+ * mended, and whatever was begun must come to its end (liveness). Then every process is killed, others restore everything from the changelogs, and each order
  * is asked what it knows. What is committed by then is judged (verifier.ts).
  *
  * What it leaves out, because other tests have it on real brokers: the broker's own faults (leader changes, lost disks),
@@ -101,6 +101,7 @@ class Schedule {
     await time.runUntil(START_MS + this.#plan.quietAtMs)
     cluster.quieten()
     this.#notes.note('quiet')
+    if (this.#workload.poisoned.length > 0) cluster.mend(this.#workload.poisoned)
     await this.#untilNothingIsMissing('the noise')
     cluster.replaceAll()
     for (const key of this.#workload.keys) this.#produce({ atMs: 0, key, event: 'OrderAudited', data: { nothing: 0 } })

@@ -17,12 +17,16 @@ export interface Workload {
   readonly tasks: number
   readonly keys: readonly string[]
   readonly inputs: readonly Input[]
+  /** Keys that are blocked until the code is mended and an operator has them folded again. */
+  readonly poisoned: readonly string[]
 }
 
 const TEMPERS: readonly [Temper, ...Temper[]] = ['fine', 'fine', 'flaky', 'slow', 'deaf', 'hopeless', 'refused']
 const AMENDMENTS: readonly [Amendment, ...Amendment[]] = ['nothing', 'cancel', 'postpone', 'forget']
 /** One schedule in this many has an input that kills whoever works on it. */
 const KILLER_EVERY = 12
+/** One in this many, an event that the code of the noisy hours cannot fold. */
+const POISON_EVERY = 5
 
 export const drawWorkload = (random: Random): Workload => {
   const tasks = random.between(1, 3)
@@ -33,9 +37,22 @@ export const drawWorkload = (random: Random): Workload => {
     const key = n < keys.length ? (keys[n] as string) : random.pick(keys)
     return { atMs, key, ...(n < keys.length ? placed(random) : anything(random)) }
   })
-  if (random.between(1, KILLER_EVERY) > 1) return { tasks, keys, inputs }
+  const workload: Workload = { tasks, keys, inputs, poisoned: [] }
+  const killed = random.between(1, KILLER_EVERY) > 1 ? workload : withKiller(workload)
+  return random.between(1, POISON_EVERY) > 1
+    ? killed
+    : withPoison(killed, random.pick(keys), random.between(0, withinMs))
+}
+
+const withKiller = (workload: Workload): Workload => {
   const killer: Input = { atMs: 0, key: 'killer', event: 'OrderPlaced', data: { pieces: 1, temper: 'killer' } }
-  return { tasks, keys: [...keys, 'killer'], inputs: [killer, ...inputs] }
+  return { ...workload, keys: [...workload.keys, 'killer'], inputs: [killer, ...workload.inputs] }
+}
+
+const withPoison = (workload: Workload, key: string, atMs: number): Workload => {
+  const poison: Input = { atMs, key, event: 'OrderAmended', data: { amendment: 'poison' } }
+  const inputs = [...workload.inputs, poison].sort((a, b) => a.atMs - b.atMs)
+  return { ...workload, inputs, poisoned: [key] }
 }
 
 type Happening = Pick<Input, 'event' | 'data'>
