@@ -1,7 +1,7 @@
 import type { Processor } from '../runtime/processor.ts'
 import { from } from '../runtime/processor.ts'
 import { defineTopology, type Topology } from '../runtime/topology.ts'
-import { videoEvents, videoIntake } from '../schemas/topics.ts'
+import { transcodePool, videoEvents, videoIntake } from '../schemas/topics.ts'
 import type { AdmissionSettings } from './admit-events/decide.ts'
 import { admitEvents } from './admit-events/processor.ts'
 import { assembleRenditions } from './assemble-renditions/processor.ts'
@@ -36,10 +36,10 @@ export const thinkingProcessors = ({ admission, plan }: ProductSettings): readon
 /** The role `workers`: FFmpeg runs here. */
 export const workerProcessors = ({ worker }: ProductSettings): readonly Processor[] => [transcodeSource(worker)]
 
-/** Checked as a whole. Producers write the claims; projections read every fact. */
+/** Checked as a whole. Producers write the claims, operators hold releases; projections read every fact. */
 export const productTopology = (settings: ProductSettings): Topology =>
   defineTopology([...thinkingProcessors(settings), ...workerProcessors(settings)], {
-    external: [from(videoIntake, allEvents(videoIntake.events))],
+    external: [from(videoIntake, allEvents(videoIntake.events)), from(transcodePool, ['ReleasesHeld'])],
     observed: [from(videoEvents, allEvents(videoEvents.events))],
   })
 

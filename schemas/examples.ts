@@ -354,6 +354,7 @@ export const examples: Examples = {
   },
   LaneOpened: { lane: 3, workerId: 'worker-1', videoSlots: 1, lightSlots: 2, held: [job.jobId] },
   LaneClosed: { lane: 3, workerId: 'worker-1' },
+  ReleasesHeld: { untilMs: Date.parse('2026-03-14T10:05:00Z') },
   JobReleased: { job, attempt: 1 },
   JobCancelled: { videoId: EXAMPLE_VIDEO_ID },
 }

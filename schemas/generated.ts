@@ -73,6 +73,12 @@ export interface LaneOpened {
   readonly held: readonly string[]
 }
 
+/** An operator wants the lanes to run dry: no waiting job is released before this time, what runs goes on. The last one said counts, so twice is once; one that arrives late speaks of a time that is past. */
+export interface ReleasesHeld {
+  /** Until when; a time that is past ends the holding. */
+  readonly untilMs: number
+}
+
 /** On whose authority something is asked for. */
 export interface Actor {
   /** Pseudonym of the person, or name of the process. */
@@ -753,6 +759,11 @@ export const LaneClosedSchema: AvroSchema<LaneClosed> = {
 export const LaneOpenedSchema: AvroSchema<LaneOpened> = {
   name: 'reelstream.LaneOpened',
   schema: '{"type":"record","name":"LaneOpened","namespace":"reelstream","doc":"A worker holds this lane now.","fields":[{"name":"lane","type":"int","doc":"Partition of transcode-jobs."},{"name":"workerId","type":"string","doc":"Which process; its slots are counted once, however many lanes it holds."},{"name":"videoSlots","type":"int","doc":"VIDEO jobs that it runs at a time."},{"name":"lightSlots","type":"int","doc":"AUDIO and THUMBNAILS jobs that it runs at a time."},{"name":"held","type":{"type":"array","items":"string"},"doc":"Jobs of this lane that it has and goes on with."}]}',
+}
+
+export const ReleasesHeldSchema: AvroSchema<ReleasesHeld> = {
+  name: 'reelstream.ReleasesHeld',
+  schema: '{"type":"record","name":"ReleasesHeld","namespace":"reelstream","doc":"An operator wants the lanes to run dry: no waiting job is released before this time, what runs goes on. The last one said counts, so twice is once; one that arrives late speaks of a time that is past.","fields":[{"name":"untilMs","type":{"type":"long","logicalType":"timestamp-millis"},"doc":"Until when; a time that is past ends the holding."}]}',
 }
 
 export const ActorSchema: AvroSchema<Actor> = {

@@ -91,7 +91,7 @@ export const videoEvents = defineTopic({
 
 export const transcodePool = defineTopic({
   name: 'transcode-pool',
-  doc: 'What schedule-transcodes decides from: the jobs wanted, the jobs settled, the lanes that are open.',
+  doc: 'What schedule-transcodes decides from: the jobs wanted, the jobs settled, the lanes that are open, and holds.',
   key: 'pool',
   cleanup: 'delete',
   retentionMs: 30 * DAY_MS,
@@ -103,6 +103,7 @@ export const transcodePool = defineTopic({
     JobSettled: g.JobSettledSchema,
     LaneOpened: g.LaneOpenedSchema,
     LaneClosed: g.LaneClosedSchema,
+    ReleasesHeld: g.ReleasesHeldSchema,
   },
 })
 

@@ -26,6 +26,8 @@ export interface PoolClock {
   readonly lightHead: number
   /** When jobs that ended long ago are forgotten next; 0 = there are none. */
   readonly forgetAtMs: number
+  /** When waiting jobs are released again; 0 = they are. */
+  readonly heldUntilMs: number
 }
 
 /** A job that is not over. */
@@ -75,7 +77,7 @@ export const LaneSchema: AvroSchema<Lane> = {
 
 export const PoolClockSchema: AvroSchema<PoolClock> = {
   name: 'reelstream.schedule_transcodes.PoolClock',
-  schema: '{"type":"record","name":"PoolClock","namespace":"reelstream.schedule_transcodes","doc":"Counters of the pool.","fields":[{"name":"nextSequence","type":"long","doc":"Sequence of the next job that comes in."},{"name":"heavyHead","type":"long","doc":"No VIDEO job with a smaller sequence waits."},{"name":"lightHead","type":"long","doc":"No AUDIO or THUMBNAILS job with a smaller sequence waits."},{"name":"forgetAtMs","type":{"type":"long","logicalType":"timestamp-millis"},"doc":"When jobs that ended long ago are forgotten next; 0 = there are none."}]}',
+  schema: '{"type":"record","name":"PoolClock","namespace":"reelstream.schedule_transcodes","doc":"Counters of the pool.","fields":[{"name":"nextSequence","type":"long","doc":"Sequence of the next job that comes in."},{"name":"heavyHead","type":"long","doc":"No VIDEO job with a smaller sequence waits."},{"name":"lightHead","type":"long","doc":"No AUDIO or THUMBNAILS job with a smaller sequence waits."},{"name":"forgetAtMs","type":{"type":"long","logicalType":"timestamp-millis"},"doc":"When jobs that ended long ago are forgotten next; 0 = there are none."},{"name":"heldUntilMs","type":{"type":"long","logicalType":"timestamp-millis"},"doc":"When waiting jobs are released again; 0 = they are.","default":0}]}',
 }
 
 export const PooledJobSchema: AvroSchema<PooledJob> = {

@@ -1,4 +1,4 @@
-import type { Job, JobSettled, LaneClosed, LaneOpened } from '../../schemas/generated.ts'
+import type { Job, JobSettled, LaneClosed, LaneOpened, ReleasesHeld } from '../../schemas/generated.ts'
 import { transcodePool } from '../../schemas/topics.ts'
 import { chooseLane, type Pool } from './decide.ts'
 import { failureSentence } from './failures.ts'
@@ -57,6 +57,22 @@ export const closeLane = (ctx: Ctx, { lane, workerId }: LaneClosed): void => {
   forgetIdleWorkers(ctx)
 }
 
+/**
+ * What runs goes on, and what is lost with its worker is given to the lane again; only nothing new begins. The end of it
+ * is a timer, so that an operator who went away holds nobody up for ever.
+ */
+export const holdReleases = (ctx: Ctx, { untilMs }: ReleasesHeld): void => {
+  if (untilMs <= ctx.cause.timestampMs) return resumeReleases(ctx)
+  ctx.state.clock.put({ ...clockOf(ctx), heldUntilMs: untilMs })
+  ctx.schedule('resume', untilMs)
+}
+
+export const resumeReleases = (ctx: Ctx): void => {
+  ctx.unschedule('resume')
+  ctx.state.clock.put({ ...clockOf(ctx), heldUntilMs: 0 })
+  releaseWaiting(ctx)
+}
+
 export const forgetEnded = (ctx: Ctx): void => {
   const { timestampMs } = ctx.cause
   for (const [jobId, { endedAtMs }] of ctx.state.ended.entries()) {
@@ -67,6 +83,7 @@ export const forgetEnded = (ctx: Ctx): void => {
 }
 
 const releaseWaiting = (ctx: Ctx): void => {
+  if (clockOf(ctx).heldUntilMs > 0) return
   for (const slot of ['HEAVY', 'LIGHT'] as const) {
     for (;;) {
       const lane = chooseLane(poolOf(ctx), slot)

@@ -6,6 +6,7 @@ import { DEFAULT_POOL, transcodeJobs, transcodePool, videoEvents } from '../../s
 import { scheduleTranscodes } from './processor.ts'
 
 const DAY_MS = 24 * 60 * 60 * 1000
+const MINUTE_MS = 60 * 1000
 const NAME = 'schedule-transcodes'
 
 const job = (jobId: string, kind: JobKind = 'VIDEO', videoId = 'film'): Job => ({
@@ -25,6 +26,7 @@ const open = () => {
     close: (lane: number, workerId: string) =>
       driver.pipe(transcodePool, 'LaneClosed', DEFAULT_POOL, { lane, workerId }),
     cancel: (videoId: string) => driver.pipe(transcodePool, 'JobsCancelled', DEFAULT_POOL, { videoId }),
+    hold: (untilMs: number) => driver.pipe(transcodePool, 'ReleasesHeld', DEFAULT_POOL, { untilMs }),
     settle: (jobId: string, settled: Partial<JobSettled> = {}) =>
       driver.pipe(transcodePool, 'JobSettled', DEFAULT_POOL, { ...SUCCESS, jobId, ...settled }),
     /** What was written to the lanes: `lane:job` for a release, with the attempt from the second on; `-` = cancelled. */
@@ -271,4 +273,54 @@ t.test('forgets also when jobs never stop ending', async (t) => {
   const { ended } = driver.state(NAME, DEFAULT_POOL)
   t.notOk(ended?.['job-0'])
   t.ok(ended?.['job-10'])
+})
+
+t.test('while releases are held lanes run dry: what runs goes on, what waits waits', async (t) => {
+  const { driver, hold, request, lane, settle, said } = open()
+  lane(0, 'w1', [], 2)
+  request(job('a'), job('b'))
+  hold(driver.nowMs + MINUTE_MS)
+  request(job('c'))
+  lane(1, 'w2')
+  settle('a')
+  settle('b', FAILURE)
+  t.strictSame(said(), ['0:a', '0:b'], 'neither the new job nor the retry')
+  hold(0)
+  t.strictSame(said().slice(2).sort(), ['0:b#2', '0:c'])
+})
+
+t.test('a job that was lost with its lane is given to it again while releases are held', async (t) => {
+  const { driver, hold, request, lane, said } = open()
+  lane(0, 'w1')
+  request(job('a'))
+  hold(driver.nowMs + MINUTE_MS)
+  lane(0, 'w2', [])
+  t.strictSame(said(), ['0:a', '0:a'])
+})
+
+t.test('the holding ends by itself when nobody renews it', async (t) => {
+  const { driver, hold, request, lane, said } = open()
+  lane(0, 'w1')
+  hold(driver.nowMs + MINUTE_MS)
+  request(job('a'))
+  driver.advance(MINUTE_MS / 2)
+  hold(driver.nowMs + MINUTE_MS)
+  driver.advance(MINUTE_MS - 1)
+  driver.restart()
+  t.strictSame(said(), [], 'it was renewed')
+  driver.advance(1)
+  t.strictSame(said(), ['0:a'])
+})
+
+t.test('ReleasesHeld: doubled, or delayed past its time, it holds nothing', async (t) => {
+  const { driver, hold, request, lane, said } = open()
+  const untilMs = driver.nowMs + MINUTE_MS
+  lane(0, 'w1')
+  hold(untilMs)
+  hold(untilMs)
+  hold(0)
+  driver.advance(MINUTE_MS)
+  hold(untilMs)
+  request(job('a'))
+  t.strictSame(said(), ['0:a'])
 })

@@ -1,6 +1,15 @@
 import { defineProcessor, from, to } from '../../runtime/processor.ts'
 import { transcodeJobs, transcodePool, videoEvents } from '../../schemas/topics.ts'
-import { cancelVideo, closeLane, forgetEnded, openLane, requestJobs, settleJob } from './pool.ts'
+import {
+  cancelVideo,
+  closeLane,
+  forgetEnded,
+  holdReleases,
+  openLane,
+  requestJobs,
+  resumeReleases,
+  settleJob,
+} from './pool.ts'
 import { state } from './state.ts'
 
 /**
@@ -18,10 +27,12 @@ import { state } from './state.ts'
 export const scheduleTranscodes = defineProcessor(
   {
     name: 'schedule-transcodes',
-    reads: [from(transcodePool, ['JobsRequested', 'JobsCancelled', 'JobSettled', 'LaneOpened', 'LaneClosed'])],
+    reads: [
+      from(transcodePool, ['JobsRequested', 'JobsCancelled', 'JobSettled', 'LaneOpened', 'LaneClosed', 'ReleasesHeld']),
+    ],
     writes: [to(transcodeJobs, ['JobReleased', 'JobCancelled']), to(videoEvents, ['TranscodeFailed'])],
     state,
-    timers: ['forget'],
+    timers: ['forget', 'resume'],
   },
   {
     on: {
@@ -31,8 +42,9 @@ export const scheduleTranscodes = defineProcessor(
         JobSettled: (ctx, settled) => settleJob(ctx, settled),
         LaneOpened: (ctx, opened) => openLane(ctx, opened),
         LaneClosed: (ctx, closed) => closeLane(ctx, closed),
+        ReleasesHeld: (ctx, held) => holdReleases(ctx, held),
       },
     },
-    due: { forget: (ctx) => forgetEnded(ctx) },
+    due: { forget: (ctx) => forgetEnded(ctx), resume: (ctx) => resumeReleases(ctx) },
   },
 )

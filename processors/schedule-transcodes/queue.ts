@@ -39,7 +39,7 @@ export const withdraw = (ctx: Ctx, { job, sequence }: PooledJob): void =>
   ctx.state.waiting.delete(waitingId(slotFor(job.kind), sequence))
 
 export const clockOf = (ctx: Ctx): PoolClock =>
-  ctx.state.clock.get() ?? { nextSequence: 1, heavyHead: 1, lightHead: 1, forgetAtMs: 0 }
+  ctx.state.clock.get() ?? { nextSequence: 1, heavyHead: 1, lightHead: 1, forgetAtMs: 0, heldUntilMs: 0 }
 
 const HEAD = { HEAVY: 'heavyHead', LIGHT: 'lightHead' } as const
 

@@ -30,4 +30,4 @@ type Writes = readonly [
   ReturnType<typeof to<typeof videoEvents, 'TranscodeFailed'>>,
 ]
 
-export type Ctx = Context<Writes, typeof state, Record<never, never>, 'forget'>
+export type Ctx = Context<Writes, typeof state, Record<never, never>, 'forget' | 'resume'>
