@@ -17,6 +17,7 @@ import { startLocalServers } from '../../local/servers.ts'
 import { localToken, productSettings } from '../../local/settings.ts'
 import { childEnvironment, readConfig } from '../../platform/config.ts'
 import { BugError } from '../../platform/errors.ts'
+import { endWithProcess } from './end-with-process.ts'
 import { until } from './trial.ts'
 
 /**
@@ -90,10 +91,13 @@ export const openRoles = async (t: Test): Promise<Roles> => {
     for (const child of running) child.kill('SIGKILL')
     kafka.killAll()
   }
-  const killServers = () => children.killAll()
-  process.once('exit', killAll).once('exit', killServers) // a test that is ended from outside has no teardown
+  // A test that is ended from outside has no teardown.
+  const takeBack = endWithProcess(() => {
+    killAll()
+    children.killAll()
+  })
   t.teardown(async () => {
-    process.off('exit', killAll).off('exit', killServers)
+    takeBack()
     killAll()
     await Promise.all([kafka.stop(), servers.stop()])
     await removeSharedPostgresData(dataDir)

@@ -4,6 +4,7 @@ import path from 'node:path'
 import type { BrokerSettings } from '../../local/kafka.ts'
 import { startKafkaCluster } from '../../local/kafka-cluster.ts'
 import { freePorts } from '../../local/ports.ts'
+import { endWithProcess } from './end-with-process.ts'
 import type { Chapter } from './report.ts'
 import type { Scenario } from './scenarios/scenario.ts'
 import type { Stage } from './trial.ts'
@@ -29,20 +30,19 @@ export interface OpenStage extends Stage {
   close(options: { readonly keep: boolean }): Promise<void>
 }
 
-/** Three brokers on free ports, with data of their own. They end with this process, however it ends but kill -9. */
+/** Three brokers on free ports, with data of their own. They end with this process, unless that is killed with kill -9. */
 export const openStage = async (options: Omit<Stage, 'cluster' | 'dataDir'>): Promise<OpenStage> => {
   const dataDir = await mkdtemp(path.join(tmpdir(), 'reelstream-chaos-'))
   const free = await freePorts(BROKERS * PORTS_PER_BROKER)
   const ports = free.filter((_, n) => n % PORTS_PER_BROKER === 0)
   const cluster = await startKafkaCluster({ dataDir, ports, settings: CHAOS_SETTINGS })
-  const killAll = () => cluster.killAll()
-  process.once('exit', killAll)
+  const takeBack = endWithProcess(() => cluster.killAll())
   return {
     ...options,
     cluster,
     dataDir,
     async close({ keep }) {
-      process.off('exit', killAll)
+      takeBack()
       cluster.killAll() // nothing of it is used again, and three clean stops take 5 s
       await cluster.stop()
       if (!keep) await rm(dataDir, { recursive: true, force: true })
