@@ -202,6 +202,7 @@ const throughputRows = async (bench: Bench, envelope: boolean): Promise<readonly
         `pair ${pair + 1}, ${side}: ${Math.round(run.recordsPerCpuSecond)} records per CPU second, ${Math.round(run.recordsPerSecond)} per second, load ${load}`,
       )
     }
+    bench.loads.push(loadavg()[0] ?? Number.NaN)
     await requireEqualOutputs(
       lab,
       java,

@@ -99,19 +99,17 @@ const isAbortMarker = (batch: FetchedBatch): boolean => {
 }
 
 const addRecords = (records: LogRecord[], source: RecordSource, batch: FetchedBatch, from: number): void => {
-  const { bytes, firstOffset, firstTimestampMs, maxTimestampMs } = batch
-  const appendTime = (batch.attributes & LOG_APPEND_TIME) !== 0
+  const { bytes, firstOffset } = batch
+  const place = { source, batch }
   const cursor = new Cursor(bytes, batch.recordsAt)
   for (let n = 0; n < batch.count; n++) {
     const sizeBytes = cursor.varint()
     const end = cursor.at + sizeBytes
     if (sizeBytes < 0 || end > bytes.length) throw corrupt(source, batch)
     cursor.at += 1 // attributes: none are defined
-    const timestampMs = firstTimestampMs + cursor.varlong()
-    const offset = firstOffset + cursor.varint()
-    if (offset >= from) {
-      records.push(new FetchedRecord(source, offset, appendTime ? maxTimestampMs : timestampMs, bytes, cursor.at))
-    }
+    const laterMs = cursor.varlong()
+    const offsetDelta = cursor.varint()
+    if (firstOffset + offsetDelta >= from) records.push(new FetchedRecord(place, offsetDelta, laterMs, cursor.at))
     cursor.at = end
   }
 }
@@ -128,57 +126,69 @@ const corrupt = ({ topic, partition }: RecordSource, { firstOffset }: FetchedBat
 export const headerOf = (record: LogRecord, name: string): string | undefined =>
   record instanceof FetchedRecord ? record.header(name) : record.headers[name]
 
-/** A record as a view of fetched bytes. */
+/** Where a record is from: shared by all of its batch. */
+interface Place {
+  readonly source: RecordSource
+  readonly batch: FetchedBatch
+}
+
+/**
+ * A record as a view of fetched bytes. Thousands wait to be folded, and the collector looks at each again and again: it
+ * holds a few small numbers, and where key, value and headers are is read off when they are asked for.
+ */
 export class FetchedRecord implements LogRecord {
-  readonly #source: RecordSource
-  readonly #offset: number
-  readonly #timestampMs: number
-  readonly #bytes: Buffer
-  readonly #keyAt: number
-  readonly #keyEnd: number
-  readonly #valueEnd: number
-  readonly #valueAt: number
+  readonly #place: Place
+  readonly #offsetDelta: number
+  /** Than the batch's first, ms. */
+  readonly #laterMs: number
+  /** Where the key begins. */
+  readonly #at: number
   #key: string | null | undefined
   #value: Buffer | null | undefined
   #headers: Readonly<Record<string, string>> | undefined
 
-  constructor(source: RecordSource, offset: number, timestampMs: number, bytes: Buffer, fieldsAt: number) {
-    this.#source = source
-    this.#offset = offset
-    this.#timestampMs = timestampMs
-    this.#bytes = bytes
-    const cursor = new Cursor(bytes, fieldsAt)
-    const keyBytes = cursor.varint()
-    this.#keyAt = keyBytes < 0 ? ABSENT : cursor.at
-    this.#keyEnd = cursor.skip(keyBytes)
-    const valueBytes = cursor.varint()
-    this.#valueAt = valueBytes < 0 ? ABSENT : cursor.at
-    this.#valueEnd = cursor.skip(valueBytes)
+  constructor(place: Place, offsetDelta: number, laterMs: number, at: number) {
+    this.#place = place
+    this.#offsetDelta = offsetDelta
+    this.#laterMs = laterMs
+    this.#at = at
   }
 
   get topic(): string {
-    return this.#source.topic
+    return this.#place.source.topic
   }
 
   get partition(): number {
-    return this.#source.partition
+    return this.#place.source.partition
   }
 
   get offset(): bigint {
-    return BigInt(this.#offset)
+    return BigInt(this.#place.batch.firstOffset + this.#offsetDelta)
   }
 
   get timestampMs(): number {
-    return this.#timestampMs
+    const { attributes, firstTimestampMs, maxTimestampMs } = this.#place.batch
+    return (attributes & LOG_APPEND_TIME) === 0 ? firstTimestampMs + this.#laterMs : maxTimestampMs
   }
 
   get key(): string | null {
-    this.#key ??= this.#keyAt === ABSENT ? null : this.#bytes.toString('utf8', this.#keyAt, this.#keyEnd)
+    if (this.#key === undefined) {
+      const { bytes } = this.#place.batch
+      const cursor = new Cursor(bytes, this.#at)
+      const length = cursor.varint()
+      this.#key = length < 0 ? null : bytes.toString('utf8', cursor.at, cursor.at + length)
+    }
     return this.#key
   }
 
   get value(): Buffer | null {
-    this.#value ??= this.#valueAt === ABSENT ? null : this.#bytes.subarray(this.#valueAt, this.#valueEnd)
+    if (this.#value === undefined) {
+      const { bytes } = this.#place.batch
+      const cursor = new Cursor(bytes, this.#at)
+      cursor.skip(cursor.varint())
+      const length = cursor.varint()
+      this.#value = length < 0 ? null : bytes.subarray(cursor.at, cursor.at + length)
+    }
     return this.#value
   }
 
@@ -189,8 +199,8 @@ export class FetchedRecord implements LogRecord {
 
   /** One header without making the others; `name` is ASCII. Of one that occurs twice the last value, as in `headers`. */
   header(name: string): string | undefined {
-    const bytes = this.#bytes
-    const cursor = new Cursor(bytes, this.#valueEnd)
+    const { bytes } = this.#place.batch
+    const cursor = this.#headersOf(bytes)
     let from = ABSENT
     let end = ABSENT
     for (let count = cursor.varint(); count > 0; count -= 1) {
@@ -207,10 +217,18 @@ export class FetchedRecord implements LogRecord {
     return from === ABSENT ? undefined : bytes.toString('utf8', from, end)
   }
 
+  /** At the number of headers. */
+  #headersOf(bytes: Buffer): Cursor {
+    const cursor = new Cursor(bytes, this.#at)
+    cursor.skip(cursor.varint())
+    cursor.skip(cursor.varint())
+    return cursor
+  }
+
   /** Headers without a value (null) are passed over. */
   #allHeaders(): Readonly<Record<string, string>> {
-    const bytes = this.#bytes
-    const cursor = new Cursor(bytes, this.#valueEnd)
+    const { bytes } = this.#place.batch
+    const cursor = this.#headersOf(bytes)
     const headers: Record<string, string> = {}
     for (let count = cursor.varint(); count > 0; count -= 1) {
       const nameBytes = cursor.varint()

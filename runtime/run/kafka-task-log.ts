@@ -65,7 +65,10 @@ export const kafkaTaskLog = ({ kafka, reader, appId, processor, task }: KafkaTas
   }
 }
 
-const recordsOf = (batch: Batch, changelog: string, task: number): readonly OutputRecord[] => [
-  ...batch.outputs,
-  ...batch.changelog.map(({ key, value }) => ({ topic: changelog, partition: task, key, value, headers: {} })),
-]
+const NO_HEADERS = {}
+
+const recordsOf = ({ outputs, changelog }: Batch, topic: string, partition: number): readonly OutputRecord[] => {
+  const records = [...outputs]
+  for (const { key, value } of changelog) records.push({ topic, partition, key, value, headers: NO_HEADERS })
+  return records
+}

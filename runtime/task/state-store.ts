@@ -28,8 +28,8 @@ interface Values {
 
 export class StateStore {
   readonly #collections = new Map<string, Values>()
-  #undo: StateChange[] = []
-  #changed: StateChange[] = []
+  #undo: StateChange[] = NONE
+  #changed: StateChange[] = NONE
 
   /** A collection of whichever key is asked for at the moment. */
   collection<T>(collection: string, keyOf: () => string): Collection<T> {
@@ -83,22 +83,28 @@ export class StateStore {
 
   /** The step succeeded. */
   keepStep(): void {
-    if (this.#changed.length === 0) return
-    this.#changed = []
-    this.#undo = []
+    this.#changed = NONE
+    this.#undo = NONE
   }
 
   /** The step failed: the state is as it was before it. */
   undoStep(): void {
-    for (const change of this.#undo.reverse()) this.#set(change)
-    this.#undo = []
-    this.#changed = []
+    for (const change of this.#undo.toReversed()) this.#set(change)
+    this.#undo = NONE
+    this.#changed = NONE
   }
 
   #write(change: StateChange): void {
     const { key, collection, id } = change
-    this.#undo.push({ key, collection, id, value: valueAt(this.#valuesOf(collection), key, id) })
-    this.#changed.push(change)
+    const before = { key, collection, id, value: valueAt(this.#valuesOf(collection), key, id) }
+    if (this.#changed.length === 0) {
+      // A list that is made with its first element has room for it alone; most steps write once.
+      this.#undo = [before]
+      this.#changed = [change]
+    } else {
+      this.#undo.push(before)
+      this.#changed.push(change)
+    }
     this.#set(change)
   }
 
@@ -120,6 +126,9 @@ export class StateStore {
     return values
   }
 }
+
+/** Never written to: the first change of a step makes a list. */
+const NONE: StateChange[] = []
 
 const valueAt = ({ single, byId }: Values, key: string, id: string): unknown =>
   id === '' ? single.get(key) : byId.get(key)?.get(id)

@@ -33,10 +33,11 @@ export interface StepSettings {
 }
 
 export class Step {
-  readonly outputs: OutputRecord[] = []
-  readonly performs: AskedEffect[] = []
   readonly origin: StepOrigin
   readonly #settings: StepSettings
+  // One step in a million asks for many things, most for one or none: what is not needed is not made.
+  #outputs: OutputRecord[] = NO_OUTPUTS
+  #performs: readonly AskedEffect[] = NO_PERFORMS
   #cancels: Set<string> | null = null
   #timers: Map<string, number | null> | null = null
   #closed = false
@@ -46,6 +47,14 @@ export class Step {
   constructor(settings: StepSettings, origin: StepOrigin) {
     this.#settings = settings
     this.origin = origin
+  }
+
+  get outputs(): readonly OutputRecord[] {
+    return this.#outputs
+  }
+
+  get performs(): readonly AskedEffect[] {
+    return this.#performs
   }
 
   /** Names of effects whose pending ones are cancelled. */
@@ -78,9 +87,9 @@ export class Step {
     const value = encodeWithin(this.#settings.codec, schema, data as never)
     const headers = edge.topic.envelope === 'none' ? NO_HEADERS : this.#envelope(schema.name)
     const { partition } = to
-    this.outputs.push(
-      partition === undefined ? { topic, key, value, headers } : { topic, key, partition, value, headers },
-    )
+    const output = partition === undefined ? { topic, key, value, headers } : { topic, key, partition, value, headers }
+    if (this.#outputs.length === 0) this.#outputs = [output]
+    else this.#outputs.push(output)
   }
 
   #envelope(type: string): Readonly<Record<string, string>> {
@@ -112,22 +121,17 @@ export class Step {
     const { processor, codec } = this.#settings
     const declared = processor.effects[name]
     if (declared === undefined) throw new BugError('EFFECT_UNKNOWN', `no effect ${name} is declared`)
-    const id = deriveId(processor.name, this.origin.identity, 'effect', this.performs.length)
-    this.performs.push({
-      id,
-      effect: name,
-      input,
-      // Kept for as long as the effect is pending: a copy, or it would keep the slab that it was encoded in.
-      inputBytes: Buffer.from(encodeWithin(codec, declared.input, input)),
-    })
+    const id = deriveId(processor.name, this.origin.identity, 'effect', this.#performs.length)
+    // Kept for as long as the effect is pending: a copy, or it would keep the slab that it was encoded in.
+    const inputBytes = Buffer.from(encodeWithin(codec, declared.input, input))
+    this.#performs = [...this.#performs, { id, effect: name, input, inputBytes }]
     return id
   }
 
   cancel(name: string): void {
     this.#cancels ??= new Set()
     this.#cancels.add(name)
-    const kept = this.performs.filter((asked) => asked.effect !== name)
-    this.performs.splice(0, this.performs.length, ...kept)
+    this.#performs = this.#performs.filter((asked) => asked.effect !== name)
   }
 
   setTimer(name: string, atMs: number | null): void {
@@ -145,6 +149,8 @@ export class Step {
   }
 }
 
+const NO_OUTPUTS: OutputRecord[] = []
+const NO_PERFORMS: readonly AskedEffect[] = []
 const NO_CANCELS: ReadonlySet<string> = new Set()
 const NO_TIMERS: ReadonlyMap<string, null> = new Map()
 const NO_DESTINATION: Destination = {}
