@@ -178,6 +178,8 @@ export const ERROR_SENTENCES: Readonly<Record<string, string>> = {
   HANDLER_FAILED:
     'A handler threw. Its key waits, with everything that comes after; other keys go on. Deploy a fix, then reelstream blocked retry.',
   DEAD_LETTER_UNKNOWN: 'No dead letter has that number; reelstream dlq list shows all.',
+  LANES_BLOCKED: 'Lanes cannot be changed while keys of their worker wait behind a failure: reelstream blocked list.',
+  LANES_BUSY: 'Lanes cannot be changed while jobs run on them.',
   KEY_NOT_BLOCKED: 'The key does not wait behind a failure (any more).',
   LETTER_INVALID: 'A dead letter is named by its number in reelstream dlq list.',
   NOT_ANSWERED:
