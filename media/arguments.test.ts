@@ -20,7 +20,7 @@ const FENCE = '-format_whitelist mov,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg -
 const MP4 =
   '-map_metadata -1 -map_chapters -1 -avoid_negative_ts disabled -flush_packets 1 -movflags +cmaf+dash+delay_moov+frag_discont+skip_sidx+skip_trailer'
 const x264 = (pad: string, maxrate: number, bufsize: number, url: string) =>
-  `-map ${pad} -c:v libx264 -profile:v high -preset veryfast -crf 23 -maxrate ${maxrate} -bufsize ${bufsize} -g 50 -keyint_min 50 -sc_threshold 0 -pix_fmt yuv420p -color_primaries bt709 -color_trc bt709 -colorspace bt709 -color_range tv -threads:v 3 -fps_mode passthrough -video_track_timescale 12800 ${MP4} -movflags +frag_keyframe -f mp4 ${url}`
+  `-map ${pad} -c:v libx264 -profile:v high -preset veryfast -crf 23 -maxrate ${maxrate} -bufsize ${bufsize} -g 50 -keyint_min 50 -sc_threshold 0 -force_key_frames expr:eq(n,25)+eq(n,50)+eq(n,75)+eq(n,100) -pix_fmt yuv420p -color_primaries bt709 -color_trc bt709 -colorspace bt709 -color_range tv -threads:v 3 -fps_mode passthrough -video_track_timescale 12800 ${MP4} -movflags +frag_keyframe -f mp4 ${url}`
 
 t.test('the whole ladder in one process', async (t) => {
   const command = videoCommand(plan, whole, 'http://127.0.0.1:8080/token', ['unix:/0', 'unix:/1', 'unix:/2'], 3)
@@ -40,6 +40,9 @@ t.test('a later chunk seeks, and keeps the time of the whole', async (t) => {
   const command = videoCommand(plan, { index: 1, startFrame: 150, endFrame: 250, seekUs: 5_900_000 }, '/in', [], 3)
   t.match(command.inputOptions.join(' '), '-ss 5.9')
   t.match(command.filterGraph, 'setpts=PTS+5.9/TB,fps=25/1:start_time=6,trim=start_pts=150:end_pts=250,')
+  t.notMatch(command.outputs[0]?.options.join(' '), 'force_key_frames', 'short segments are the first ones')
+  const early = videoCommand(plan, { index: 1, startFrame: 50, endFrame: 90, seekUs: 1_900_000 }, '/in', [], 3)
+  t.match(early.outputs[0]?.options.join(' '), '-force_key_frames expr:eq(n,25) ')
 })
 
 t.test('sound', async (t) => {

@@ -56,7 +56,7 @@ export const videoCommand = (
   input: inputUrl(input),
   filterGraph: ladderGraph(plan, chunk),
   outputs: plan.renditions.map((rendition, i) => ({
-    options: videoOutput(plan, rendition, renditionPad(i), threads),
+    options: videoOutput(plan, chunk, rendition, renditionPad(i), threads),
     url: outputs[i] ?? '',
   })),
 })
@@ -144,7 +144,13 @@ export const inputUrl = (input: string): string =>
 
 const seconds = (us: number): string => String(Math.round(us) / 1_000_000)
 
-const videoOutput = (plan: TranscodePlan, rendition: RenditionPlan, pad: string, threads: number): string[] => [
+const videoOutput = (
+  plan: TranscodePlan,
+  chunk: ChunkPlan,
+  rendition: RenditionPlan,
+  pad: string,
+  threads: number,
+): string[] => [
   ...['-map', pad],
   ...['-c:v', 'libx264', '-profile:v', rendition.profile, '-preset', rendition.preset],
   // Constant quality, capped: a slide costs little, confetti cannot exceed what the variant promises.
@@ -158,6 +164,7 @@ const videoOutput = (plan: TranscodePlan, rendition: RenditionPlan, pad: string,
   ],
   // An IDR exactly every GOP and nowhere else, so that all renditions can be cut at the same frames.
   ...['-g', String(plan.gopFrames), '-keyint_min', String(plan.gopFrames), '-sc_threshold', '0'],
+  ...keyframesOfShortSegments(plan, chunk),
   ...['-pix_fmt', 'yuv420p'],
   // The graph made BT.709; untagged video is shown in BT.601 by some players.
   ...['-color_primaries', 'bt709', '-color_trc', 'bt709', '-colorspace', 'bt709', '-color_range', 'tv'],
@@ -172,6 +179,19 @@ const videoOutput = (plan: TranscodePlan, rendition: RenditionPlan, pad: string,
   // A fragment per GOP: the unit of early publishing, and its first sample is the frame of the I-frame playlist.
   ...['-movflags', '+frag_keyframe', '-f', 'mp4'],
 ]
+
+/**
+ * Where a segment is shorter than a GOP the next one must begin with an IDR all the same; from each of them the encoder
+ * counts its GOPs anew. `n` is the frame that goes in, from 0 in every chunk.
+ */
+const keyframesOfShortSegments = ({ firstSegmentFrames, gopFrames }: TranscodePlan, chunk: ChunkPlan): string[] => {
+  const ends = firstSegmentFrames.map((_, i) => firstSegmentFrames.slice(0, i + 1).reduce((sum, n) => sum + n, 0))
+  const forced = ends
+    .filter((_, i) => (firstSegmentFrames[i] ?? 0) < gopFrames)
+    .filter((end) => end > chunk.startFrame && end < chunk.endFrame)
+    .map((end) => `eq(n,${end - chunk.startFrame})`)
+  return forced.length === 0 ? [] : ['-force_key_frames', `expr:${forced.join('+')}`]
+}
 
 /**
  * AAC frames overlap: encoding a track in pieces gives a click and 26 ms of drift at each join, so a track is always

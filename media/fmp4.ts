@@ -5,7 +5,7 @@ import { codecsOf } from './codecs.ts'
 /**
  * Cuts fragmented MP4 into its parts while it is being written. Bytes go in as they come, in pieces of any size; the
  * header comes out once, then each fragment the moment its last byte is there. That is what lets a viewer watch the
- * first two seconds while the rest is still being encoded.
+ * first second while the rest is still being encoded.
  *
  * Pure and incremental: it keeps the bytes of the part that is not complete yet and nothing else, at most
  * MAX_PART_BYTES. One track per file, as arguments.ts asks FFmpeg for.

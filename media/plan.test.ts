@@ -65,12 +65,17 @@ t.test('frames', async (t) => {
   t.equal(primed.originUs, 7_000, 'the first frame lies on the grid; less than half a frame of sound is cut')
 })
 
-t.test('segments are four times 2 s, twice 4 s and then 6 s, counted in frames', async (t) => {
-  const plan = planRenditions(aSource({ frameRateNum: 30000, frameRateDen: 1001 }), ladder)
+t.test('segments are four times 1 s, four times 2 s, twice 4 s and then 6 s, counted in frames', async (t) => {
+  const lengths = (source: Parameters<typeof aSource>[0]) => {
+    const plan = planRenditions(aSource(source), ladder)
+    return Array.from({ length: 12 }, (_, i) => framesOfSegment(plan, i))
+  }
   t.strictSame(
-    [0, 1, 2, 3, 4, 5, 6, 7].map((i) => framesOfSegment(plan, i)),
-    [60, 60, 60, 60, 120, 120, 180, 180],
+    lengths({ frameRateNum: 30000, frameRateDen: 1001 }),
+    [30, 30, 30, 30, 60, 60, 60, 60, 120, 120, 180, 180],
   )
+  t.strictSame(lengths({ frameRateNum: 25, frameRateDen: 2 }), [13, 12, 13, 12, 25, 25, 25, 25, 50, 50, 75, 75])
+  t.strictSame(lengths({ frameRateNum: 1, frameRateDen: 1 }), [1, 1, 1, 1, 2, 2, 2, 2, 4, 4, 6, 6])
 })
 
 t.test('audio', async (t) => {

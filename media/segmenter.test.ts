@@ -25,10 +25,16 @@ const gop = (plan: TranscodePlan, startFrame: number, frames: number): Fmp4Fragm
   keyframeBytes: 60,
 })
 
+/** Frames of the segments that are half a GOP, the first four. */
+const SHORT = 25
+
 const gopsOf = (plan: TranscodePlan, chunk: ChunkPlan): Fmp4Fragment[] => {
   const gops: Fmp4Fragment[] = []
-  for (let at = chunk.startFrame; at < chunk.endFrame; at += plan.gopFrames) {
-    gops.push(gop(plan, at, Math.min(plan.gopFrames, chunk.endFrame - at)))
+  const isCut = (frame: number) => frame === SHORT || frame === 3 * SHORT
+  for (let at = chunk.startFrame; at < chunk.endFrame; ) {
+    const frames = Math.min(isCut(at + SHORT) || isCut(at) ? SHORT : plan.gopFrames, chunk.endFrame - at)
+    gops.push(gop(plan, at, frames))
+    at += frames
   }
   return gops
 }
@@ -40,19 +46,19 @@ const segmentsOf = (plan: TranscodePlan, chunk: ChunkPlan): Segment[] => {
   return last === null ? segments : [...segments, last]
 }
 
-t.test('groups 2 s fragments into segments of 2, 2, 2, 2, 4, 4 and then 6 s', async (t) => {
-  const plan = planOf(620)
+t.test('groups fragments into segments of 1 s, 2 s, 4 s and then 6 s', async (t) => {
+  const plan = planOf(720)
   const segments = segmentsOf(plan, wholeOf(plan))
   t.strictSame(
     segments.map(({ record }) => record.durationTicks / plan.frameTicks),
-    [50, 50, 50, 50, 100, 100, 150, 70],
+    [25, 25, 25, 25, 50, 50, 50, 50, 100, 100, 150, 70],
   )
   t.strictSame(
     segments.map(({ decodeTimeTicks }) => decodeTimeTicks / plan.frameTicks),
-    [0, 50, 100, 150, 200, 300, 400, 550],
+    [0, 25, 50, 75, 100, 150, 200, 250, 300, 400, 500, 650],
   )
-  t.strictSame(segments[6]?.record, {
-    index: 6,
+  t.strictSame(segments[10]?.record, {
+    index: 10,
     durationTicks: 150 * plan.frameTicks,
     sizeBytes: 450,
     fragments: [0, 150, 300].map((offset) => ({ offset, keyframeBytes: 60, durationTicks: 50 * plan.frameTicks })),
@@ -60,9 +66,9 @@ t.test('groups 2 s fragments into segments of 2, 2, 2, 2, 4, 4 and then 6 s', as
 })
 
 t.test('numbers the segments of a later chunk from where it begins', async (t) => {
-  const plan = planOf(620)
-  const [first] = segmentsOf(plan, { index: 1, startFrame: 300, endFrame: 620, seekUs: 11_000_000 })
-  t.equal(first?.record.index, 5)
+  const plan = planOf(720)
+  const [first] = segmentsOf(plan, { index: 1, startFrame: 300, endFrame: 720, seekUs: 11_000_000 })
+  t.equal(first?.record.index, 8)
   t.throws(() => segmentStartingAt(plan, 301), { code: 'CHUNK_GRID' })
 })
 
@@ -73,12 +79,15 @@ t.test('refuses a gap, an overlap, an uneven step and a short fragment in the mi
     return () => fragments.map((fragment) => segmenter.push(fragment))
   }
   const mismatch = { code: 'SEGMENT_MISMATCH', retryable: true }
-  t.throws(pushing(gop(plan, 1, 50)), mismatch, 'does not start at zero')
-  t.throws(pushing(gop(plan, 0, 50), gop(plan, 51, 50)), mismatch, 'gap')
-  t.throws(pushing(gop(plan, 0, 50), gop(plan, 49, 50)), mismatch, 'overlap')
-  t.throws(pushing({ ...gop(plan, 0, 50), durationTicks: 50 * plan.frameTicks + 1 }), mismatch, 'uneven')
-  t.throws(pushing(gop(plan, 0, 30), gop(plan, 30, 50)), mismatch, 'short before another')
-  t.throws(pushing(gop(plan, 0, 51)), mismatch, 'longer than a GOP')
+  const start = gop(plan, 0, 25)
+  t.throws(pushing(gop(plan, 1, 25)), mismatch, 'does not start at zero')
+  t.throws(pushing(start, gop(plan, 26, 25)), mismatch, 'gap')
+  t.throws(pushing(start, gop(plan, 24, 25)), mismatch, 'overlap')
+  t.throws(pushing({ ...start, durationTicks: 25 * plan.frameTicks + 1 }), mismatch, 'uneven')
+  t.throws(pushing(gop(plan, 0, 15), gop(plan, 15, 10)), mismatch, 'short before another')
+  t.throws(pushing(gop(plan, 0, 26)), mismatch, 'beyond its segment')
+  const four = [0, 25, 50, 75].map((frame) => gop(plan, frame, 25))
+  t.throws(pushing(...four, gop(plan, 100, 51)), mismatch, 'longer than a GOP')
 })
 
 t.test('every sound fragment is a segment', async (t) => {

@@ -25,33 +25,15 @@ export interface Segmenter {
 }
 
 /** For one video rendition of one chunk. Chunks begin where a segment begins (BugError CHUNK_GRID if not). */
-export const createVideoSegmenter = (plan: TranscodePlan, chunk: ChunkPlan): Segmenter => {
-  const first = segmentStartingAt(plan, chunk.startFrame)
-  const pattern = (index: number) => framesOfSegment(plan, index)
-  return groupFragments(
-    first,
-    chunk.startFrame * plan.frameTicks,
-    pattern,
-    (fragment, isFirstAfterShort) => {
-      if (isFirstAfterShort) return `expected ${plan.gopFrames} frames in every fragment but the last`
-      if (fragment.sampleCount > plan.gopFrames)
-        return `expected at most ${plan.gopFrames} frames, got ${fragment.sampleCount}`
-      if (fragment.durationTicks === fragment.sampleCount * plan.frameTicks) return null
-      return `expected ${plan.frameTicks} ticks a frame, got ${fragment.durationTicks} for ${fragment.sampleCount}`
-    },
-    plan.gopFrames,
-  )
-}
+export const createVideoSegmenter = (plan: TranscodePlan, chunk: ChunkPlan): Segmenter =>
+  groupFragments(segmentStartingAt(plan, chunk.startFrame), chunk.startFrame * plan.frameTicks, {
+    samplesOfSegment: (index) => framesOfSegment(plan, index),
+    samplesOfFragment: (left) => Math.min(plan.gopFrames, left),
+    ticksOf: (samples) => samples * plan.frameTicks,
+  })
 
 /** For one sound track: FFmpeg already made a fragment of every segment. */
-export const createAudioSegmenter = (): Segmenter =>
-  groupFragments(
-    0,
-    0,
-    () => 1,
-    () => null,
-    0,
-  )
+export const createAudioSegmenter = (): Segmenter => groupFragments(0, 0, null)
 
 /** The index of the segment that begins at this frame. */
 export const segmentStartingAt = (
@@ -68,37 +50,54 @@ export const segmentStartingAt = (
   throw new BugError('CHUNK_GRID', `expected a chunk to begin at a segment, got frame ${startFrame}`)
 }
 
-const groupFragments = (
-  firstIndex: number,
-  startTicks: number,
-  samplesOfSegment: (index: number) => number,
-  objection: (fragment: Fmp4Fragment, afterShort: boolean) => string | null,
-  usualSamples: number,
-): Segmenter => {
+/** What FFmpeg must write, counted in samples. */
+interface Grid {
+  readonly samplesOfSegment: (index: number) => number
+  /** Of the next fragment of a segment that lacks so many; only the very last one may have fewer. */
+  readonly samplesOfFragment: (left: number) => number
+  readonly ticksOf: (samples: number) => number
+}
+
+/** @param grid null: every fragment is a segment, however long */
+const groupFragments = (firstIndex: number, startTicks: number, grid: Grid | null): Segmenter => {
   let index = firstIndex
   let expectedTicks = startTicks
   let open: Fmp4Fragment[] = []
   let total = 0
-  let sawShort = false
+  let isOver = false
   const close = (): Segment => {
     const segment = segmentOf(index, open)
     open = []
     index += 1
     return segment
   }
+  /** How many samples the open segment lacks. */
+  const lacking = ({ samplesOfSegment }: Grid): number =>
+    samplesOfSegment(index) - open.reduce((sum, { sampleCount }) => sum + sampleCount, 0)
+  const check = (fragment: Fmp4Fragment): void => {
+    if (fragment.decodeTimeTicks !== expectedTicks) {
+      throw mismatch(index, `expected decode time ${expectedTicks}, got ${fragment.decodeTimeTicks}`)
+    }
+    if (grid === null) return
+    const { sampleCount, durationTicks } = fragment
+    const samples = grid.samplesOfFragment(lacking(grid))
+    if (isOver) throw mismatch(index, 'expected nothing after a short fragment')
+    if (sampleCount > samples) throw mismatch(index, `expected at most ${samples} frames, got ${sampleCount}`)
+    if (durationTicks !== grid.ticksOf(sampleCount)) {
+      throw mismatch(
+        index,
+        `expected ${grid.ticksOf(sampleCount)} ticks for ${sampleCount} frames, got ${durationTicks}`,
+      )
+    }
+    isOver = sampleCount < samples
+  }
   return {
     push: (fragment) => {
-      if (fragment.decodeTimeTicks !== expectedTicks) {
-        throw mismatch(index, `expected decode time ${expectedTicks}, got ${fragment.decodeTimeTicks}`)
-      }
-      const problem = objection(fragment, sawShort)
-      if (problem !== null) throw mismatch(index, problem)
-      sawShort = fragment.sampleCount < usualSamples
+      check(fragment)
       expectedTicks += fragment.durationTicks
       total += fragment.sampleCount
       open.push(fragment)
-      const samples = open.reduce((sum, { sampleCount }) => sum + sampleCount, 0)
-      return samples >= samplesOfSegment(index) ? close() : null
+      return grid === null || lacking(grid) <= 0 ? close() : null
     },
     end: () => ({ last: open.length === 0 ? null : close(), sampleCount: total }),
   }

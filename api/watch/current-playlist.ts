@@ -3,9 +3,9 @@
  *
  * A video that is being encoded has a playlist that grows. Players that ask for it every few seconds learn of a segment
  * seconds after it is there, and one that finds nothing new waits half a target duration more (RFC 8216, 6.3.4): whoever
- * begins with two seconds in hand runs dry. So the playlist of a young video offers Blocking Playlist Reload (RFC 8216bis,
+ * begins with a second or two in hand runs dry. So the playlist of a young video offers Blocking Playlist Reload (RFC 8216bis,
  * 6.2.5.2): a player names the segment that it wants next (`_HLS_msn`), and the answer comes the moment it is published,
- * over the same notices that wake everything here. hls.js, Safari and ExoPlayer do this by themselves.
+ * over the same notices that wake everything here. Stock hls.js does this by itself.
  *
  * It is offered only while a video is short: from a minute on a viewer has plenty in hand, and plain reloads spare the
  * connection that a held request occupies (browsers have six for an origin without HTTP/2). The offer is the server's,

@@ -16,10 +16,11 @@ const FINISH = { kind: 'publish', complete: true } as const
 const NOTHING = { kind: 'nothing' } as const
 
 t.test('the first thirty seconds are published segment by segment, however fast they come', async (t) => {
-  t.strictSame(decidePublication(NOT_PUBLISHED, growing(1_800), NOW_MS), NOTHING)
-  t.strictSame(decidePublication(NOT_PUBLISHED, growing(2_000), NOW_MS), GROW)
-  t.strictSame(decidePublication(published(2_000), growing(3_000), NOW_MS), NOTHING)
+  t.strictSame(decidePublication(NOT_PUBLISHED, growing(800), NOW_MS), NOTHING)
+  t.strictSame(decidePublication(NOT_PUBLISHED, growing(1_000), NOW_MS), GROW)
+  t.strictSame(decidePublication(published(1_000), growing(1_500), NOW_MS), NOTHING)
   for (const [before, after] of [
+    [1_000, 2_000],
     [2_000, 4_000],
     [8_000, 12_000],
     [16_000, 22_000],
@@ -29,9 +30,9 @@ t.test('the first thirty seconds are published segment by segment, however fast 
   }
 })
 
-t.test('segments end on whole frames: 1.998 s are two seconds', async (t) => {
-  t.strictSame(decidePublication(NOT_PUBLISHED, growing(1_998), NOW_MS), GROW)
-  t.strictSame(decidePublication(published(1_998), growing(1_998), NOW_MS), NOTHING)
+t.test('segments end on whole frames: 0.96 s are a second', async (t) => {
+  t.strictSame(decidePublication(NOT_PUBLISHED, growing(960), NOW_MS), GROW)
+  t.strictSame(decidePublication(published(960), growing(960), NOW_MS), NOTHING)
 })
 
 t.test('then at most one per target duration of wall time, and only when there is more to see', async (t) => {

@@ -4,8 +4,8 @@ import type { Progress } from './generated.ts'
 /**
  * When a revision of the playlists is worth publishing, while the video still grows and at its end.
  *
- * A viewer should see the first frame as soon as two seconds are there, and whoever begins at once has nothing but those
- * two seconds in hand: so every segment is published as it closes until 30 s are. (With a pause after 6 s every viewer
+ * A viewer should see the first frame as soon as a second is there, and whoever begins at once has nothing but that
+ * second in hand: so every segment is published as it closes until 30 s are. (With a pause after 6 s every viewer
  * stalled near second 9.) By then a viewer has been given more than the two target durations that may pass between a
  * segment and the reload that finds it, at any encoding speed worth the name; growth.test.ts plays it through.
  * From then on players reload at most once per target duration, so there is at most one revision per target duration of
@@ -16,7 +16,7 @@ export const TARGET_DURATION_MS = 6_000
 /** Until this much is published, every segment is worth a revision. */
 const PACED_FROM_MS = 30_000
 /** The shortest segment, and the least that is worth a revision; a little less will do, for segments end on whole frames. */
-const SHORTEST_MS = 2_000
+const SHORTEST_MS = 1_000
 const TOLERANCE_MS = 100
 
 export interface Publishable {

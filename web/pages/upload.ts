@@ -1,7 +1,7 @@
 /**
  * The upload page: sign in, choose, send, and watch the pipeline work. The three parts of the page (sign-in, form,
  * progress) take turns. The upload itself is the SDK's; what happens afterwards comes live from the API, and the link
- * to watch appears with the first two seconds that can be played.
+ * to watch appears with the first second that can be played.
  */
 import { createUpload, type Upload, type UploadProgress } from '../../ingest/sdk/index.ts'
 import { getVideo, signInLocally } from '../api-client.ts'

@@ -3,7 +3,7 @@
  *
  * A video that is still being made is followed live: each fact goes into the timeline and the steps, and after facts
  * that change what can be seen the video is asked for again. The player's program is loaded meanwhile, and begins with
- * the very message that says that there are two seconds to play; the playlist grows under it.
+ * the very message that says that there is something to play; the playlist grows under it.
  */
 
 import { type Fact, getFacts, getVideo, ProblemError, type Video } from '../api-client.ts'
