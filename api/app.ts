@@ -3,7 +3,7 @@
  * Kafka, no writes. A route is a folder below routes/ (path = URL, `_id` = `:id`) with its test beside it.
  *
  *     GET /videos · /videos/:id · /videos/:id/history · /videos/:id/events (SSE)
- *     GET /uploads/:id
+ *     GET /uploads · /uploads/:id
  *     GET /watch/:id/master.m3u8 and everything below it
  *     GET /healthz · /readyz · /documentation (OpenAPI 3.1)
  *

@@ -30,7 +30,7 @@ const carryOut = (driver: TestDriver, { id, name, input }: DrivenEffect): void =
   const ok = (value: unknown) => driver.settle(id, { ok: true, value })
   switch (name) {
     case 'complete':
-      return ok({ completed: { etag, sizeBytes, checksum }, rejection: null })
+      return ok({ completed: { etag, sizeBytes, checksum }, rejection: null, wrongParts: [] })
     case 'probe':
       return ok({ source: examples.SourceProbed.source, rejection: null })
     case 'transcodeVideo':

@@ -490,6 +490,24 @@ export interface GenerationSelected {
 /** Who selected it. */
 export type SelectedBy = 'AUTO' | 'PIN'
 
+/** A part that was reported is not what S3 has: the report is void and the part is wanted again. Says which report is meant; without effect on a newer one. */
+export interface PartRejected {
+  /** 1 … 10,000. */
+  readonly partNumber: number
+  /** ETag of the report that is void. */
+  readonly etag: string
+  /** Checksum of the report that is void, base64. */
+  readonly checksum: string
+  /** Stable code, documented in docs/errors.md. */
+  readonly code: string
+  /** One sentence for the uploader. */
+  readonly detail: string
+  /** Which comparison of the upload found it, counted from 1 among those that found something. */
+  readonly rejection: number
+  /** How many more parts the same comparison found wrong; their facts follow this one. */
+  readonly following: number
+}
+
 /** One part is stored in S3 and its checksum was verified there. Last wins per part number until the upload is completed. */
 export interface PartUploaded {
   /** 1 … 10,000. */
@@ -879,6 +897,11 @@ export const ClaimRefusedSchema: AvroSchema<ClaimRefused> = {
 export const GenerationSelectedSchema: AvroSchema<GenerationSelected> = {
   name: 'reelstream.GenerationSelected',
   schema: '{"type":"record","name":"GenerationSelected","namespace":"reelstream","doc":"Players get this generation from now on. Last wins.","fields":[{"name":"generation","type":"int","doc":"Generation."},{"name":"by","type":{"type":"enum","name":"SelectedBy","namespace":"reelstream","doc":"Who selected it.","symbols":["AUTO","PIN"],"default":"AUTO"},"doc":"AUTO on completion, PIN by an operator."}]}',
+}
+
+export const PartRejectedSchema: AvroSchema<PartRejected> = {
+  name: 'reelstream.PartRejected',
+  schema: '{"type":"record","name":"PartRejected","namespace":"reelstream","doc":"A part that was reported is not what S3 has: the report is void and the part is wanted again. Says which report is meant; without effect on a newer one.","fields":[{"name":"partNumber","type":"int","doc":"1 … 10,000."},{"name":"etag","type":"string","doc":"ETag of the report that is void."},{"name":"checksum","type":"string","doc":"Checksum of the report that is void, base64."},{"name":"code","type":"string","doc":"Stable code, documented in docs/errors.md."},{"name":"detail","type":"string","doc":"One sentence for the uploader."},{"name":"rejection","type":"int","doc":"Which comparison of the upload found it, counted from 1 among those that found something."},{"name":"following","type":"int","doc":"How many more parts the same comparison found wrong; their facts follow this one."}]}',
 }
 
 export const PartUploadedSchema: AvroSchema<PartUploaded> = {

@@ -70,6 +70,7 @@ export const videoEvents = defineTopic({
     PartUploaded: g.PartUploadedSchema,
     UploadSealed: g.UploadSealedSchema,
     UploadAbortRequested: g.UploadAbortRequestedSchema,
+    PartRejected: g.PartRejectedSchema,
     UploadCompleted: g.UploadCompletedSchema,
     UploadAborted: g.UploadAbortedSchema,
     SourceProbed: g.SourceProbedSchema,

@@ -143,6 +143,32 @@ export const completeMultipart = async (
   if (failure !== undefined && !isDoubtful(failure)) throw failure
   const head = await headObject(s3, ref, { signal })
   if (head === null) throw failure ?? mismatch(ref, 'S3 reported success, but there is no object')
+  verify(ref, head, ordered, failure)
+  return head
+}
+
+/**
+ * The object of these parts, verified, if it is there already: an earlier Complete counted, whose answer nobody heard.
+ * Null if there is none.
+ * @throws BadInputError OBJECT_MISMATCH: an object is there, but not of these parts; UpstreamError retryable as it says
+ */
+export const findCompleted = async (
+  s3: S3Client,
+  ref: MultipartRef,
+  parts: readonly CompletedPart[],
+  { signal }: CallOptions = {},
+): Promise<ObjectHead | null> => {
+  const head = await headObject(s3, ref, { signal })
+  if (head !== null)
+    verify(
+      ref,
+      head,
+      [...parts].sort((a, b) => a.partNumber - b.partNumber),
+    )
+  return head
+}
+
+const verify = (ref: MultipartRef, head: ObjectHead, ordered: readonly CompletedPart[], failure?: unknown): void => {
   const expectedBytes = ordered.reduce((sum, part) => sum + part.sizeBytes, 0)
   if (head.sizeBytes !== expectedBytes) {
     throw mismatch(ref, `it has ${head.sizeBytes} bytes, its parts have ${expectedBytes}`, failure)
@@ -151,7 +177,6 @@ export const completeMultipart = async (
   if (head.checksumSha256 !== null && head.checksumSha256 !== expectedChecksum) {
     throw mismatch(ref, `its checksum is ${head.checksumSha256}, that of its parts ${expectedChecksum}`, failure)
   }
-  return head
 }
 
 /** Gives the upload up and frees its parts. One that is not there (any more) counts as done. */

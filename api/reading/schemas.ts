@@ -1,5 +1,5 @@
 /** The answers, for OpenAPI and for whoever reads the code. Bodies that PostgreSQL wrote are not serialised again. */
-import { Type } from 'typebox'
+import { type Static, Type } from 'typebox'
 
 const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()])
 const time = Type.String({ format: 'date-time' })
@@ -86,12 +86,23 @@ export const HistoryBody = Type.Object({
   nextAfterSeq: nullable(Type.Integer()),
 })
 
-export const UploadBody = Type.Object({
+const uploadStatus = Type.Union([Type.Literal('open'), Type.Literal('completed'), Type.Literal('aborted')])
+export type UploadStatus = Static<typeof uploadStatus>
+
+/** What the state of one upload and the list of them have in common. */
+const upload = {
   videoId: Type.String(),
-  status: Type.Union([Type.Literal('open'), Type.Literal('completed'), Type.Literal('aborted')]),
-  sizeBytes: nullable(Type.Integer()),
-  partSizeBytes: Type.Integer(),
+  status: uploadStatus,
+  sizeBytes: nullable(Type.Integer({ description: 'Null while it is not known.' })),
+  partSizeBytes: Type.Integer({ description: 'Length of every part but the last.' }),
   partCount: nullable(Type.Integer()),
+  code: nullable(Type.String({ description: 'Why it was aborted.' })),
+  detail: nullable(Type.String()),
+  expiresAt: time,
+}
+
+export const UploadBody = Type.Object({
+  ...upload,
   parts: Type.Array(
     Type.Object({
       partNumber: Type.Integer(),
@@ -100,7 +111,18 @@ export const UploadBody = Type.Object({
       checksum: Type.String(),
     }),
   ),
-  code: nullable(Type.String({ description: 'Why it was aborted.' })),
-  detail: nullable(Type.String()),
-  expiresAt: time,
+})
+
+export const UploadListBody = Type.Object({
+  items: Type.Array(
+    Type.Object({
+      ...upload,
+      uploadId: Type.String({ description: 'The same as videoId.' }),
+      title: Type.String(),
+      storedParts: Type.Integer(),
+      storedBytes: Type.Integer(),
+      createdAt: time,
+    }),
+  ),
+  nextCursor: nullable(Type.String({ description: 'For the next page; null on the last.' })),
 })

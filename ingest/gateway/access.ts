@@ -55,6 +55,13 @@ export const ownUpload = async (
   return { upload, actor: actorOf(caller.author) }
 }
 
+/** @throws BadInputError UPLOAD_CLOSED */
+export const checkOpen = ({ clock }: GatewayContext, upload: RecordedUpload): void => {
+  if (upload.status === 'open' && upload.expiresAtMs > clock.now()) return
+  const why = upload.status === 'open' ? 'expired' : upload.status
+  throw new BadInputError('UPLOAD_CLOSED', `The upload is ${why}: it takes no parts any more.`)
+}
+
 /** The video, if the author may change it. @throws BadInputError VIDEO_NOT_FOUND, FORBIDDEN */
 export const ownVideo = async (context: GatewayContext, author: Author, videoId: string): Promise<RecordedVideo> => {
   const video = await context.reads.findVideo(videoId)

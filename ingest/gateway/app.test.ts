@@ -44,6 +44,9 @@ const startGateway = async (
         ...DEFAULT_LIMITS,
         maxUploadBytes: 1024 * MiB,
         partSizeBytes: 8 * MiB,
+        unsizedPartSizeBytes: 16 * MiB,
+        maxOpenUploads: 100,
+        maxOpenBytes: 2048 * MiB,
         uploadLifeMs: 3_600_000,
         outcomeTimeoutMs: 50,
         ...options.limits,
@@ -178,7 +181,7 @@ t.test('create', async (t) => {
     delete fault.pipeline
     const [claim] = sent
     if (claim?.type !== 'UploadStarted') throw new Error('no claim')
-    uploads.set(claim.videoId, { ...claim.data, videoId: claim.videoId, status: 'open' })
+    uploads.set(claim.videoId, { ...claim.data, videoId: claim.videoId, status: 'open', rejections: 0 })
     t.match(await create(), { status: 201, body: { claimId: claim.id } })
     t.equal(multiparts.size, 1, 'its multipart is still there')
     t.equal(sent.length, 1)
@@ -359,6 +362,149 @@ t.test('parts', async (t) => {
     time.nowMs += 3_600_000
     for (const answer of await attempts()) t.match(answer, { status: 409, body: { code: 'UPLOAD_CLOSED' } })
     t.equal(sent.length, 1)
+  })
+})
+
+t.test('an upload of unknown length', async (t) => {
+  const { fileName, contentType, title } = newUpload
+  const stream = { fileName, contentType, title }
+  const part = (partNumber: number, sizeBytes: number) => ({ partNumber, sizeBytes, checksumSha256: sha('A') })
+  const begun = async (t: Test, limits: Partial<GatewayLimits> = {}) => {
+    const gateway = await startGateway(t, { limits })
+    const begin = () => gateway.call('POST', '/uploads', { headers: { 'idempotency-key': 'key-1' }, body: stream })
+    const { uploadId } = (await begin()).body
+    const sign = (...parts: readonly object[]) =>
+      gateway.call('POST', `/uploads/${uploadId}/parts/sign`, { body: { parts } })
+    const seal = (partCount: number, sizeBytes: number, as = 'ada') =>
+      gateway.call('POST', `/uploads/${uploadId}/seal`, { as, body: { partCount, sizeBytes } })
+    return { ...gateway, begin, uploadId, sign, seal }
+  }
+
+  t.test('has parts of one length, and no count until it is sealed', async (t) => {
+    const { begin, uploadId, seal, sent } = await begun(t)
+    const open = { status: 201, body: { uploadId, status: 'open', partSizeBytes: 16 * MiB } }
+    t.match(await begin(), { ...open, body: { ...open.body, partCount: null } })
+    t.match(sent, [{ type: 'UploadStarted', data: { sizeBytes: null, partCount: null } }], 'once')
+    t.match(await seal(2, 20 * MiB), { status: 202, body: { claimId: String } })
+    t.match(sent[1], { type: 'UploadSealed', data: { partCount: 2, sizeBytes: 20 * MiB } })
+    t.match(await begin(), { ...open, body: { ...open.body, partCount: 2 } })
+  })
+
+  t.test('signs parts of that length or shorter, up to the largest file', async (t) => {
+    const { sign } = await begun(t)
+    t.equal((await sign(part(1, 16 * MiB), part(2, 5))).status, 200)
+    t.match(await sign(part(1, 16 * MiB + 1)), { status: 422, body: { code: 'PART_INVALID' } })
+    t.equal((await sign(part(64, 16 * MiB))).status, 200, '1024 MiB in all')
+    t.match(await sign(part(65, 1)), { status: 413, body: { code: 'FILE_TOO_LARGE' } })
+  })
+
+  t.test('is sealed once, with numbers that fit', async (t) => {
+    const { seal, uploads, uploadId, sent } = await begun(t)
+    t.match(await seal(3, 20 * MiB), { status: 422, body: { code: 'PART_INVALID' } })
+    t.match(await seal(65, 1025 * MiB), { status: 413, body: { code: 'FILE_TOO_LARGE' } })
+    const { body } = await seal(2, 20 * MiB)
+    t.match(await seal(2, 20 * MiB), { status: 202, body }, 'a repetition is the same claim')
+    t.match(await seal(1, 5), { status: 409, body: { code: 'ALREADY_SEALED' } })
+    const upload = uploads.get(uploadId)
+    if (upload === undefined) throw new Error('no upload')
+    uploads.set(uploadId, { ...upload, status: 'completed' })
+    const claims = sent.length
+    t.match(await seal(2, 20 * MiB), { status: 202, body }, 'also when it is complete already')
+    t.match(await seal(1, 5), { status: 409, body: { code: 'UPLOAD_CLOSED' } })
+    t.equal(sent.length, claims)
+  })
+
+  t.test('of a file whose length was known is not sealed', async (t) => {
+    const { create, call } = await startGateway(t)
+    const { uploadId } = (await create()).body
+    const body = { partCount: 1, sizeBytes: 5 }
+    t.match(await call('POST', `/uploads/${uploadId}/seal`, { body }), {
+      status: 409,
+      body: { code: 'ALREADY_SEALED' },
+    })
+  })
+
+  t.test('counts towards what its author may have open, as it grows', async (t) => {
+    const { sign, call, uploadId } = await begun(t, { maxOpenBytes: 40 * MiB })
+    t.equal((await sign(part(1, 16 * MiB))).status, 200)
+    const { etag, ...report } = { ...part(1, 16 * MiB), etag: 'e' }
+    await call('POST', `/uploads/${uploadId}/parts`, { body: { parts: [{ ...report, etag }] } })
+    t.equal((await sign(part(2, 16 * MiB))).status, 200)
+    const answer = await sign(part(2, 16 * MiB), part(3, 16 * MiB))
+    t.match(answer, { status: 429, body: { code: 'UPLOAD_QUOTA_EXCEEDED' }, headers: { 'retry-after': '30' } })
+  })
+})
+
+t.test('the parts that are stored', async (t) => {
+  t.test('are listed in pages, to the author and with the upload token', async (t) => {
+    const { create, call } = await startGateway(t)
+    const { uploadId, uploadToken } = (await create()).body
+    await call('POST', `/uploads/${uploadId}/parts`, { body: { parts: [stored(3, 4 * MiB), stored(1)] } })
+    const list = (query = '', as = 'ada') => call('GET', `/uploads/${uploadId}/parts${query}`, { as })
+    const { status, body, headers } = await list()
+    t.equal(status, 200)
+    t.match(headers, { 'cache-control': 'private, no-store' })
+    t.same(body, {
+      status: 'open',
+      partSizeBytes: 8 * MiB,
+      partCount: 3,
+      sizeBytes: 20 * MiB,
+      parts: [
+        { partNumber: 1, sizeBytes: 8 * MiB, checksumSha256: sha('A'), etag: 'etag-1' },
+        { partNumber: 3, sizeBytes: 4 * MiB, checksumSha256: sha('A'), etag: 'etag-3' },
+      ],
+      nextPart: null,
+    })
+    t.match(await list('?limit=1', uploadToken), { status: 200, body: { parts: [{ partNumber: 1 }], nextPart: 1 } })
+    t.match(await list('?limit=1&afterPart=1'), { body: { parts: [{ partNumber: 3 }], nextPart: null } })
+    for (const bad of ['?limit=0', '?limit=1001', '?afterPart=-1', '?afterPart=x'])
+      t.match(await list(bad), { status: 400 })
+  })
+
+  t.test('are listed of an upload that is over, too: its client learns that it is', async (t) => {
+    const { create, call, uploads } = await startGateway(t)
+    const { uploadId } = (await create()).body
+    const upload = uploads.get(uploadId)
+    if (upload !== undefined) uploads.set(uploadId, { ...upload, status: 'completed' })
+    t.match(await call('GET', `/uploads/${uploadId}/parts`), { status: 200, body: { status: 'completed' } })
+  })
+
+  t.test('are reported anew, as another claim, once one was rejected', async (t) => {
+    const { create, call, uploads, sent } = await startGateway(t)
+    const { uploadId } = (await create()).body
+    const report = () => call('POST', `/uploads/${uploadId}/parts`, { body: { parts: [stored(1)] } })
+    await report()
+    const upload = uploads.get(uploadId)
+    if (upload !== undefined) uploads.set(uploadId, { ...upload, rejections: 1 })
+    await report()
+    await report()
+    const ids = sent.slice(1).map(({ id }) => id)
+    t.not(ids[1], ids[0])
+    t.equal(ids[2], ids[1])
+  })
+})
+
+t.test('an author has only so much open', async (t) => {
+  const over = (code: string) => ({ status: 429, body: { code }, headers: { 'retry-after': '30' } })
+
+  t.test('uploads', async (t) => {
+    const { create, uploads, multiparts } = await startGateway(t, { limits: { maxOpenUploads: 2 } })
+    await create({}, 'a')
+    const { uploadId } = (await create({}, 'b')).body
+    t.match(await create({}, 'c'), over('TOO_MANY_OPEN_UPLOADS'))
+    t.equal(multiparts.size, 2, 'nothing was begun')
+    t.equal((await create({}, 'b')).status, 201, 'a repetition is none more')
+    t.equal((await create({}, 'c', 'bob')).status, 201, 'somebody else has a limit of his own')
+    const upload = uploads.get(uploadId)
+    if (upload !== undefined) uploads.set(uploadId, { ...upload, status: 'completed' })
+    t.equal((await create({}, 'c')).status, 201, 'what is over makes room')
+  })
+
+  t.test('bytes', async (t) => {
+    const { create } = await startGateway(t, { limits: { maxOpenBytes: 50 * MiB } })
+    await create({}, 'a')
+    t.match(await create({ sizeBytes: 31 * MiB }, 'b'), over('UPLOAD_QUOTA_EXCEEDED'))
+    t.equal((await create({ sizeBytes: 30 * MiB }, 'b')).status, 201)
   })
 })
 

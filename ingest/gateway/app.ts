@@ -8,7 +8,9 @@ import { gatewayProblem } from './problems.ts'
 import { abortRoute } from './routes/abort.ts'
 import { createRoute } from './routes/create.ts'
 import { partsRoutes } from './routes/parts.ts'
+import { sealRoute } from './routes/seal.ts'
 import { sessionRoute } from './routes/session.ts'
+import { storedPartsRoute } from './routes/stored-parts.ts'
 import { videosRoutes } from './routes/videos.ts'
 
 /**
@@ -16,9 +18,11 @@ import { videosRoutes } from './routes/videos.ts'
  * video-intake; it decides nothing and writes no table. What it may answer it reads from the read models.
  *
  *     POST   /uploads                              begin (Idempotency-Key: the same key is the same video)
+ *     GET    /uploads/:uploadId/parts              what is recorded, for whoever resumes
  *     POST   /uploads/:uploadId/parts/sign         URLs for up to 100 parts; the bytes go straight to S3
  *     POST   /uploads/:uploadId/parts              report up to 100 stored parts
  *     PUT    /uploads/:uploadId/parts/:partNumber  report one
+ *     POST   /uploads/:uploadId/seal               say how long it is, if it began without a length
  *     DELETE /uploads/:uploadId                    give it up
  *     PATCH  /videos/:videoId                      change the details (If-Match: "revision")
  *     DELETE /videos/:videoId                      delete
@@ -63,6 +67,8 @@ const gateway: FastifyPluginAsync<GatewayOptions> = async (app, { context, local
   await app.register(async (uploaders) => {
     uploaders.addHook('onRequest', authenticateCaller(context))
     partsRoutes(uploaders, context)
+    storedPartsRoute(uploaders, context)
+    sealRoute(uploaders, context)
     abortRoute(uploaders, context)
   })
   if (localSignInSecret !== undefined) sessionRoute(app, localSignInSecret)

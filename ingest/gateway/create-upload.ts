@@ -4,11 +4,12 @@ import type { Author } from '../../platform/http/author-token.ts'
 import { deriveId, videoIdFor } from '../../platform/ids.ts'
 import type { UploadStarted, VideoDetails } from '../../schemas/generated.ts'
 import type { MultipartRef } from '../../storage/multipart.ts'
-import { partPlanFor } from '../../storage/part-size.ts'
+import { partPlanFor, partSizeFor } from '../../storage/part-size.ts'
 import { hasCode } from '../../storage/s3-errors.ts'
-import { CLAIM_DOUBTFUL } from './claim-producer.ts'
-import type { GatewayContext } from './context.ts'
+import { CLAIM_DOUBTFUL } from '../claim-producer.ts'
+import type { GatewayContext, GatewayLimits } from './context.ts'
 import { sameDetails } from './details.ts'
+import { checkOpenUploads } from './open-uploads.ts'
 import type { RecordedUpload } from './upload-reads.ts'
 
 /**
@@ -29,15 +30,20 @@ import type { RecordedUpload } from './upload-reads.ts'
  */
 export interface NewUpload {
   readonly contentType: string
-  readonly sizeBytes: number
+  /** Null while nobody knows: the client seals the upload when it does. */
+  readonly sizeBytes: number | null
   readonly details: VideoDetails
 }
 
 /** Multiparts of creates that ended in doubt, by video: what a repetition goes on with. */
 export type UnfinishedCreates = Pick<LRUCache<string, MultipartRef>, 'get' | 'set' | 'delete'>
 
-/** Bounded: this is a saving, not a truth. */
-export const createUnfinished = (): UnfinishedCreates => new LRUCache({ max: 10_000 })
+/**
+ * Bounded: this is a saving, not a truth. And short-lived: the reconciler aborts multiparts that no claim names, once
+ * they are old enough that no claim can follow any more (docs/adr/0018).
+ */
+export const createUnfinished = (): UnfinishedCreates => new LRUCache({ max: 10_000, ttl: UNFINISHED_LIFE_MS })
+const UNFINISHED_LIFE_MS = 15 * 60_000
 
 export interface CreatedUpload {
   readonly upload: RecordedUpload
@@ -45,7 +51,11 @@ export interface CreatedUpload {
   readonly claimId: string
 }
 
-/** @throws BadInputError EMPTY_FILE, FILE_TOO_LARGE, IDEMPOTENCY_KEY_REUSED or a refusal's; UpstreamError (retryable) */
+/**
+ * @throws BadInputError EMPTY_FILE, FILE_TOO_LARGE, TOO_MANY_OPEN_UPLOADS, UPLOAD_QUOTA_EXCEEDED, IDEMPOTENCY_KEY_REUSED
+ *   or a refusal's
+ * @throws UpstreamError (retryable)
+ */
 export const createUpload = async (
   context: GatewayContext,
   unfinished: UnfinishedCreates,
@@ -61,9 +71,9 @@ export const createUpload = async (
   return { upload: recorded, claimId: claimIdFor(videoId, recorded.s3UploadId) }
 }
 
-const checkSize = (sizeBytes: number, maxBytes: number): void => {
+const checkSize = (sizeBytes: number | null, maxBytes: number): void => {
   if (sizeBytes === 0) throw new BadInputError('EMPTY_FILE', 'The file is empty.')
-  if (sizeBytes <= maxBytes) return
+  if (sizeBytes === null || sizeBytes <= maxBytes) return
   throw new BadInputError('FILE_TOO_LARGE', `The file has ${sizeBytes} bytes; at most ${maxBytes} are accepted.`)
 }
 
@@ -77,7 +87,8 @@ const begin = async (
   videoId: string,
   wanted: NewUpload,
 ): Promise<RecordedUpload> => {
-  const { contentType } = wanted
+  const { contentType, sizeBytes } = wanted
+  await checkOpenUploads(context, author.id, { uploads: 1, bytes: sizeBytes ?? 0 })
   const multipart = unfinished.get(videoId) ?? (await context.store.begin({ videoId, contentType }))
   // From here on until the end is known: two requests may go on with it, and both then send the same claim.
   unfinished.set(videoId, multipart)
@@ -130,13 +141,18 @@ const uploadStarted = (
   sealedDetails: null,
   contentType,
   sizeBytes,
-  ...partPlanFor(sizeBytes, limits.partSizeBytes),
+  ...planFor(sizeBytes, limits),
   checksumAlgorithm: 'SHA256',
   bucket,
   objectKey: key,
   s3UploadId: uploadId,
   expiresAtMs: clock.now() + limits.uploadLifeMs,
 })
+
+const planFor = (sizeBytes: number | null, { partSizeBytes, unsizedPartSizeBytes }: GatewayLimits) =>
+  sizeBytes === null
+    ? { partSizeBytes: partSizeFor(1, unsizedPartSizeBytes), partCount: null }
+    : partPlanFor(sizeBytes, partSizeBytes)
 
 /** The caller's answer does not depend on it: a multipart that cannot be aborted now is swept by age. */
 const giveUp = async ({ store, log }: GatewayContext, multipart: MultipartRef): Promise<void> => {
@@ -156,7 +172,9 @@ const checkSameRequest = async (
   recorded: RecordedUpload,
   wanted: NewUpload,
 ): Promise<void> => {
-  const sameFile = recorded.sizeBytes === wanted.sizeBytes && recorded.contentType === wanted.contentType
+  // Of an upload that began without a length, the length may be known by now.
+  const sameSize = wanted.sizeBytes === null || recorded.sizeBytes === wanted.sizeBytes
+  const sameFile = sameSize && recorded.contentType === wanted.contentType
   const video = sameFile ? await reads.findVideo(recorded.videoId) : null
   const untouched = video !== null && video.revision === 1
   if (sameFile && (!untouched || sameDetails(video.details, wanted.details))) return

@@ -6,9 +6,9 @@ import type { Database } from '../../prisma/client.ts'
 import type { Codec } from '../../runtime/codec/avro.ts'
 import type { IdempotentProducer } from '../../runtime/kafka/idempotent-producer.ts'
 import type { S3Client } from '../../storage/s3-client.ts'
+import { kafkaClaimProducer } from '../kafka-claim-producer.ts'
 import type { GatewayOptions } from './app.ts'
 import { DEFAULT_LIMITS } from './context.ts'
-import { kafkaClaimProducer } from './kafka-claim-producer.ts'
 import { prismaUploadReads } from './prisma-upload-reads.ts'
 import { createUploadHandles } from './upload-handle.ts'
 import { s3UploadStore } from './upload-store.ts'
@@ -46,6 +46,9 @@ export const gatewayOptions = (config: Config, clients: GatewayClients): Gateway
         ...DEFAULT_LIMITS,
         maxUploadBytes: config.maxUploadBytes,
         partSizeBytes: config.partSizeBytes,
+        unsizedPartSizeBytes: config.unsizedPartSizeBytes,
+        maxOpenUploads: config.maxOpenUploads,
+        maxOpenBytes: config.maxOpenBytes,
         uploadLifeMs: config.uploadExpiryHours * HOUR_MS,
       },
       clock,

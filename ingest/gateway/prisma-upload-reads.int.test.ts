@@ -40,6 +40,7 @@ const openWorld = async (t: Test) => {
     reads,
     away: prismaUploadReads(nowhere),
     start: (videoId, claimId, started) => tell(videoId, [{ ...fact('UploadStarted', started), causeId: claimId }]),
+    part: (videoId, part) => tell(videoId, [fact('PartUploaded', part)]),
     refuse: (videoId, claimId, code) => tell(videoId, [fact('ClaimRefused', { causeId: claimId, code })]),
   }
   return { ...world, tell }
@@ -67,6 +68,19 @@ t.test('an upload that ended says how, and a video what became of it', async (t)
 
   await tell('done', [fact('VideoDeleted')])
   t.match(await reads.findVideo('done'), { status: 'deleted', details: { title: '' } })
+})
+
+t.test('a part that was rejected is wanted again, and is there when it was sent again', async (t) => {
+  const { reads, start, part, tell } = await openWorld(t)
+  await start('video', 'claim', fact('UploadStarted').data)
+  await part('video', fact('PartUploaded', { partNumber: 1 }).data)
+  await part('video', fact('PartUploaded', { partNumber: 2 }).data)
+  const { etag, checksum } = fact('PartUploaded').data
+  await tell('video', [fact('PartRejected', { partNumber: 1, etag, checksum })])
+  t.match(await reads.findParts('video', 0, 10), [{ partNumber: 2 }])
+  t.match(await reads.findUpload('video'), { status: 'open', rejections: 1 })
+  await part('video', fact('PartUploaded', { partNumber: 1 }).data)
+  t.match(await reads.findParts('video', 0, 10), [{ partNumber: 1 }, { partNumber: 2 }])
 })
 
 t.test('an import has a video and no upload', async (t) => {

@@ -22,7 +22,31 @@ export const prismaUploadReads = (database: Database): UploadReads => ({
         partCount: row.partCount,
         sizeBytes: row.sizeBytes === null ? null : Number(row.sizeBytes),
         expiresAtMs: row.expiresAt.getTime(),
+        rejections: row.rejections,
       }
+    }),
+
+  findParts: (videoId, after, limit) =>
+    reading(async () => {
+      const where = { videoId, partNumber: { gt: after }, code: null }
+      const rows = await database.uploadPart.findMany({ where, orderBy: { partNumber: 'asc' }, take: limit })
+      return rows.map(({ partNumber, sizeBytes, checksum, etag }) => ({
+        partNumber,
+        sizeBytes: Number(sizeBytes),
+        checksumSha256: checksum,
+        etag,
+      }))
+    }),
+
+  openUploads: (authorId) =>
+    reading(async () => {
+      const [row] = await database.$queryRaw<{ uploads: number; bytes: number }[]>`
+        SELECT count(*)::int AS uploads, coalesce(sum(coalesce(u.size_bytes, stored.bytes)), 0)::float8 AS bytes
+          FROM read.uploads u
+          LEFT JOIN LATERAL (SELECT sum(p.size_bytes) AS bytes FROM read.upload_parts p
+                              WHERE u.size_bytes IS NULL AND p.video_id = u.video_id AND p.code IS NULL) stored ON true
+         WHERE u.author_id = ${authorId} AND u.status = 'open'`
+      return row ?? { uploads: 0, bytes: 0 }
     }),
 
   findVideo: (videoId) =>

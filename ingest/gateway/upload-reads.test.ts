@@ -8,6 +8,7 @@ uploadReadsContract(t, async () => {
   const { reads, claims, fault } = fakePipeline()
   const pipelineWithoutDatabase = fakePipeline()
   pipelineWithoutDatabase.fault.database = 'away'
+  let made = 0
   const start = async (videoId: string, claimId: string, started: UploadStarted): Promise<void> => {
     await claims.claim('UploadStarted', videoId, started, { id: claimId })
   }
@@ -15,6 +16,10 @@ uploadReadsContract(t, async () => {
     reads,
     away: pipelineWithoutDatabase.reads,
     start,
+    async part(videoId, part) {
+      made += 1
+      await claims.claim('PartUploaded', videoId, part, { id: `part-${made}` })
+    },
     async refuse(videoId, claimId, code) {
       fault.refuse = code
       await start(videoId, claimId, {} as UploadStarted)

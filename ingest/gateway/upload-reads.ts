@@ -12,6 +12,13 @@ import type { VideoDetails } from '../../schemas/generated.ts'
 export interface UploadReads {
   findUpload(videoId: string): Promise<RecordedUpload | null>
   findVideo(videoId: string): Promise<RecordedVideo | null>
+  /**
+   * Recorded parts with a number above `after`, ascending, at most `limit`. A part that was rejected since, because S3
+   * does not have what was reported, is not among them.
+   */
+  findParts(videoId: string, after: number, limit: number): Promise<readonly RecordedPart[]>
+  /** What the author has open; of an upload whose length is not known, what is stored of it. */
+  openUploads(authorId: string): Promise<OpenUploads>
   /** How the claim ended; null when nothing is known after `timeoutMs`. Never for PartUploaded, which leaves none. */
   waitForOutcome(claimId: string, timeoutMs: number): Promise<ClaimOutcome | null>
 }
@@ -28,6 +35,22 @@ export interface RecordedUpload {
   readonly partCount: number | null
   readonly sizeBytes: number | null
   readonly expiresAtMs: number
+  /** Comparisons with S3 that found reported parts wrong: since then the same bytes may have to be reported anew. */
+  readonly rejections: number
+}
+
+export interface RecordedPart {
+  readonly partNumber: number
+  readonly sizeBytes: number
+  /** SHA-256, base64. */
+  readonly checksumSha256: string
+  /** Without quotes. */
+  readonly etag: string
+}
+
+export interface OpenUploads {
+  readonly uploads: number
+  readonly bytes: number
 }
 
 export interface RecordedVideo {

@@ -33,7 +33,12 @@ await app.register(gateway, {
     store: s3UploadStore({ s3: s3Behind, presigner, bucket, clock: systemClock }),
     authenticator: createAuthenticator({ jwtSecret: SECRET, jwksUrl: '' }),
     handles: createUploadHandles('s3 secret'),
-    limits: { ...DEFAULT_LIMITS, maxUploadBytes: 1024 * MiB, partSizeBytes: 5 * MiB, uploadLifeMs: 3_600_000 },
+    limits: {
+      ...DEFAULT_LIMITS,
+      maxUploadBytes: 1024 * MiB,
+      partSizeBytes: 5 * MiB,
+      uploadLifeMs: 3_600_000,
+    },
     clock: systemClock,
     log: silentLogger,
     watchUrl: (videoId, origin) => `${origin}/v/${videoId}`,

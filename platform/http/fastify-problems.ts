@@ -5,6 +5,9 @@ import { PROBLEM_CONTENT_TYPE, type Problem, problem, problemOf } from './proble
 /** Seconds after which a client may try again what failed because something of ours is away or behind. */
 const RETRY_AFTER_SECONDS = '1'
 
+/** After what one author has too much of: something has to end first. Rate limits say it more exactly themselves. */
+const RETRY_AFTER_LIMIT_SECONDS = '30'
+
 /**
  * Every answer of `app` that is not a success is problem+json with a stable code. `problemFor` may know an error better
  * than the common table; undefined = it does not.
@@ -18,6 +21,9 @@ export const answerWithProblems = (
     if (answer.status >= 500) request.log.error({ err: error, code: answer.code }, 'request failed')
     else request.log.debug({ code: answer.code, detail: answer.detail }, 'request refused')
     if (answer.status === 503) void reply.header('retry-after', RETRY_AFTER_SECONDS)
+    if (answer.status === 429 && !reply.hasHeader('retry-after')) {
+      void reply.header('retry-after', RETRY_AFTER_LIMIT_SECONDS)
+    }
     if (answer.status === 401) void reply.header('www-authenticate', 'Bearer')
     return sendProblem(reply, answer)
   })

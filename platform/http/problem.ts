@@ -22,6 +22,7 @@ const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   NOT_PLAYABLE_YET: 404,
   CONFLICT: 409,
   UPLOAD_CLOSED: 409,
+  ALREADY_SEALED: 409,
   REVISION_CONFLICT: 412,
   PAYLOAD_TOO_LARGE: 413,
   FILE_TOO_LARGE: 413,
@@ -31,6 +32,8 @@ const STATUS_OF_CODE: Readonly<Record<string, number>> = {
   PART_INVALID: 422,
   RANGE_NOT_SATISFIABLE: 416,
   RATE_LIMITED: 429,
+  TOO_MANY_OPEN_UPLOADS: 429,
+  UPLOAD_QUOTA_EXCEEDED: 429,
 }
 
 export const statusOf = (error: ReelstreamError): number => {

@@ -36,14 +36,18 @@ export interface CompleteInput {
   readonly partCount: number
   /** Length that the object must have, bytes. */
   readonly sizeBytes: number
+  /** Length of every part but the last; null when it is not known. */
+  readonly partSizeBytes: number | null
 }
 
-/** Exactly one of the two is not null. */
+/** Exactly one of the three: the object, wrong parts, or a rejection of the whole. */
 export interface CompleteOutcome {
   /** The object, verified. */
   readonly completed: CompletedObject | null
   /** The parts are wrong: another run would not help. */
   readonly rejection: CompleteRejection | null
+  /** Parts to be sent again; the others are as reported. Then neither of the other two is there. */
+  readonly wrongParts: readonly WrongPart[]
 }
 
 /** The object as S3 has it. */
@@ -58,6 +62,20 @@ export interface CompletedObject {
 
 /** Why these parts can never become the object. */
 export interface CompleteRejection {
+  /** Stable code, documented in docs/errors.md. */
+  readonly code: string
+  /** One sentence for the uploader. */
+  readonly detail: string
+}
+
+/** A part that is not in S3 as it was reported. */
+export interface WrongPart {
+  /** 1 … 10,000. */
+  readonly partNumber: number
+  /** ETag of the report. */
+  readonly etag: string
+  /** Checksum of the report, base64. */
+  readonly checksum: string
   /** Stable code, documented in docs/errors.md. */
   readonly code: string
   /** One sentence for the uploader. */
@@ -94,6 +112,12 @@ export interface Upload {
   readonly phase: UploadPhase
   /** Whether a part was replaced since completion was asked for. */
   readonly partsChanged: boolean
+  /** Length of every part but the last; null for uploads that began before it was kept here. */
+  readonly partSizeBytes: number | null
+  /** When it is given up, unless it is complete by then; null for uploads that began before it was kept here. */
+  readonly expiresAtMs: number | null
+  /** Completions that found parts wrong, which then were wanted again. */
+  readonly rejections: number
 }
 
 /** What is going on. */
@@ -111,12 +135,12 @@ export const AbortOutcomeSchema: AvroSchema<AbortOutcome> = {
 
 export const CompleteInputSchema: AvroSchema<CompleteInput> = {
   name: 'reelstream.finish_upload.CompleteInput',
-  schema: '{"type":"record","name":"CompleteInput","namespace":"reelstream.finish_upload","doc":"Make one object of the parts. They are read from the collection part, ids are the part numbers padded to five digits.","fields":[{"name":"bucket","type":"string","doc":"Bucket."},{"name":"objectKey","type":"string","doc":"Key."},{"name":"s3UploadId","type":"string","doc":"Id of the S3 multipart upload."},{"name":"partCount","type":"int","doc":"Parts 1 … partCount are the object."},{"name":"sizeBytes","type":"long","doc":"Length that the object must have, bytes."}]}',
+  schema: '{"type":"record","name":"CompleteInput","namespace":"reelstream.finish_upload","doc":"Make one object of the parts. They are read from the collection part, ids are the part numbers padded to five digits.","fields":[{"name":"bucket","type":"string","doc":"Bucket."},{"name":"objectKey","type":"string","doc":"Key."},{"name":"s3UploadId","type":"string","doc":"Id of the S3 multipart upload."},{"name":"partCount","type":"int","doc":"Parts 1 … partCount are the object."},{"name":"sizeBytes","type":"long","doc":"Length that the object must have, bytes."},{"name":"partSizeBytes","type":["null","long"],"doc":"Length of every part but the last; null when it is not known.","default":null}]}',
 }
 
 export const CompleteOutcomeSchema: AvroSchema<CompleteOutcome> = {
   name: 'reelstream.finish_upload.CompleteOutcome',
-  schema: '{"type":"record","name":"CompleteOutcome","namespace":"reelstream.finish_upload","doc":"Exactly one of the two is not null.","fields":[{"name":"completed","type":["null",{"type":"record","name":"CompletedObject","namespace":"reelstream.finish_upload","doc":"The object as S3 has it.","fields":[{"name":"etag","type":"string","doc":"ETag of the object, without quotes."},{"name":"sizeBytes","type":"long","doc":"Length, bytes."},{"name":"checksum","type":["null","string"],"doc":"Composite checksum, base64-count; null if the store gave none."}]}],"doc":"The object, verified."},{"name":"rejection","type":["null",{"type":"record","name":"CompleteRejection","namespace":"reelstream.finish_upload","doc":"Why these parts can never become the object.","fields":[{"name":"code","type":"string","doc":"Stable code, documented in docs/errors.md."},{"name":"detail","type":"string","doc":"One sentence for the uploader."}]}],"doc":"The parts are wrong: another run would not help."}]}',
+  schema: '{"type":"record","name":"CompleteOutcome","namespace":"reelstream.finish_upload","doc":"Exactly one of the three: the object, wrong parts, or a rejection of the whole.","fields":[{"name":"completed","type":["null",{"type":"record","name":"CompletedObject","namespace":"reelstream.finish_upload","doc":"The object as S3 has it.","fields":[{"name":"etag","type":"string","doc":"ETag of the object, without quotes."},{"name":"sizeBytes","type":"long","doc":"Length, bytes."},{"name":"checksum","type":["null","string"],"doc":"Composite checksum, base64-count; null if the store gave none."}]}],"doc":"The object, verified."},{"name":"rejection","type":["null",{"type":"record","name":"CompleteRejection","namespace":"reelstream.finish_upload","doc":"Why these parts can never become the object.","fields":[{"name":"code","type":"string","doc":"Stable code, documented in docs/errors.md."},{"name":"detail","type":"string","doc":"One sentence for the uploader."}]}],"doc":"The parts are wrong: another run would not help."},{"name":"wrongParts","type":{"type":"array","items":{"type":"record","name":"WrongPart","namespace":"reelstream.finish_upload","doc":"A part that is not in S3 as it was reported.","fields":[{"name":"partNumber","type":"int","doc":"1 … 10,000."},{"name":"etag","type":"string","doc":"ETag of the report."},{"name":"checksum","type":"string","doc":"Checksum of the report, base64."},{"name":"code","type":"string","doc":"Stable code, documented in docs/errors.md."},{"name":"detail","type":"string","doc":"One sentence for the uploader."}]}},"doc":"Parts to be sent again; the others are as reported. Then neither of the other two is there.","default":[]}]}',
 }
 
 export const PartSchema: AvroSchema<Part> = {
@@ -126,5 +150,5 @@ export const PartSchema: AvroSchema<Part> = {
 
 export const UploadSchema: AvroSchema<Upload> = {
   name: 'reelstream.finish_upload.Upload',
-  schema: '{"type":"record","name":"Upload","namespace":"reelstream.finish_upload","doc":"One open upload. Dropped when it ended.","fields":[{"name":"bucket","type":"string","doc":"Bucket of the object to be."},{"name":"objectKey","type":"string","doc":"Key of the object to be."},{"name":"s3UploadId","type":"string","doc":"Id of the S3 multipart upload."},{"name":"partCount","type":["null","int"],"doc":"Number of parts; null until it is known."},{"name":"sizeBytes","type":["null","long"],"doc":"Length of the file, bytes; null until it is known."},{"name":"receivedParts","type":"int","doc":"Different part numbers received so far."},{"name":"phase","type":{"type":"enum","name":"UploadPhase","namespace":"reelstream.finish_upload","doc":"What is going on.","symbols":["RECEIVING","COMPLETING","ABORTING"],"default":"RECEIVING"},"doc":"One effect at a time: expiry and abort never race completion."},{"name":"partsChanged","type":"boolean","doc":"Whether a part was replaced since completion was asked for."}]}',
+  schema: '{"type":"record","name":"Upload","namespace":"reelstream.finish_upload","doc":"One open upload. Dropped when it ended.","fields":[{"name":"bucket","type":"string","doc":"Bucket of the object to be."},{"name":"objectKey","type":"string","doc":"Key of the object to be."},{"name":"s3UploadId","type":"string","doc":"Id of the S3 multipart upload."},{"name":"partCount","type":["null","int"],"doc":"Number of parts; null until it is known."},{"name":"sizeBytes","type":["null","long"],"doc":"Length of the file, bytes; null until it is known."},{"name":"receivedParts","type":"int","doc":"Different part numbers received so far."},{"name":"phase","type":{"type":"enum","name":"UploadPhase","namespace":"reelstream.finish_upload","doc":"What is going on.","symbols":["RECEIVING","COMPLETING","ABORTING"],"default":"RECEIVING"},"doc":"One effect at a time: expiry and abort never race completion."},{"name":"partsChanged","type":"boolean","doc":"Whether a part was replaced since completion was asked for."},{"name":"partSizeBytes","type":["null","long"],"doc":"Length of every part but the last; null for uploads that began before it was kept here.","default":null},{"name":"expiresAtMs","type":["null",{"type":"long","logicalType":"timestamp-millis"}],"doc":"When it is given up, unless it is complete by then; null for uploads that began before it was kept here.","default":null},{"name":"rejections","type":"int","doc":"Completions that found parts wrong, which then were wanted again.","default":0}]}',
 }

@@ -7,9 +7,18 @@ import { finishUpload } from './processor.ts'
 const HOUR_MS = 60 * 60 * 1000
 const START_MS = examples.UploadStarted.expiresAtMs - 24 * HOUR_MS
 const { bucket, objectKey, etag, sizeBytes, checksum } = examples.UploadCompleted
-const COMPLETED = { ok: true, value: { completed: { etag, sizeBytes, checksum }, rejection: null } } as const
+const NOTHING = { completed: null, rejection: null, wrongParts: [] }
+const COMPLETED = { ok: true, value: { ...NOTHING, completed: { etag, sizeBytes, checksum } } } as const
 const REJECTION = { code: 'PARTS_MISMATCH', detail: 'The parts are not those that were reported.' }
-const REJECTED = { ok: true, value: { completed: null, rejection: REJECTION } } as const
+const REJECTED = { ok: true, value: { ...NOTHING, rejection: REJECTION } } as const
+const MISSING = { code: 'PART_MISSING', detail: 'S3 does not have the part.' }
+const wrong = (...parts: readonly (readonly [partNumber: number, etag: string])[]) => ({
+  ok: true as const,
+  value: {
+    ...NOTHING,
+    wrongParts: parts.map(([partNumber, etag]) => ({ partNumber, etag, checksum: etag, ...MISSING })),
+  },
+})
 const ABORTED = { ok: true, value: { existed: true } } as const
 
 const started = (partCount: number | null = 2) => {
@@ -23,7 +32,7 @@ const started = (partCount: number | null = 2) => {
     askToAbort: () => driver.pipe(videoEvents, 'UploadAbortRequested', VIDEO, examples.UploadAbortRequested),
     remove: () => driver.pipe(videoEvents, 'VideoDeleted', VIDEO, examples.VideoDeleted),
     asked: () => driver.effects().map(({ name }) => name),
-    settle: (outcome: typeof COMPLETED | typeof REJECTED | typeof ABORTED) => {
+    settle: (outcome: typeof COMPLETED | typeof REJECTED | typeof ABORTED | ReturnType<typeof wrong>) => {
       driver.settle(driver.effects()[0]?.id ?? '', outcome)
       driver.advance(0) // lets the processor read back what it said
     },
@@ -180,6 +189,110 @@ t.test('a part that was uploaded again meanwhile gives the completion one more t
   t.strictSame(asked(), ['abort'], 'not for ever')
   settle(ABORTED)
   t.strictSame(ends(), ['UploadAborted REJECTED'])
+})
+
+t.test('a part that S3 does not have costs that part, not the upload', async (t) => {
+  const { driver, part, asked, settle, ends } = started(3)
+  for (const n of [1, 2, 3]) part(n)
+  settle(wrong([1, 'etag-1'], [3, 'etag-3']))
+  t.strictSame(asked(), [], 'it receives again')
+  t.match(
+    driver.read(videoEvents, 'PartRejected').map(({ data }) => data),
+    [
+      { partNumber: 1, etag: 'etag-1', code: 'PART_MISSING', following: 1 },
+      { partNumber: 3, etag: 'etag-3', following: 0 },
+    ],
+  )
+  part(1)
+  t.strictSame(asked(), [])
+  part(3)
+  t.strictSame(asked(), ['complete'], 'with the very same bytes')
+  settle(COMPLETED)
+  t.strictSame(ends(), ['UploadCompleted'])
+})
+
+t.test('a part that was reported anew before its rejection is not wanted again', async (t) => {
+  const { driver, part, asked, settle } = started()
+  for (const n of [1, 2]) part(n)
+  part(2, 'uploaded again')
+  settle(wrong([2, 'etag-2']))
+  t.strictSame(asked(), ['complete'], 'nothing is missing')
+  t.match(driver.readsOf(driver.effects()[0]?.id ?? '').get('part')?.[1]?.[1], { etag: 'uploaded again' })
+})
+
+t.test('PartRejected: doubled, and delayed past the report that followed, it has no effect', async (t) => {
+  const { driver, part, asked, settle } = started()
+  for (const n of [1, 2]) part(n)
+  settle(wrong([2, 'etag-2']))
+  const [rejected] = driver.read(videoEvents, 'PartRejected')
+  if (rejected === undefined) throw new Error('no PartRejected')
+  driver.pipe(videoEvents, 'PartRejected', VIDEO, rejected.data)
+  part(2, 'uploaded again')
+  t.strictSame(asked(), ['complete'])
+  driver.pipe(videoEvents, 'PartRejected', VIDEO, { ...rejected.data, following: 1 })
+  t.equal(driver.readsOf(driver.effects()[0]?.id ?? '').get('part')?.length, 2)
+})
+
+t.test('wants parts again three times, and then ends the upload with what is wrong', async (t) => {
+  const { driver, part, asked, settle, ends } = started()
+  for (const n of [1, 2]) part(n)
+  for (let round = 1; round <= 3; round++) {
+    settle(wrong([2, 'etag-2']))
+    t.strictSame(asked(), [], `round ${round}`)
+    part(2)
+    t.strictSame(asked(), ['complete'])
+  }
+  settle(wrong([2, 'etag-2']))
+  t.strictSame(asked(), ['abort'])
+  settle(ABORTED)
+  t.strictSame(ends(), ['UploadAborted REJECTED'])
+  t.match(driver.read(videoEvents, 'UploadAborted')[0]?.data, MISSING)
+})
+
+t.test('an upload whose part is wanted again still has its time, and no more', async (t) => {
+  const { driver, part, asked, settle, ends } = started()
+  for (const n of [1, 2]) part(n)
+  driver.advance(23 * HOUR_MS)
+  settle(wrong([2, 'etag-2']))
+  driver.advance(HOUR_MS - 1)
+  t.strictSame(asked(), [])
+  driver.advance(1)
+  t.strictSame(asked(), ['abort'])
+  settle(ABORTED)
+  t.strictSame(ends(), ['UploadAborted EXPIRED'])
+})
+
+t.test('one whose time is over while it is completed ends when a part is wrong', async (t) => {
+  const { driver, part, asked, settle } = started()
+  for (const n of [1, 2]) part(n)
+  driver.advance(48 * HOUR_MS)
+  settle(wrong([2, 'etag-2']))
+  driver.advance(0)
+  t.strictSame(asked(), ['abort'])
+  t.match(driver.effects()[0]?.input, { reason: 'EXPIRED' })
+})
+
+t.test('a replay of an upload with rejected parts does nothing again', async (t) => {
+  for (const finished of [true, false]) {
+    const { driver, part, asked, settle, ends } = started(3)
+    for (const n of [1, 2, 3]) part(n)
+    settle(wrong([1, 'etag-1'], [3, 'etag-3']))
+    if (finished) {
+      part(1)
+      part(3)
+      settle(COMPLETED)
+    }
+    const before = driver.read(videoEvents).length
+    driver.lose('finish-upload')
+    t.strictSame(asked(), [], finished ? 'completed' : 'receiving again')
+    t.equal(driver.read(videoEvents).length, before)
+    if (finished) continue
+    part(1)
+    part(3)
+    t.strictSame(asked(), ['complete'])
+    settle(COMPLETED)
+    t.strictSame(ends(), ['UploadCompleted'])
+  }
 })
 
 t.test('a store that cannot complete for hours ends the upload, not the waiting', async (t) => {

@@ -1,12 +1,13 @@
 import { effect, exponential } from '../../runtime/effect-policy.ts'
 import { type Context, defineProcessor, from, to } from '../../runtime/processor.ts'
-import type { PartUploaded, UploadAborted, UploadAbortReason } from '../../schemas/generated.ts'
+import type { PartRejected, PartUploaded, UploadAborted, UploadAbortReason } from '../../schemas/generated.ts'
 import { videoEvents } from '../../schemas/topics.ts'
 import { UPLOAD_ENDS, type UploadEnd } from './ends.ts'
 import {
   AbortInputSchema,
   AbortOutcomeSchema,
   CompleteInputSchema,
+  type CompleteOutcome,
   CompleteOutcomeSchema,
   PartSchema,
   type Upload,
@@ -18,8 +19,13 @@ import {
  * one object of them; it gives the upload up when the client asks or the time is over.
  *
  *     RECEIVING ── all parts there ──► COMPLETING ── object verified ──► UploadCompleted
- *         │                                └── parts are wrong ──┐
- *         └── asked to, or expired ──► ABORTING ◄───────────────┘ ──► UploadAborted
+ *        │ ▲                             │      └── it can never become one ──┐
+ *        │ └──── PartRejected ◄── single parts are wrong                      │
+ *        └── asked to, or expired ──► ABORTING ◄──────────────────────────────┘ ──► UploadAborted
+ *
+ * A part that S3 does not have as it was reported (a client that lies, a server that lost it) costs that part and not
+ * the upload: the report is declared void, one PartRejected for each, and whoever uploads sends it again. Not for ever:
+ * the fourth completion that finds wrong parts ends the upload.
  *
  * One effect at a time per upload, chosen by the phase, so neither expiry nor an abort can race a completion that S3 may
  * already have carried out: once it has begun only its outcome counts. A part that is uploaded again meanwhile gives the
@@ -28,8 +34,12 @@ import {
  * The key's life ends with its own fact, read back. Imported videos have no upload: nothing is known of them here.
  */
 const MINUTE_MS = 60_000
+const DAY_MS = 24 * 60 * MINUTE_MS
 
-const writes = [to(videoEvents, ['UploadCompleted', 'UploadAborted'])] as const
+/** How often parts of one upload are wanted again. */
+const MAX_REJECTIONS = 3
+
+const writes = [to(videoEvents, ['PartRejected', 'UploadCompleted', 'UploadAborted'])] as const
 
 const state = { upload: UploadSchema, part: PartSchema }
 
@@ -57,12 +67,14 @@ type Ctx = Context<typeof writes, typeof state, typeof effects, 'expire'>
 export const finishUpload = defineProcessor(
   {
     name: 'finish-upload',
-    reads: [from(videoEvents, ['UploadStarted', 'PartUploaded', 'UploadSealed', 'UploadAbortRequested'])],
+    reads: [
+      from(videoEvents, ['UploadStarted', 'PartUploaded', 'PartRejected', 'UploadSealed', 'UploadAbortRequested']),
+    ],
     writes,
     state,
     effects,
     confirmedBy: {
-      complete: [from(videoEvents, ['UploadCompleted', 'UploadAborted'])],
+      complete: [from(videoEvents, ['PartRejected', 'UploadCompleted', 'UploadAborted'])],
       abort: [from(videoEvents, ['UploadAborted'])],
     },
     timers: ['expire'],
@@ -71,15 +83,21 @@ export const finishUpload = defineProcessor(
   {
     on: {
       'video-events': {
-        UploadStarted: (ctx, { bucket, objectKey, s3UploadId, partCount, sizeBytes, expiresAtMs }) => {
+        UploadStarted: (ctx, started) => {
           if (ctx.state.upload.get() !== undefined) return
-          const progress = { receivedParts: 0, phase: 'RECEIVING', partsChanged: false } as const
-          ctx.state.upload.put({ bucket, objectKey, s3UploadId, partCount, sizeBytes, ...progress })
+          const { bucket, objectKey, s3UploadId, partSizeBytes, partCount, sizeBytes, expiresAtMs } = started
+          const plan = { partSizeBytes, partCount, sizeBytes, expiresAtMs }
+          const progress = { receivedParts: 0, phase: 'RECEIVING', partsChanged: false, rejections: 0 } as const
+          ctx.state.upload.put({ bucket, objectKey, s3UploadId, ...plan, ...progress })
           ctx.schedule('expire', expiresAtMs)
         },
         PartUploaded: (ctx, part) => {
           const upload = ctx.state.upload.get()
           if (upload !== undefined && takesPart(upload, part.partNumber)) receive(ctx, upload, part)
+        },
+        PartRejected: (ctx, rejected) => {
+          const upload = ctx.state.upload.get()
+          if (upload !== undefined && rejected.rejection === upload.rejections + 1) wantAgain(ctx, upload, rejected)
         },
         UploadSealed: (ctx, { partCount, sizeBytes }) => {
           const upload = ctx.state.upload.get()
@@ -95,13 +113,19 @@ export const finishUpload = defineProcessor(
       complete: (ctx, { bucket, objectKey }, outcome) => {
         const upload = ctx.state.upload.get()
         if (upload === undefined) return
-        const { completed, rejection } = outcome.ok ? outcome.value : NEITHER
+        const { completed, rejection, wrongParts } = outcome.ok ? outcome.value : NOTHING
         if (completed !== null) {
           ctx.emit.UploadCompleted({ bucket, objectKey, ...completed, ...NOT_IMPORTED })
+        } else if (wrongParts.length > 0 && upload.rejections < MAX_REJECTIONS) {
+          // What follows is folded from these facts, when they are read back.
+          const rejection = upload.rejections + 1
+          for (const [n, part] of wrongParts.entries()) {
+            ctx.emit.PartRejected({ ...part, rejection, following: wrongParts.length - 1 - n })
+          }
         } else if (rejection !== null && upload.partsChanged) {
           completeIfWhole(ctx, { ...upload, partsChanged: false })
         } else {
-          abort(ctx, upload, { reason: 'REJECTED', ...(rejection ?? endOf('UPLOAD_FAILED')) })
+          abort(ctx, upload, { reason: 'REJECTED', ...endBy(rejection ?? wrongParts[0]) })
         }
       },
       // Parts that could not be thrown away cost space, not truth: the upload is over either way.
@@ -121,13 +145,17 @@ export const finishUpload = defineProcessor(
   },
 )
 
-const NEITHER = { completed: null, rejection: null }
+const NOTHING: CompleteOutcome = { completed: null, rejection: null, wrongParts: [] }
 const NOT_IMPORTED = { authorId: null, details: null, sealedDetails: null }
 
 const endOf = (code: UploadEnd): { readonly code: string; readonly detail: string } => ({
   code,
   detail: UPLOAD_ENDS[code],
 })
+
+/** Only the code and the sentence: a part says more about itself. */
+const endBy = (why: { readonly code: string; readonly detail: string } | undefined) =>
+  why === undefined ? endOf('UPLOAD_FAILED') : { code: why.code, detail: why.detail }
 
 const partId = (partNumber: number): string => String(partNumber).padStart(5, '0')
 
@@ -139,8 +167,23 @@ const receive = (ctx: Ctx, upload: Upload, { partNumber, sizeBytes, etag, checks
   if (before?.etag === etag && before.checksum === checksum) return
   ctx.state.part.put({ partNumber, sizeBytes, etag, checksum }, partId(partNumber))
   const receivedParts = upload.receivedParts + (before === undefined ? 1 : 0)
-  if (upload.phase === 'COMPLETING') ctx.state.upload.put({ ...upload, partsChanged: true })
+  if (upload.phase === 'COMPLETING') ctx.state.upload.put({ ...upload, receivedParts, partsChanged: true })
   else completeIfWhole(ctx, { ...upload, receivedParts })
+}
+
+/**
+ * Voids the report that is meant; one that replaced it meanwhile stands. After the last of them the upload receives
+ * again, or completes again if nothing is missing, and has the time that it had from the beginning.
+ */
+const wantAgain = (ctx: Ctx, upload: Upload, rejected: PartRejected): void => {
+  const { partNumber, etag, checksum, rejection, following } = rejected
+  const part = ctx.state.part.get(partId(partNumber))
+  const isMeant = part?.etag === etag && part.checksum === checksum
+  if (isMeant) ctx.state.part.delete(partId(partNumber))
+  const left = { ...upload, receivedParts: upload.receivedParts - (isMeant ? 1 : 0) }
+  if (following > 0) return ctx.state.upload.put(left)
+  ctx.schedule('expire', upload.expiresAtMs ?? ctx.now + DAY_MS)
+  completeIfWhole(ctx, { ...left, phase: 'RECEIVING', partsChanged: false, rejections: rejection })
 }
 
 /** A client that sealed its upload does not want what it sent beyond the end. Returns how many parts are left. */
@@ -152,11 +195,11 @@ const dropPartsAfter = (ctx: Ctx, partCount: number): number => {
 }
 
 const completeIfWhole = (ctx: Ctx, upload: Upload): void => {
-  const { bucket, objectKey, s3UploadId, partCount, sizeBytes, receivedParts } = upload
+  const { bucket, objectKey, s3UploadId, partSizeBytes, partCount, sizeBytes, receivedParts } = upload
   if (partCount === null || sizeBytes === null || receivedParts < partCount) return ctx.state.upload.put(upload)
   ctx.state.upload.put({ ...upload, phase: 'COMPLETING' })
   ctx.unschedule('expire')
-  ctx.perform.complete({ bucket, objectKey, s3UploadId, partCount, sizeBytes })
+  ctx.perform.complete({ bucket, objectKey, s3UploadId, partSizeBytes, partCount, sizeBytes })
 }
 
 /** Only what is still receiving can be given up: a completion that began is ended by its outcome alone. */

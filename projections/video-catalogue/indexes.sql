@@ -10,3 +10,9 @@ CREATE INDEX videos_tags ON videos USING gin (tags);
 
 -- What the reconciler looks for: uploads that nobody finished.
 CREATE INDEX uploads_open ON uploads (expires_at) WHERE status = 'open';
+
+-- What one author may hold open.
+CREATE INDEX uploads_open_of_author ON uploads (author_id) WHERE status = 'open';
+
+-- The uploads of one author, newest first, by keyset.
+CREATE INDEX uploads_of_author ON uploads (author_id, created_at DESC, video_id DESC);

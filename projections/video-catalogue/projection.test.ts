@@ -126,6 +126,18 @@ t.test('parts: the last one wins while the upload is open', async (t) => {
   t.equal(etagOf(late), 'newer')
 })
 
+t.test('parts: a rejected one is wanted again, unless a newer report came before the rejection', async (t) => {
+  const { etag, checksum } = fact('PartUploaded').data
+  const rejected = fact('PartRejected', { partNumber: 2, etag, checksum, code: 'PART_MISSING' })
+  const codesOf = (facts: readonly VideoEvent[]) =>
+    rowsOf<UploadPartRow>(tables(facts), 'uploadParts').map(({ code }) => code)
+  t.same(codesOf([...upload, rejected]), [null, 'PART_MISSING'])
+  t.match(uploadOf([...upload, rejected]), { status: 'open', rejections: 1 })
+  t.same(codesOf([...upload, rejected, fact('PartUploaded', { partNumber: 2 })]), [null, null])
+  t.same(codesOf([...upload, fact('PartUploaded', { partNumber: 2, etag: 'newer' }), rejected]), [null, null])
+  t.equal(tables([fact('PartRejected')]).get('uploadParts'), undefined, 'of an upload that nobody began')
+})
+
 t.test('an outcome says where the answer to a claim is', async (t) => {
   const refused = fact('ClaimRefused', { causeId: 'refused-claim', code: 'UPLOAD_OPEN', detail: 'Not yet.' })
   const outcomes = rowsOf<OutcomeRow>(tables([...upload, refused]), 'outcomes')
@@ -138,6 +150,8 @@ t.test('an outcome says where the answer to a claim is', async (t) => {
 
 const STORY: readonly VideoEvent[] = [
   ...upload,
+  fact('PartRejected', { partNumber: 2 }),
+  fact('PartUploaded', { partNumber: 2, etag: 'again' }),
   fact('UploadSealed'),
   fact('UploadAbortRequested'),
   ...transcode,

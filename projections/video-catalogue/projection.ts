@@ -87,6 +87,7 @@ const uploads: Table<UploadRow> = {
     status: 'text',
     code: 'text',
     detail: 'text',
+    rejections: 'integer',
     expiresAt: 'timestamptz',
     createdAt: 'timestamptz',
     updatedAt: 'timestamptz',
@@ -102,6 +103,7 @@ const uploadParts: Table<UploadPartRow> = {
     sizeBytes: 'bigint',
     etag: 'text',
     checksum: 'text',
+    code: 'text',
     version: 'bigint',
   },
 }
@@ -135,7 +137,10 @@ export const videoCatalogue = defineProjection<CatalogueRows, typeof videoEvents
   concerns: (event: RecordedVideoEvent) => ({
     videos: { id: event.key },
     uploads: { videoId: event.key },
-    uploadParts: event.type === 'PartUploaded' ? { videoId: event.key, partNumber: event.data.partNumber } : undefined,
+    uploadParts:
+      event.type === 'PartUploaded' || event.type === 'PartRejected'
+        ? { videoId: event.key, partNumber: event.data.partNumber }
+        : undefined,
     renditions: event.type === 'RenditionTranscoded' ? renditionKey(event.key, event.data) : undefined,
     outcomes: outcomeKey(claimAnsweredBy(event)),
   }),

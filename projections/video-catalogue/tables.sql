@@ -68,6 +68,7 @@ CREATE TABLE uploads (
   status text NOT NULL,
   code text,
   detail text,
+  rejections integer NOT NULL,
   expires_at timestamptz NOT NULL,
   created_at timestamptz NOT NULL,
   updated_at timestamptz NOT NULL,
@@ -80,6 +81,7 @@ CREATE TABLE upload_parts (
   size_bytes bigint NOT NULL,
   etag text NOT NULL,
   checksum text NOT NULL,
+  code text,
   version bigint NOT NULL,
   PRIMARY KEY (video_id, part_number)
 );

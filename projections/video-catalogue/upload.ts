@@ -15,6 +15,7 @@ export interface UploadRow {
   readonly status: 'open' | 'completed' | 'aborted'
   readonly code: string | null
   readonly detail: string | null
+  readonly rejections: number
   readonly expiresAt: string
   readonly createdAt: string
   readonly updatedAt: string
@@ -28,6 +29,7 @@ export interface UploadPartRow {
   readonly sizeBytes: number
   readonly etag: string
   readonly checksum: string
+  readonly code: string | null
   readonly version: number
 }
 
@@ -39,15 +41,23 @@ export const evolveUpload = (upload: UploadRow | undefined, event: RecordedVideo
   return change === undefined ? upload : { ...upload, ...change, updatedAt: event.recordedAt, version: event.offset }
 }
 
-/** Last wins per part number, as long as the upload is open. */
+/**
+ * Last wins per part number, as long as the upload is open. A rejection names the report that it is about: when a newer
+ * one came before it, that one stands.
+ */
 export const evolvePart = (
   part: UploadPartRow | undefined,
   upload: UploadRow | undefined,
   event: RecordedVideoEvent,
 ): UploadPartRow | undefined => {
-  if (event.type !== 'PartUploaded' || upload?.status !== 'open') return part
-  const { partNumber, sizeBytes, etag, checksum } = event.data
-  return { videoId: event.key, partNumber, sizeBytes, etag, checksum, version: event.offset }
+  if (upload?.status !== 'open') return part
+  if (event.type === 'PartUploaded') {
+    const { partNumber, sizeBytes, etag, checksum } = event.data
+    return { videoId: event.key, partNumber, sizeBytes, etag, checksum, code: null, version: event.offset }
+  }
+  if (event.type !== 'PartRejected' || part === undefined) return part
+  const isMeant = part.etag === event.data.etag && part.checksum === event.data.checksum
+  return isMeant ? { ...part, code: event.data.code, version: event.offset } : part
 }
 
 const changeBy = (upload: UploadRow, event: RecordedVideoEvent): Partial<UploadRow> | undefined => {
@@ -56,6 +66,8 @@ const changeBy = (upload: UploadRow, event: RecordedVideoEvent): Partial<UploadR
       return upload.partCount === null
         ? { partCount: event.data.partCount, sizeBytes: event.data.sizeBytes }
         : undefined
+    case 'PartRejected':
+      return event.data.rejection > upload.rejections ? { rejections: event.data.rejection } : undefined
     case 'UploadCompleted':
       return { status: 'completed', sizeBytes: event.data.sizeBytes }
     case 'UploadAborted':
@@ -75,6 +87,7 @@ const begun = (event: Extract<RecordedVideoEvent, { type: 'UploadStarted' }>): U
     status: 'open',
     code: null,
     detail: null,
+    rejections: 0,
     expiresAt: new Date(expiresAtMs).toISOString(),
     createdAt: event.recordedAt,
     updatedAt: event.recordedAt,

@@ -5,6 +5,7 @@
  */
 export const ERROR_SENTENCES: Readonly<Record<string, string>> = {
   // Answers of the API and the gateway.
+  ALREADY_SEALED: 'The length of the upload is known already, and it is another one.',
   BAD_REQUEST: 'The request is not one that HTTP allows here.',
   CLAIM_DOUBTFUL: 'Kafka did not say whether it took the claim. Repeat the request: a repetition is recognised.',
   CURSOR_INVALID: 'The cursor of a list is not one that this list gave out.',
@@ -28,11 +29,13 @@ export const ERROR_SENTENCES: Readonly<Record<string, string>> = {
   RANGE_NOT_SATISFIABLE: 'The Range begins behind the end of the file.',
   RATE_LIMITED: 'Too many requests of this author.',
   REVISION_CONFLICT: 'If-Match names another revision than the details have by now.',
+  TOO_MANY_OPEN_UPLOADS: 'The author has MAX_OPEN_UPLOADS uploads open. Finish one, or give one up.',
   STARTING: 'The web port answers, the product is still starting.',
   UNAUTHENTICATED: 'The bearer token is missing, expired or not valid.',
   UPLOAD_CLOSED: 'The upload is complete or given up: it takes no parts any more.',
   UPLOAD_NOT_FOUND: 'There is no such upload.',
   UPLOAD_NOT_RECORDED_YET: 'The upload was begun and is not in the read model yet. Repeat with the same key.',
+  UPLOAD_QUOTA_EXCEEDED: 'The open uploads of the author would have more than MAX_OPEN_UPLOAD_BYTES.',
   VALIDATION_FAILED: 'The request does not have the documented form; `errors` names the fields.',
   VIDEO_NOT_FOUND: 'There is no such video, or it is private.',
 
@@ -147,6 +150,7 @@ export const ERROR_SENTENCES: Readonly<Record<string, string>> = {
   S3_ABORTED: 'The call was cancelled.',
   S3_ACCESS_DENIED: 'The credentials, the policy or the clock are not right.',
   S3_CONFLICT: 'Somebody else is writing this object right now.',
+  S3_NOT_DELETED: 'S3 deleted some of the objects that it was asked to delete, and not all.',
   S3_NOT_IMPLEMENTED: 'This S3 server cannot do it.',
   S3_UNAVAILABLE: 'S3 does not answer, or asks to come again later.',
   SIZE_OUT_OF_RANGE: 'A file of this size cannot be cut into parts.',
@@ -183,7 +187,7 @@ export const ERROR_SENTENCES: Readonly<Record<string, string>> = {
   KEY_NOT_BLOCKED: 'The key does not wait behind a failure (any more).',
   LETTER_INVALID: 'A dead letter is named by its number in reelstream dlq list.',
   NOT_ANSWERED:
-    'What an operator asked is in the changelog; no task came to it in time. It is done as soon as one runs.',
+    'What an operator asked is in the log; nobody came to it in time. It is done as soon as its process runs.',
   PROCESSOR_RUNNING: 'A processor is reset only while no process runs it.',
   STILL_BLOCKED: 'What waits was folded again, and failed again; the reason is in the message.',
   VIEW_CLOSED: 'A view was closed while somebody waited for it.',

@@ -2,6 +2,7 @@ import { REJECTIONS } from '../../media/rejections.ts'
 import { BadInputError, BugError, ConfigError, UpstreamError } from '../../platform/errors.ts'
 import { statusOf, statusOfRefusal } from '../../platform/http/problem.ts'
 import { REFUSALS } from '../../processors/admit-events/refusals.ts'
+import { WRONG_PARTS } from '../../processors/finish-upload/compare-parts.ts'
 import { UPLOAD_ENDS } from '../../processors/finish-upload/ends.ts'
 import { PROBE_FAILED } from '../../processors/probe-source/failure.ts'
 import { type ErrorKind, type FoundCode, findErrorCodes } from './error-scan.ts'
@@ -40,6 +41,12 @@ export const errorsPage = async (root: string): Promise<GeneratedFile> => {
       '',
       ...sentenceTable(UPLOAD_ENDS),
       '',
+      '## Rejected parts',
+      '',
+      '`PartRejected.code`, by finish-upload: the part is wanted again. `UploadAborted.code` when it stays wrong.',
+      '',
+      ...sentenceTable(WRONG_PARTS),
+      '',
       '## All other codes',
       '',
       'Who must act: the **caller** sent something that cannot be served; a **dependency** failed, and the same may work',
@@ -58,7 +65,9 @@ export const errorsPage = async (root: string): Promise<GeneratedFile> => {
 
 /** The codes that have a sentence: those of the closed lists, and the others. */
 export const documentedCodes = (): ReadonlySet<string> =>
-  new Set([REFUSALS, REJECTIONS, UPLOAD_ENDS, { [PROBE_FAILED.code]: '' }, ERROR_SENTENCES].flatMap(Object.keys))
+  new Set(
+    [REFUSALS, REJECTIONS, UPLOAD_ENDS, WRONG_PARTS, { [PROBE_FAILED.code]: '' }, ERROR_SENTENCES].flatMap(Object.keys),
+  )
 
 const sentenceTable = (sentences: Readonly<Record<string, string>>): string[] => [
   '| code | meaning |',

@@ -211,6 +211,52 @@ t.test('GET /uploads/:id says what is stored, to its author', async (t) => {
   t.match((await asked('video', 'bad')).json(), { status: 401, code: 'UNAUTHENTICATED' })
 })
 
+t.test('a part that was rejected is not stored any more', async (t) => {
+  const { app, tell } = await startTestApi(t)
+  const { etag, checksum } = fact('PartUploaded').data
+  await tell('video', [begin(), fact('PartUploaded'), fact('PartRejected', { etag, checksum })])
+  t.match((await app.inject({ url: '/uploads/video', headers: bearer('ann') })).json(), { status: 'open', parts: [] })
+})
+
+t.test('GET /uploads: your own, newest first, and how far each is', async (t) => {
+  const { app, tell } = await startTestApi(t)
+  const parts = [fact('PartUploaded', { partNumber: 2 }), fact('PartUploaded', { partNumber: 1 })]
+  const { partCount, sizeBytes } = fact('UploadStarted').data
+  await tell('completed', [begin(), ...parts, fact('UploadCompleted', { authorId: null, details: null })])
+  await tell('aborted', [begin(), ...parts, fact('UploadAborted', { code: 'UPLOAD_EXPIRED' })])
+  await tell('foreign', [begin({}, 'bob')])
+  await tell('stream', [fact('UploadStarted', { authorId: 'ann', partCount: null, sizeBytes: null }), ...parts])
+  const list = async (query = '', token = 'ann') => {
+    const answer = await app.inject({ url: `/uploads${query}`, headers: token === '' ? {} : bearer(token) })
+    return { status: answer.statusCode, ...answer.json() }
+  }
+  const all = await list()
+  t.match(all, {
+    nextCursor: null,
+    items: [
+      { uploadId: 'stream', videoId: 'stream', status: 'open', sizeBytes: null, partCount: null, storedParts: 2 },
+      { uploadId: 'aborted', status: 'aborted', code: 'UPLOAD_EXPIRED', storedParts: 0, storedBytes: 0 },
+      { uploadId: 'completed', status: 'completed', storedParts: partCount, storedBytes: sizeBytes, code: null },
+    ],
+  })
+  t.equal(all.items.length, 3)
+  t.match(all.items[0], {
+    title: String,
+    createdAt: String,
+    expiresAt: String,
+    storedBytes: 2 * fact('PartUploaded').data.sizeBytes,
+  })
+  t.match(await list('?status=open'), { items: [{ uploadId: 'stream' }] })
+  const first = await list('?limit=2')
+  t.equal(first.items.length, 2)
+  const rest = await list(`?limit=2&cursor=${first.nextCursor}`)
+  t.match(rest, { items: [{ uploadId: 'completed' }], nextCursor: null })
+  t.match(await list('', 'admin'), { items: [] }, 'an admin has none of his own here')
+  t.match(await list('', ''), { status: 401, code: 'UNAUTHENTICATED' })
+  t.match(await list('?cursor=nonsense'), { status: 400, code: 'CURSOR_INVALID' })
+  t.match(await list('?status=lost'), { status: 400, code: 'VALIDATION_FAILED' })
+})
+
 t.test('the documentation describes the routes', async (t) => {
   const { app } = await startTestApi(t)
   const document = (await app.inject('/documentation/json')).json()
@@ -219,6 +265,7 @@ t.test('the documentation describes the routes', async (t) => {
     '/videos/',
     '/videos/{id}/',
     '/videos/{id}/history/',
+    '/uploads/',
     '/uploads/{id}/',
     '/watch/{id}/master.m3u8',
   ]) {

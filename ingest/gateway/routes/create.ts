@@ -15,7 +15,12 @@ const NewUploadBody = Type.Object(
     ...NewDetails.properties,
     fileName: Type.String({ minLength: 1, maxLength: 255, description: 'Shown, never used as a path.' }),
     contentType: Type.Optional(Type.String({ maxLength: 255, pattern: MEDIA_TYPE, description: 'Never trusted.' })),
-    sizeBytes: Type.Integer({ minimum: 0, description: 'Exact length of the file.' }),
+    sizeBytes: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        description: 'Exact length of the file. Left out: not known yet, seal the upload later.',
+      }),
+    ),
   },
   { additionalProperties: false },
 )
@@ -27,7 +32,7 @@ const UploadBody = Type.Object({
     description: 'Not "open" only when the key was used before.',
   }),
   partSizeBytes: Type.Integer({ description: 'Length of every part but the last.' }),
-  partCount: Type.Integer(),
+  partCount: Type.Union([Type.Integer(), Type.Null()], { description: 'Null while the length is not known.' }),
   uploadToken: Type.String({ description: 'Bearer token for the parts of this upload alone.' }),
   claimId: Type.String({ description: 'For after=<claimId> on reads.' }),
   expiresAtMs: Type.Integer({ description: 'An upload that is not complete by then is aborted.' }),
@@ -49,7 +54,7 @@ export const createRoute: Routes = (app, context: GatewayContext) => {
       response: { 201: UploadBody, ...problemResponses },
     },
     handler: async (request, reply) => {
-      const { fileName, contentType = 'application/octet-stream', sizeBytes, ...given } = request.body
+      const { fileName, contentType = 'application/octet-stream', sizeBytes = null, ...given } = request.body
       const author = authorOf(request)
       const key = request.headers['idempotency-key'] ?? newId()
       const { upload, claimId } = await createUpload(context, unfinished, author, key, {
@@ -57,8 +62,7 @@ export const createRoute: Routes = (app, context: GatewayContext) => {
         sizeBytes,
         details: detailsFrom(given, fileName, author.name),
       })
-      const { videoId, status, partSizeBytes, expiresAtMs, s3UploadId, objectKey, authorId } = upload
-      const partCount = upload.partCount ?? Math.ceil(sizeBytes / partSizeBytes)
+      const { videoId, status, partSizeBytes, partCount, expiresAtMs, s3UploadId, objectKey, authorId } = upload
       const handle = { uploadId: videoId, authorId, objectKey, s3UploadId, partSizeBytes, partCount }
       const uploadToken = await context.handles.issue(handle, expiresAtMs)
       const watchUrl = context.watchUrl(videoId, originOf(request))

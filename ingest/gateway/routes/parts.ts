@@ -1,10 +1,11 @@
 import { Type } from 'typebox'
 import { BadInputError } from '../../../platform/errors.ts'
 import { problemResponses } from '../../../platform/http/problem-schema.ts'
-import { deriveId } from '../../../platform/ids.ts'
 import { MAX_PARTS, partRange } from '../../../storage/part-size.ts'
-import { ownUpload } from '../access.ts'
+import { partClaim } from '../../part-claim.ts'
+import { checkOpen, ownUpload } from '../access.ts'
 import type { GatewayContext } from '../context.ts'
+import { checkOpenUploads } from '../open-uploads.ts'
 import type { RecordedUpload } from '../upload-reads.ts'
 import { ClaimAnswer, type Routes, UploadParams } from './routes.ts'
 
@@ -45,7 +46,8 @@ export const partsRoutes: Routes = (app, context) => {
     handler: async (request) => {
       const { upload } = await ownUpload(context, request, request.params.uploadId)
       checkOpen(context, upload)
-      for (const part of request.body.parts) checkPlan(upload, part.partNumber, part.sizeBytes)
+      for (const part of request.body.parts) checkPlan(context, upload, part)
+      await checkGrowth(context, upload, request.body.parts)
       const { bucket, objectKey: key, s3UploadId: uploadId } = upload
       const sign = async (part: (typeof request.body.parts)[number]) => ({
         partNumber: part.partNumber,
@@ -91,7 +93,7 @@ export const partsRoutes: Routes = (app, context) => {
     handler: async (request, reply) => {
       const { upload } = await ownUpload(context, request, request.params.uploadId)
       checkOpen(context, upload)
-      for (const part of request.body.parts) checkPlan(upload, part.partNumber, part.sizeBytes)
+      for (const part of request.body.parts) checkPlan(context, upload, part)
       const reported = request.body.parts.map(async (part) => ({
         partNumber: part.partNumber,
         ...(await report(context, upload, part)),
@@ -101,37 +103,60 @@ export const partsRoutes: Routes = (app, context) => {
   })
 }
 
-interface ReportedPart {
+interface PlannedPart {
   readonly partNumber: number
-  readonly etag: string
   readonly sizeBytes: number
+}
+
+interface ReportedPart extends PlannedPart {
+  readonly etag: string
   readonly checksumSha256: string
 }
 
-/** The same part with the same bytes is the same claim: a report may be repeated. */
 const report = async (
-  { claims }: GatewayContext,
+  context: GatewayContext,
   upload: RecordedUpload,
   part: ReportedPart,
 ): Promise<{ readonly claimId: string }> => {
-  const { partNumber, sizeBytes, checksumSha256: checksum } = part
-  checkPlan(upload, partNumber, sizeBytes)
-  const etag = part.etag.replaceAll('"', '')
-  const id = deriveId('PartUploaded', upload.s3UploadId, partNumber, etag, checksum)
-  return claims.claim('PartUploaded', upload.videoId, { partNumber, sizeBytes, etag, checksum }, { id })
-}
-
-const checkOpen = ({ clock }: GatewayContext, upload: RecordedUpload): void => {
-  if (upload.status === 'open' && upload.expiresAtMs > clock.now()) return
-  const why = upload.status === 'open' ? 'expired' : upload.status
-  throw new BadInputError('UPLOAD_CLOSED', `The upload is ${why}: it takes no parts any more.`)
+  const { partNumber, sizeBytes, checksumSha256 } = part
+  checkPlan(context, upload, part)
+  const claim = partClaim(upload, { partNumber, sizeBytes, checksumSha256, etag: part.etag.replaceAll('"', '') })
+  return context.claims.claim('PartUploaded', upload.videoId, claim.data, { id: claim.id })
 }
 
 /** A part has the length that the plan gives it: a file that changed while it is uploaded is noticed here. */
-const checkPlan = (upload: RecordedUpload, partNumber: number, sizeBytes: number): void => {
-  if (upload.sizeBytes === null) return
+const checkPlan = ({ limits }: GatewayContext, upload: RecordedUpload, part: PlannedPart): void => {
+  const { partNumber, sizeBytes } = part
+  if (upload.sizeBytes === null) return checkUnsized(limits, upload, part)
   const range = partRange(upload.sizeBytes, upload.partSizeBytes, partNumber)
   if (range?.sizeBytes === sizeBytes) return
   const expected = range === undefined ? 'does not exist' : `has ${range.sizeBytes} bytes, not ${sizeBytes}`
   throw new BadInputError('PART_INVALID', `By the plan of this upload, part ${partNumber} ${expected}.`)
+}
+
+/** Only the last part may be shorter, and which one that is nobody knows before the upload is sealed. */
+const checkUnsized = (
+  { maxUploadBytes }: GatewayContext['limits'],
+  { partSizeBytes }: RecordedUpload,
+  { partNumber, sizeBytes }: PlannedPart,
+): void => {
+  if (sizeBytes > partSizeBytes) {
+    throw new BadInputError(
+      'PART_INVALID',
+      `A part of this upload has ${partSizeBytes} bytes at most, not ${sizeBytes}.`,
+    )
+  }
+  if ((partNumber - 1) * partSizeBytes + sizeBytes <= maxUploadBytes) return
+  throw new BadInputError('FILE_TOO_LARGE', `With part ${partNumber} the file has more than ${maxUploadBytes} bytes.`)
+}
+
+/** What an upload of unknown length will hold is counted as it comes, and what it may not hold is not signed. */
+const checkGrowth = async (
+  context: GatewayContext,
+  upload: RecordedUpload,
+  parts: readonly PlannedPart[],
+): Promise<void> => {
+  if (upload.sizeBytes !== null) return
+  const bytes = parts.reduce((sum, part) => sum + part.sizeBytes, 0)
+  await checkOpenUploads(context, upload.authorId, { uploads: 0, bytes })
 }

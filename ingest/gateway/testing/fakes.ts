@@ -3,8 +3,8 @@ import { UpstreamError } from '../../../platform/errors.ts'
 import type { VideoDetails } from '../../../schemas/generated.ts'
 import type { MultipartRef } from '../../../storage/multipart.ts'
 import type { PartToSign } from '../../../storage/presign.ts'
-import { CLAIM_DOUBTFUL, type Claim, type ClaimProducer } from '../claim-producer.ts'
-import type { ClaimOutcome, RecordedUpload, RecordedVideo, UploadReads } from '../upload-reads.ts'
+import { CLAIM_DOUBTFUL, type Claim, type ClaimProducer } from '../../claim-producer.ts'
+import type { ClaimOutcome, RecordedPart, RecordedUpload, RecordedVideo, UploadReads } from '../upload-reads.ts'
 import type { UploadStore } from '../upload-store.ts'
 
 export type SentClaim = Claim & { readonly videoId: string; readonly id: string }
@@ -20,6 +20,8 @@ export interface FakePipeline {
   readonly sent: SentClaim[]
   readonly uploads: Map<string, RecordedUpload>
   readonly videos: Map<string, RecordedVideo>
+  /** Recorded parts by video and number; what a test takes out was rejected. */
+  readonly parts: Map<string, Map<number, RecordedPart>>
   /** Open multipart uploads by id. */
   readonly multiparts: Map<string, MultipartRef>
   readonly fault: {
@@ -39,6 +41,7 @@ export const fakePipeline = (bucket = 'media'): FakePipeline => {
   const sent: SentClaim[] = []
   const uploads = new Map<string, RecordedUpload>()
   const videos = new Map<string, RecordedVideo>()
+  const parts = new Map<string, Map<number, RecordedPart>>()
   const multiparts = new Map<string, MultipartRef>()
   const outcomes = new Map<string, ClaimOutcome>()
   const fault: FakePipeline['fault'] = {}
@@ -66,19 +69,47 @@ export const fakePipeline = (bucket = 'media'): FakePipeline => {
       return
     }
     outcomes.set(claim.id, { code: null, detail: null })
-    if (claim.type !== 'UploadStarted') return
-    const { details, ...started } = claim.data
-    uploads.set(claim.videoId, { ...started, videoId: claim.videoId, status: 'open' })
-    if (details !== null) videos.set(claim.videoId, videoOf(started.authorId, details))
+    admitted(claim)
   }
+
+  const admitted = ({ type, videoId, data }: SentClaim): void => {
+    const upload = uploads.get(videoId)
+    if (type === 'UploadStarted') {
+      const { details, ...started } = data
+      uploads.set(videoId, { ...started, videoId, status: 'open', rejections: 0 })
+      parts.set(videoId, new Map())
+      if (details !== null) videos.set(videoId, videoOf(started.authorId, details))
+    } else if (type === 'PartUploaded') {
+      const { checksum: checksumSha256, ...part } = data
+      parts.get(videoId)?.set(part.partNumber, { ...part, checksumSha256 })
+    } else if (type === 'UploadSealed' && upload?.partCount === null) {
+      uploads.set(videoId, { ...upload, ...data })
+    }
+  }
+
+  const partsOf = (videoId: string): RecordedPart[] =>
+    [...(parts.get(videoId)?.values() ?? [])].sort((a, b) => a.partNumber - b.partNumber)
 
   return {
     sent,
     uploads,
     videos,
+    parts,
     multiparts,
     fault,
     reads: {
+      findParts: (videoId, after, limit) =>
+        reading(
+          partsOf(videoId)
+            .filter(({ partNumber }) => partNumber > after)
+            .slice(0, limit),
+        ),
+      openUploads(authorId) {
+        const open = [...uploads.values()].filter((upload) => upload.authorId === authorId && upload.status === 'open')
+        const stored = (videoId: string) => partsOf(videoId).reduce((sum, part) => sum + part.sizeBytes, 0)
+        const bytes = open.reduce((sum, upload) => sum + (upload.sizeBytes ?? stored(upload.videoId)), 0)
+        return reading({ uploads: open.length, bytes })
+      },
       findUpload: (videoId) => reading(uploads.get(videoId) ?? null),
       findVideo: (videoId) => reading(videos.get(videoId) ?? null),
       waitForOutcome,

@@ -1,6 +1,6 @@
 import type { Test } from 'tap'
 import { examples } from '../../../schemas/examples.ts'
-import type { UploadStarted, VideoDetails } from '../../../schemas/generated.ts'
+import type { PartUploaded, UploadStarted, VideoDetails } from '../../../schemas/generated.ts'
 import type { UploadReads } from '../upload-reads.ts'
 
 /** What every UploadReads must do, whatever it reads from. */
@@ -10,6 +10,8 @@ export interface UploadReadsWorld {
   readonly away: UploadReads
   /** The claim is admitted; resolves when it can be read. */
   start(videoId: string, claimId: string, started: UploadStarted): Promise<void>
+  /** The part is reported, and admitted; resolves when it can be read. */
+  part(videoId: string, part: PartUploaded): Promise<void>
   /** The claim is refused; resolves when that can be read. */
   refuse(videoId: string, claimId: string, code: string): Promise<void>
 }
@@ -72,6 +74,33 @@ export const uploadReadsContract = (t: Test, openWorld: (t: Test) => Promise<Upl
     t.match(await reads.waitForOutcome('second', PATIENTLY_MS), { code: 'UPLOAD_EXISTS', detail: String })
   })
 
+  t.test('parts are read in pages, ascending, the last report of each', async (t) => {
+    const { reads, start, part } = await openWorld(t)
+    await start('video', 'claim', examples.UploadStarted)
+    t.same(await reads.findParts('video', 0, 10), [])
+    for (const partNumber of [3, 1, 2]) await part('video', { ...examples.PartUploaded, partNumber })
+    await part('video', { ...examples.PartUploaded, partNumber: 2, etag: 'again' })
+    const { sizeBytes, checksum: checksumSha256, etag } = examples.PartUploaded
+    t.same(await reads.findParts('video', 0, 2), [
+      { partNumber: 1, sizeBytes, checksumSha256, etag },
+      { partNumber: 2, sizeBytes, checksumSha256, etag: 'again' },
+    ])
+    t.match(await reads.findParts('video', 2, 2), [{ partNumber: 3 }])
+    t.same(await reads.findParts('none', 0, 10), [])
+  })
+
+  t.test('what an author has open is counted; of a stream, what is stored of it', async (t) => {
+    const { reads, start, part } = await openWorld(t)
+    const { authorId } = examples.UploadStarted
+    t.same(await reads.openUploads(authorId), { uploads: 0, bytes: 0 })
+    await start('sized', 'claim-1', { ...examples.UploadStarted, sizeBytes: 5 * 1024 ** 4 })
+    await start('stream', 'claim-2', { ...examples.UploadStarted, sizeBytes: null, partCount: null })
+    await start('foreign', 'claim-3', { ...examples.UploadStarted, authorId: 'somebody-else' })
+    await part('stream', { ...examples.PartUploaded, sizeBytes: 7 })
+    await part('sized', { ...examples.PartUploaded, sizeBytes: 7 })
+    t.same(await reads.openUploads(authorId), { uploads: 2, bytes: 5 * 1024 ** 4 + 7 })
+  })
+
   t.test('an outcome is waited for', async (t) => {
     const { reads, start } = await openWorld(t)
     const outcome = reads.waitForOutcome('claim', PATIENTLY_MS)
@@ -84,6 +113,8 @@ export const uploadReadsContract = (t: Test, openWorld: (t: Test) => Promise<Upl
     const unavailable = { code: 'DATABASE_UNAVAILABLE', retryable: true }
     await t.rejects(away.findUpload('video'), unavailable)
     await t.rejects(away.findVideo('video'), unavailable)
+    await t.rejects(away.findParts('video', 0, 1), unavailable)
+    await t.rejects(away.openUploads('author'), unavailable)
     await t.rejects(away.waitForOutcome('claim', PATIENTLY_MS), unavailable)
   })
 }

@@ -5,7 +5,7 @@ import { problemResponses } from '../../../../platform/http/problem-schema.ts'
 import type { RouteOptions } from '../../../context.ts'
 import { AfterQuery, waitForAfter } from '../../../reading/after.ts'
 import { reading } from '../../../reading/read.ts'
-import { UploadBody, VideoParams } from '../../../reading/schemas.ts'
+import { UploadBody, type UploadStatus, VideoParams } from '../../../reading/schemas.ts'
 import { isOwner, viewerOf } from '../../../reading/viewer.ts'
 
 /**
@@ -31,7 +31,7 @@ const getUpload: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { context
       const upload = await reading(() =>
         context.db.upload.findUnique({
           where: { videoId: request.params.id },
-          include: { parts: { orderBy: { partNumber: 'asc' } } },
+          include: { parts: { where: { code: null }, orderBy: { partNumber: 'asc' } } },
         }),
       )
       if (upload === null || !isOwner(upload, viewer))
@@ -39,7 +39,7 @@ const getUpload: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { context
       void reply.header('vary', 'authorization').header('cache-control', 'private, no-cache')
       return {
         videoId: upload.videoId,
-        status: upload.status as 'open' | 'completed' | 'aborted',
+        status: upload.status as UploadStatus,
         sizeBytes: upload.sizeBytes === null ? null : Number(upload.sizeBytes),
         partSizeBytes: Number(upload.partSizeBytes),
         partCount: upload.partCount,

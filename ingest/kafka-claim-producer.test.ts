@@ -1,9 +1,9 @@
 import t from 'tap'
-import { UpstreamError } from '../../platform/errors.ts'
-import { createCodec } from '../../runtime/codec/avro.ts'
-import { memoryDirectory } from '../../runtime/codec/schema-directory.ts'
-import type { OutputRecord } from '../../runtime/kafka/log-records.ts'
-import { PartUploadedSchema } from '../../schemas/generated.ts'
+import { UpstreamError } from '../platform/errors.ts'
+import { createCodec } from '../runtime/codec/avro.ts'
+import { memoryDirectory } from '../runtime/codec/schema-directory.ts'
+import type { OutputRecord } from '../runtime/kafka/log-records.ts'
+import { PartUploadedSchema } from '../schemas/generated.ts'
 import { kafkaClaimProducer } from './kafka-claim-producer.ts'
 
 const codec = createCodec(memoryDirectory())

@@ -1,12 +1,12 @@
-import type { Clock } from '../../platform/clock.ts'
-import { UpstreamError } from '../../platform/errors.ts'
-import type { Codec } from '../../runtime/codec/avro.ts'
-import { envelopeHeaders } from '../../runtime/codec/envelope.ts'
-import type { IdempotentProducer } from '../../runtime/kafka/idempotent-producer.ts'
-import type { OutputRecord } from '../../runtime/kafka/log-records.ts'
-import type { AvroSchema } from '../../schemas/generated.ts'
-import { videoIntake } from '../../schemas/topics.ts'
-import { hasCode } from '../../storage/s3-errors.ts'
+import type { Clock } from '../platform/clock.ts'
+import { UpstreamError } from '../platform/errors.ts'
+import type { Codec } from '../runtime/codec/avro.ts'
+import { envelopeHeaders } from '../runtime/codec/envelope.ts'
+import type { IdempotentProducer } from '../runtime/kafka/idempotent-producer.ts'
+import type { OutputRecord } from '../runtime/kafka/log-records.ts'
+import type { AvroSchema } from '../schemas/generated.ts'
+import { videoIntake } from '../schemas/topics.ts'
+import { hasCode } from '../storage/s3-errors.ts'
 import { CLAIM_DOUBTFUL, type ClaimProducer } from './claim-producer.ts'
 
 /** ClaimProducer on Kafka: Avro in the Confluent wire format, CloudEvents headers, key = videoId. */
@@ -14,10 +14,12 @@ export const kafkaClaimProducer = (options: {
   readonly producer: IdempotentProducer
   readonly codec: Codec
   readonly clock: Clock
+  /** `ce_source`: who claims, for people and for what each producer may import. Default: the gateway. */
+  readonly source?: string
   /** How long a caller waits, milliseconds. The producer itself goes on trying for longer. */
   readonly timeoutMs?: number
 }): ClaimProducer => {
-  const { producer, codec, clock, timeoutMs = 8_000 } = options
+  const { producer, codec, clock, source = '/reelstream/gateway', timeoutMs = 8_000 } = options
   return {
     async claim(type, videoId, data, { id }) {
       // The map is exact per event; TypeScript does not follow it through a type parameter.
@@ -25,7 +27,7 @@ export const kafkaClaimProducer = (options: {
       const headers = envelopeHeaders({
         id,
         type: schema.name,
-        source: SOURCE,
+        source,
         timeMs: clock.now(),
         causationId: null,
         traceparent: null,
@@ -39,8 +41,6 @@ export const kafkaClaimProducer = (options: {
     },
   }
 }
-
-const SOURCE = '/reelstream/gateway'
 
 const append = async (producer: IdempotentProducer, record: OutputRecord, timeoutMs: number): Promise<void> => {
   let timer: NodeJS.Timeout | undefined

@@ -1,4 +1,4 @@
-import type { EventOf, videoIntake } from '../../schemas/topics.ts'
+import type { EventOf, videoIntake } from '../schemas/topics.ts'
 
 /** A claim: its event type and, per type, its data. */
 export type Claim = EventOf<typeof videoIntake>
@@ -6,8 +6,8 @@ export type ClaimType = Claim['type']
 export type ClaimData<Type extends ClaimType> = Extract<Claim, { readonly type: Type }>['data']
 
 /**
- * The one way in which the gateway changes anything: it appends a claim to video-intake. Whether it becomes a fact is
- * decided by admit-events.
+ * The one way in which anybody before the door changes anything: the gateway, the reconciler and imports append a claim
+ * to video-intake. Whether it becomes a fact is decided by admit-events.
  */
 export interface ClaimProducer {
   /**
