@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readdir, readFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { getPriority, tmpdir } from 'node:os'
 import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -9,6 +9,7 @@ import t from 'tap'
 import { silentLogger } from '../platform/log.ts'
 import { argumentsOf, type FfmpegCommand } from './arguments.ts'
 import { createFfmpeg, type Sink } from './ffmpeg.ts'
+import { ENCODE_LIMITS, SOUND_LIMITS } from './process-guard.ts'
 
 const ffmpeg = await createFfmpeg({ ffmpegPath: 'ffmpeg', ffprobePath: 'ffprobe', log: silentLogger })
 
@@ -85,9 +86,25 @@ t.test('runs exactly the arguments of the command, guarded, with an empty enviro
   const limits = await readFile(`/proc/${process?.pid}/limits`, 'utf8')
   t.match(limits, /Max core file size\s+0\s/)
   t.match(limits, /Max file size\s+1048576\s/)
+  t.equal(getPriority(process?.pid), getPriority() + ENCODE_LIMITS.niceness)
   abort.abort(new Error('enough'))
   await t.rejects(started, { message: 'enough' })
   t.strictSame(await running('s=66x66'), [], 'and an abort ends it')
+})
+
+t.test('sound gives way to pictures', async (t) => {
+  const abort = new AbortController()
+  const started = ffmpeg.run(
+    (urls) => ({ ...synthetic(urls, { realTime: true, seconds: 60 }), input: 'testsrc2=s=68x68:r=25' }),
+    [drain],
+    { signal: abort.signal, limits: SOUND_LIMITS },
+  )
+  started.catch(() => undefined)
+  await eventually(async () => (await running('s=68x68')).length === 1)
+  const [process] = await running('s=68x68')
+  t.equal(getPriority(process?.pid), getPriority() + SOUND_LIMITS.niceness)
+  abort.abort(new Error('enough'))
+  await t.rejects(started, { message: 'enough' })
 })
 
 t.test('an abort before the process exists is not lost', async (t) => {

@@ -7,7 +7,7 @@ import { argumentsOf, type FfmpegCommand } from './arguments.ts'
 import { type ProbeOptions, probeWith } from './ffprobe.ts'
 import { openOutputSockets } from './output-sockets.ts'
 import type { FileFacts, ProbeResult } from './probe.ts'
-import { ENCODE_LIMITS, type GuardTools, guardArguments, PROBE_LIMITS } from './process-guard.ts'
+import { ENCODE_LIMITS, type GuardLimits, type GuardTools, guardArguments, PROBE_LIMITS } from './process-guard.ts'
 import { createProgressReader, type Progress } from './progress.ts'
 
 /**
@@ -55,6 +55,8 @@ export interface RunOptions {
   readonly onProgress?: (progress: Progress) => void
   /** Default 30,000. */
   readonly stallMs?: number
+  /** Default ENCODE_LIMITS. */
+  readonly limits?: GuardLimits
 }
 
 export interface Run {
@@ -76,10 +78,12 @@ export const createFfmpeg = async ({ ffmpegPath, ffprobePath, log }: FfmpegSetti
   const [prlimit, setpriv, nice] = await Promise.all(['prlimit', 'setpriv', 'nice'].map(find))
   const tools: GuardTools = { prlimit: prlimit ?? null, setpriv: setpriv ?? null, nice: nice ?? null }
   if (tools.setpriv === null) log.warn({ tools: JSON.stringify(tools) }, 'ffmpeg runs without a parent death signal')
-  const guarded = [...guardArguments(tools, ENCODE_LIMITS), ffmpeg]
   return {
     probe: probeWith([...guardArguments(tools, PROBE_LIMITS), ffprobe]),
-    run: (build, sinks, options) => runWithSinks(guarded, build, sinks, options, log),
+    run: (build, sinks, options) => {
+      const guarded = [...guardArguments(tools, options.limits ?? ENCODE_LIMITS), ffmpeg]
+      return runWithSinks(guarded, build, sinks, options, log)
+    },
     version: () => versionOf(ffmpeg),
   }
 }

@@ -1,5 +1,5 @@
 import type { FfmpegCommand } from '../../../media/arguments.ts'
-import type { Ffmpeg, Sink } from '../../../media/ffmpeg.ts'
+import type { Ffmpeg, RunOptions, Sink } from '../../../media/ffmpeg.ts'
 import { BugError, describeError, isRetryable, ReelstreamError } from '../../../platform/errors.ts'
 import type { SourceRef } from '../../../schemas/generated.ts'
 import type { ProxiedFile, RangeProxy } from '../../../storage/range-proxy.ts'
@@ -37,8 +37,8 @@ export const encode = async (
   ffmpeg: Ffmpeg,
   build: (outputUrls: readonly string[]) => FfmpegCommand,
   sinks: readonly Sink[],
-  signal: AbortSignal,
-): Promise<number> => (await ffmpeg.run(build, sinks, { signal })).wallMs
+  options: RunOptions,
+): Promise<number> => (await ffmpeg.run(build, sinks, options)).wallMs
 
 /**
  * The scheduler owns the retries of FFmpeg work, so a failed job is an outcome. Only what ends the run from outside (the

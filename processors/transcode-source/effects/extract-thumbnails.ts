@@ -51,7 +51,7 @@ const picture = async (
   const sink: Sink = async (bytes) => {
     for await (const chunk of bytes) chunks.push(chunk)
   }
-  await encode(ffmpeg, ([url]) => build(url ?? ''), [sink], signal)
+  await encode(ffmpeg, ([url]) => build(url ?? ''), [sink], { signal })
   const jpeg = Buffer.concat(chunks)
   if (jpeg.length > 0) return jpeg
   throw new UpstreamError('NO_PICTURE', 'FFmpeg wrote no picture', { retryable: false })

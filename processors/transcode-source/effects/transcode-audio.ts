@@ -1,4 +1,5 @@
 import { audioCommand } from '../../../media/arguments.ts'
+import { SOUND_LIMITS } from '../../../media/process-guard.ts'
 import { createAudioSegmenter } from '../../../media/segmenter.ts'
 import { trackSink } from '../../../media/track-sink.ts'
 import type { Executor } from '../../../runtime/run/executors.ts'
@@ -33,7 +34,7 @@ export const transcodeAudioWith =
         const handlers = store.handlersFor(audio.rendition, count)
         const sink = trackSink(createAudioSegmenter(), audio.sampleRate, handlers)
         const build = (urls: readonly string[]) => audioCommand({ ...plan, audio: [audio] }, file.url, urls)
-        return await encode(tools.ffmpeg, build, [sink], run.signal)
+        return await encode(tools.ffmpeg, build, [sink], { signal: run.signal, limits: SOUND_LIMITS })
       })
       await store.finished()
       return { done: { frames, cpuMs: null, wallMs }, failure: null }

@@ -41,7 +41,7 @@ export const transcodeVideoWith =
           trackSink(createVideoSegmenter(plan, chunk), plan.timescale, store.handlersFor(name, count)),
         )
         const build = (urls: readonly string[]) => videoCommand(plan, chunk, file.url, urls, encoderThreads)
-        return await encode(ffmpeg, build, sinks, run.signal)
+        return await encode(ffmpeg, build, sinks, { signal: run.signal })
       })
       await store.finished()
       return { done: { frames, cpuMs: null, wallMs }, failure: null }
