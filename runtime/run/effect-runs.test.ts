@@ -2,11 +2,13 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import t from 'tap'
 import { systemClock } from '../../platform/clock.ts'
 import { silentLogger } from '../../platform/log.ts'
+import { createCodec } from '../codec/avro.ts'
+import { memoryDirectory } from '../codec/schema-directory.ts'
 import { SUSPECT_AFTER } from '../effect-policy.ts'
 import type { LiveEffect } from '../task/effect-ledger.ts'
-import { sendOrders } from '../testing/example.ts'
+import { BoxSentSchema, ReceiptSchema, sendOrders } from '../testing/example.ts'
 import { type EffectMessage, EffectRuns } from './effect-runs.ts'
-import { EffectSlots } from './executors.ts'
+import { EffectSlots, type Executor } from './executors.ts'
 
 const record = {
   effect: 'send',
@@ -22,7 +24,7 @@ const record = {
 const effectOf = (id: string, key: string): LiveEffect => ({ id, key, input: { boxes: 1 }, record })
 
 /** Executors that begin and then do nothing until they are told to end; deaf to their signals. */
-const open = () => {
+const open = (send?: Executor) => {
   const begun = new Map<string, () => void>()
   const told: EffectMessage[] = []
   let freed = 0
@@ -30,13 +32,18 @@ const open = () => {
   slots.onFree(() => {
     freed += 1
   })
+  const directory = memoryDirectory()
+  for (const schema of [ReceiptSchema, BoxSentSchema]) directory.idOf(schema)
   const runs = new EffectRuns({
     processor: sendOrders,
+    codec: createCodec(directory),
     executors: {
-      send: (_input, { effectId }) =>
-        new Promise((resolve) => {
-          begun.set(effectId, () => resolve({ trackingId: effectId }))
-        }),
+      send:
+        send ??
+        ((_input, { effectId }) =>
+          new Promise((resolve) => {
+            begun.set(effectId, () => resolve({ trackingId: effectId }))
+          })),
     },
     slots,
     log: silentLogger,
@@ -107,4 +114,20 @@ t.test('what was aborted before its commit was there never begins', async (t) =>
   await nextTurn()
   t.equal(begun.size, 0)
   t.same(runs.ids(), ['a'], 'so that the task journals that it was interrupted')
+})
+
+t.test('what is not of the declared type ends the effect: nothing else could wait with a blocked key', async (t) => {
+  const misfit = { kind: 'failed', failure: { code: 'ENCODE_INVALID', retryable: false } }
+  const result = open(async () => ({ tracking: 'a' }))
+  result.launch(effectOf('a', 'o-1'))
+  await nextTurn()
+  t.match(result.told, [misfit])
+  t.match(result.told, [{ failure: { detail: /trackingId is missing/ } }])
+  const report = open(async (_input, run) => {
+    await run.report(1, { n: 'one' })
+    return { trackingId: 'a' }
+  })
+  report.launch(effectOf('a', 'o-1'))
+  await nextTurn()
+  t.match(report.told, [misfit])
 })

@@ -1,6 +1,7 @@
 import type { Scheduler } from '../../platform/clock.ts'
 import { ConfigError, isRetryable, ReelstreamError, UpstreamError } from '../../platform/errors.ts'
 import type { Logger } from '../../platform/log.ts'
+import type { AvroSchema, Codec } from '../codec/avro.ts'
 import { SUSPECT_AFTER } from '../effect-policy.ts'
 import type { Outcome, Processor } from '../processor.ts'
 import type { LiveEffect } from '../task/effect-ledger.ts'
@@ -34,6 +35,7 @@ interface Run {
 interface Settings {
   readonly processor: Processor
   readonly executors: AnyExecutors
+  readonly codec: Codec
   readonly slots: EffectSlots
   readonly log: Logger
   readonly clock: Scheduler
@@ -127,7 +129,7 @@ export class EffectRuns {
   async #execute(effect: LiveEffect, run: Run, reads: ReturnType<EffectReads>): Promise<void> {
     const { processor, log, tell, clock } = this.#settings
     const { effect: name, runs, resumeFrom, failures } = effect.record
-    const policy = processor.effects[name]?.policy
+    const { policy, report, outcome } = processor.effects[name] ?? {}
     const timeout = new AbortController()
     const timeoutMs = policy?.timeoutMs ?? null
     const endTimeout =
@@ -146,18 +148,18 @@ export class EffectRuns {
       log: runLog,
       read: <T>(collection: string, prefix = '') =>
         (reads.get(collection) ?? []).filter(([id]) => id.startsWith(prefix)) as readonly (readonly [string, T])[],
-      report: (n, value) =>
-        n <= resumeFrom || signal.aborted
-          ? Promise.resolve()
-          : Promise.race([
-              new Promise<void>((done) => tell({ kind: 'report', effectId: effect.id, n, value, done })),
-              aborted,
-            ]),
+      report: async (n, value) => {
+        if (n <= resumeFrom || signal.aborted) return
+        this.#mustFit(report, value)
+        const journaled = new Promise<void>((done) => tell({ kind: 'report', effectId: effect.id, n, value, done }))
+        await Promise.race([journaled, aborted])
+      },
     }
     const done = () => this.forget(effect.id)
     const work = this.#start(name, effect.input, context)
     try {
       const value = await Promise.race([work, aborted])
+      this.#mustFit(outcome, value)
       runLog.info({ durationMs: Math.round(clock.monotonicMs() - startedAt) }, 'effect settled')
       if (!run.controller.signal.aborted)
         tell({ kind: 'settled', effectId: effect.id, outcome: { ok: true, value }, done })
@@ -179,6 +181,11 @@ export class EffectRuns {
       throw new ConfigError('EFFECT_UNBOUND', `no executor is bound to ${this.#settings.processor.name}/${name}`)
     }
     return executor(input, context)
+  }
+
+  /** A task whose key is blocked keeps what it is told as bytes, so all of it must have some. Throws as `encode`. */
+  #mustFit(schema: AvroSchema<unknown> | null | undefined, value: unknown): void {
+    if (schema != null) this.#settings.codec.encode(schema, value)
   }
 
   /** Resolves with the work, or without it when it takes longer. */

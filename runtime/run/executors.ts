@@ -18,14 +18,18 @@ export interface EffectRun<Report> {
   readonly log: Logger
   /**
    * Journals piece n (1, 2, 3 … without gaps, the same n for the same piece in every run) together with the facts that
-   * the processor makes of it. Resolves when it is committed; n up to `resumeFrom` resolves at once.
+   * the processor makes of it. Resolves when it is committed; n up to `resumeFrom` resolves at once. Throws BugError
+   * ENCODE_INVALID for a value that is not of the declared type.
    */
   report(n: number, value: Report): Promise<void>
   /** Entries of the effect's own key in a declared collection, as of the commit that journaled it or a later one. */
   read<T>(collection: string, prefix?: string): readonly (readonly [id: string, value: T])[]
 }
 
-/** Throws a ReelstreamError; its `retryable` decides whether the policy's next attempt is made. */
+/**
+ * Throws a ReelstreamError; its `retryable` decides whether the policy's next attempt is made. A result that is not of the
+ * declared type ends the effect with ENCODE_INVALID.
+ */
 export type Executor<Input = unknown, Result = unknown, Report = unknown> = (
   input: Input,
   run: EffectRun<Report>,
