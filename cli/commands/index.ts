@@ -2,8 +2,10 @@ import type { Command } from 'commander'
 import type { Config } from '../../platform/config.ts'
 import { registerBlocked } from './blocked.ts'
 import { registerDlq } from './dlq.ts'
+import { registerLanes } from './lanes.ts'
 import { registerProcessors } from './processors.ts'
 import { registerRebuild } from './rebuild.ts'
+import { registerReconcile } from './reconcile.ts'
 import { registerUpload } from './upload.ts'
 
 /** Adds one command to the program. Its file is named like it. */
@@ -13,7 +15,9 @@ export type RegisterCommand = (program: Command, config: Config) => void
 export const commands: readonly RegisterCommand[] = [
   registerUpload,
   registerRebuild,
+  registerReconcile,
   registerProcessors,
+  registerLanes,
   registerBlocked,
   registerDlq,
 ]

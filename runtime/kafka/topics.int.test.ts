@@ -1,6 +1,6 @@
 import t from 'tap'
 import { realKafka, uniqueName } from './testing/real-kafka.ts'
-import { ensureTopics, requireTopics, type TopicSpec } from './topics.ts'
+import { dropTopics, ensureTopics, requireTopics, type TopicSpec } from './topics.ts'
 
 const kafka = realKafka()
 
@@ -83,6 +83,13 @@ t.test('a process that relies on topics makes none', async (t) => {
     facts: { topics: missing.name },
   })
   t.same(await ensureTopics(kafka, [there, missing]), [missing.name])
+})
+
+t.test('topics are dropped, and may be made anew with other partitions', async (t) => {
+  const name = uniqueName('dropped')
+  await ensureTopics(kafka, [spec(name, 2)])
+  await dropTopics(kafka, [name, uniqueName('never')])
+  t.same(await ensureTopics(kafka, [spec(name, 3)]), [name])
 })
 
 t.test('no broker is an error that can be tried again', async (t) => {

@@ -74,12 +74,26 @@ export const requireTopics = async (kafka: Kafka, specs: readonly TopicSpec[]): 
   })
 }
 
+/**
+ * Deletes topics with all that they hold; resolves when they are gone. One that does not exist is gone. Throws
+ * UpstreamError TOPICS_UNAVAILABLE (retryable).
+ */
+export const dropTopics = async (kafka: Kafka, names: readonly string[]): Promise<void> => {
+  await withAdmin(kafka, names, async (admin) => {
+    const thereOf = async () => (await admin.listTopics()).filter((name) => names.includes(name))
+    const there = await thereOf()
+    if (there.length > 0) await admin.deleteTopics({ topics: there })
+    while ((await thereOf()).length > 0) await sleep(ASK_AGAIN_MS)
+    return []
+  })
+}
+
 const withAdmin = async (
   kafka: Kafka,
-  specs: readonly TopicSpec[],
+  subjects: readonly unknown[],
   act: (admin: Admin) => Promise<string[]>,
 ): Promise<string[]> => {
-  if (specs.length === 0) return []
+  if (subjects.length === 0) return []
   const admin = kafka.admin()
   try {
     await admin.connect()

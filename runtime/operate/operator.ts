@@ -24,6 +24,8 @@ import { planReplay, type ReplayPlan } from './plan.ts'
 export interface Operator {
   /** Each task of a processor: how far it is, and what it waits with. */
   tasks(processor: Processor): Promise<readonly TaskSummary[]>
+  /** Entries of a collection of one key, as of the last commit, in code-unit order of the id. */
+  entries(processor: Processor, key: string, collection: string): Promise<readonly (readonly [string, unknown])[]>
   /** Keys that wait behind a failure, over all tasks. */
   blocked(processor: Processor): Promise<readonly BlockedSummary[]>
   /** One of them with everything that waits, in its order. BadInputError KEY_NOT_BLOCKED. */
@@ -136,6 +138,10 @@ export const openOperator = (settings: OperatorSettings): Operator => {
         summaries.push(summaryOf(processor, task, memory, await logOf(processor, task).inputRanges()))
       }
       return summaries
+    },
+    entries: async (processor, key, collection) => {
+      const memories = await Promise.all((await tasksOf(processor)).map((task) => memoryOf(processor, task)))
+      return memories.flatMap((memory) => memory.store.entries(key, collection))
     },
     blocked,
     blockedKey,

@@ -22,8 +22,16 @@ interface Message {
 /** What a broker does with a request, and the appends of all brokers in their order. */
 type Behaviour = (request: ProduceRequest) => Promise<void>
 
-/** Two brokers, two partitions; `leaders[p]` leads partition p and may be changed while a send is running. */
-const sender = (patches: readonly KafkajsPatch[], leaders: number[], behaviours: Record<number, Behaviour>) => {
+/**
+ * Two brokers; `leaders[p]` leads partition p and may be changed while a send is running. `refresh` is what asking for
+ * metadata again does.
+ */
+const sender = (
+  patches: readonly KafkajsPatch[],
+  leaders: number[],
+  behaviours: Record<number, Behaviour>,
+  refresh = () => {},
+) => {
   const modules = freshKafkajs(patches)
   const appends: string[] = []
   const broker = (nodeId: number) => ({
@@ -43,14 +51,16 @@ const sender = (patches: readonly KafkajsPatch[], leaders: number[], behaviours:
   const cluster = {
     retry: { initialRetryTime: 1, retries: 5 },
     refreshMetadataIfNecessary: async () => {},
-    refreshMetadata: async () => {},
+    refreshMetadata: async () => refresh(),
     addMultipleTargetTopics: async () => {},
     isConnected: () => true,
     connect: async () => {},
     removeBroker: () => {},
-    findTopicPartitionMetadata: () => [{ partitionId: 0 }, { partitionId: 1 }],
-    findLeaderForPartitions: (_topic: string, partitions: number[]) =>
-      Object.fromEntries(Map.groupBy(partitions.map(Number), (partition) => String(leaders[partition]))),
+    findTopicPartitionMetadata: () => leaders.map((_, partitionId) => ({ partitionId })),
+    findLeaderForPartitions: (_topic: string, partitions: number[]) => {
+      const known = partitions.map(Number).filter((partition) => leaders[partition] !== undefined)
+      return Object.fromEntries(Map.groupBy(known, (partition) => String(leaders[partition])))
+    },
     findBroker: async ({ nodeId }: { nodeId: string }) => brokers[Number(nodeId)],
     findControllerBroker: async () => brokers[0],
   } as unknown as SendCluster
@@ -136,6 +146,23 @@ t.test('a leader that moves to a broker which has already answered', async (t) =
   const stock = scenario([])
   await stock.send()
   t.same(stock.appends, ['broker 1: p1 seq 0'], 'stock acknowledges p0 without sending it: the patch is still needed')
+})
+
+t.test('a partition that the topic has got since it was last asked about', async (t) => {
+  const sendTo = async (patches: readonly KafkajsPatch[]): Promise<readonly string[]> => {
+    const leaders = [0, 1]
+    const { appends, send } = sender(patches, leaders, {}, () => leaders.splice(2, 0, 0))
+    await send([{ partition: 0 }, { partition: 2 }])
+    return appends
+  }
+  t.same(await sendTo([sendEveryPartition]), ['broker 0: p0 seq 0', 'broker 0: p2 seq 0'])
+  t.same(await sendTo([]), ['broker 0: p0 seq 0'], 'stock resolves without its record: the patch is still needed')
+})
+
+t.test('a partition that there is not is an error', async (t) => {
+  const { appends, send } = sender([sendEveryPartition], [0, 1], {})
+  await t.rejects(send([{ partition: 0 }, { partition: 2 }]), { cause: { message: 'No metadata of topic/2' } })
+  t.same(appends, [], 'and nothing of the request was sent')
 })
 
 t.test('an error that cannot be retried is thrown as it is', async (t) => {

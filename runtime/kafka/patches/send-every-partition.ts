@@ -84,13 +84,15 @@ const STALE_TYPES = ['UNKNOWN_TOPIC_OR_PARTITION', 'LEADER_NOT_AVAILABLE', 'NOT_
 const STALE_NAMES = ['KafkaJSMetadataNotLoaded', 'KafkaJSConnectionError', 'KafkaJSConnectionClosedError']
 
 /**
- * Two defects of one function, the one that turns messages into Produce requests and repeats them.
+ * Three defects of one function, the one that turns messages into Produce requests and repeats them.
  *
  * 1. Stock awaits its brokers with `Promise.all`: when one fails it starts again while the others are still in flight,
  *    sends their records a second time with other sequence numbers, and appends them twice.
  * 2. Stock remembers success per *broker*. When the leader of a failed partition moves to a broker that has already
  *    answered, its records are not sent and `send()` resolves all the same: 12 of 5,736 acknowledged records were missing
  *    after a broker was killed. Success belongs to the partition; and a record keeps the partition that was chosen first.
+ * 3. Stock passes over records whose explicit partition it has not heard of, because the topic was given more partitions,
+ *    or was made anew, since it last asked: `send()` resolves, and so does the commit around it. Here it asks again.
  *
  * By the way, records are written into the batches of their partitions in one pass (record-batch.ts; stock copies the array
  * for each message). What does not fit into one batch of a partition goes out in a second round, when the first is done.
@@ -100,19 +102,31 @@ export const sendEveryPartition: KafkajsPatch = {
   apply: (modules) => {
     const { KafkaJSMetadataNotLoaded } =
       modules.load<Record<'KafkaJSMetadataNotLoaded', new (message: string) => Error>>('errors.js')
-    const metadataOf = ({ cluster }: SendContext, topic: string): unknown[] => {
-      const partitionMetadata = cluster.findTopicPartitionMetadata(topic)
-      if (partitionMetadata.length === 0) throw new KafkaJSMetadataNotLoaded(`No metadata of topic ${topic}`)
-      return partitionMetadata
+    const metadata: Metadata = {
+      of: ({ cluster }, topic) => {
+        const partitionMetadata = cluster.findTopicPartitionMetadata(topic)
+        if (partitionMetadata.length === 0) throw new KafkaJSMetadataNotLoaded(`No metadata of topic ${topic}`)
+        return partitionMetadata
+      },
+      require: ({ cluster }, topic, partitions) => {
+        const known = new Set(cluster.findTopicPartitionMetadata(topic).map(({ partitionId }) => partitionId))
+        const unknown = partitions.filter((partition) => !known.has(partition))
+        if (unknown.length > 0) throw new KafkaJSMetadataNotLoaded(`No metadata of ${topic}/${unknown.join()}`)
+      },
     }
-    modules.replace('producer/sendMessages.js', createSendMessages(metadataOf))
+    modules.replace('producer/sendMessages.js', createSendMessages(metadata))
   },
 }
 
-type MetadataOf = (context: SendContext, topic: string) => unknown[]
+interface Metadata {
+  /** Throws an error that is worth another attempt, with newer metadata, when the topic is not known. */
+  of(context: SendContext, topic: string): unknown[]
+  /** The same for partitions. */
+  require(context: SendContext, topic: string, partitions: readonly number[]): void
+}
 
 const createSendMessages =
-  (metadataOf: MetadataOf): CreateSendMessages =>
+  (metadata: Metadata): CreateSendMessages =>
   (context) =>
   async (request) => {
     const { cluster, retrier } = context
@@ -122,7 +136,10 @@ const createSendMessages =
         await cluster.addMultipleTargetTopics(request.topicMessages.map(({ topic }) => topic))
         try {
           await cluster.refreshMetadataIfNecessary()
-          rounds ??= roundsOf(context, request, metadataOf)
+          rounds ??= roundsOf(context, request, metadata)
+          for (const round of rounds) {
+            for (const [topic, batchOf] of round.batches) metadata.require(context, topic, [...batchOf.keys()])
+          }
           for (const round of rounds) await produceAll(context, request, unsent(cluster, round), round.done)
           return rounds.flatMap(({ done }) => [...done.values()].filter((produced) => produced !== undefined))
         } catch (error) {
@@ -138,10 +155,10 @@ const createSendMessages =
   }
 
 /** The records in the batches of their partitions; a partition whose batch is full goes on in the next round. */
-const roundsOf = (context: SendContext, { topicMessages }: SendRequest, metadataOf: MetadataOf): readonly Round[] => {
+const roundsOf = (context: SendContext, { topicMessages }: SendRequest, metadata: Metadata): readonly Round[] => {
   const rounds: { batches: Map<string, Map<number, BatchBuilder>>; done: Round['done'] }[] = []
   for (const { topic, messages } of topicMessages) {
-    const partitionMetadata = metadataOf(context, topic)
+    const partitionMetadata = metadata.of(context, topic)
     const partitionOf = (message: Message) => context.partitioner({ topic, partitionMetadata, message })
     for (const [partition, batches] of batchesOf(messages, partitionOf)) {
       for (const [n, batch] of batches.entries()) {
