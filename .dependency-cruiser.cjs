@@ -12,6 +12,7 @@ const layers = {
   projections: ['runtime', 'schemas', 'platform', 'prisma'],
   api: ['prisma', 'platform', 'storage'],
   'ingest/gateway': ['runtime', 'schemas', 'storage', 'platform', 'prisma'],
+  'ingest/reconciler': ['runtime', 'schemas', 'storage', 'platform', 'prisma'],
   'ingest/sdk': [],
   web: ['ingest/sdk'],
 }
@@ -127,7 +128,7 @@ module.exports = {
     fence('@kafkajs/confluent-schema-registry', 'runtime/codec/'),
     fence('@aws-sdk', 'storage/'),
     fence('fluent-ffmpeg', 'media/ffmpeg\\.ts'),
-    fence('@prisma', 'prisma/|projections/|api/|ingest/gateway/|local/|cli/|scripts/'),
+    fence('@prisma', 'prisma/|projections/|api/|ingest/gateway/|ingest/reconciler/|local/|cli/|scripts/'),
     fence('fastify', 'api/|ingest/gateway/|local/|platform/http/|web/'),
   ],
   options: {

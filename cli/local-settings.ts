@@ -11,5 +11,8 @@ export const localSettings = async (config: Config): Promise<Config> => {
     kafkaBrokers: config.kafkaBrokers.length > 0 ? config.kafkaBrokers : run.kafkaBrokers.split(','),
     schemaRegistryUrl: config.schemaRegistryUrl || run.schemaRegistryUrl,
     databaseUrl: config.databaseUrl || run.databaseUrl,
+    s3Endpoint: config.s3Endpoint || run.s3Endpoint,
+    s3AccessKeyId: config.s3AccessKeyId || run.s3AccessKeyId,
+    s3SecretAccessKey: config.s3SecretAccessKey || run.s3SecretAccessKey,
   }
 }

@@ -12,6 +12,8 @@ import pg from 'pg'
 import api from '../api/app.ts'
 import gateway from '../ingest/gateway/app.ts'
 import { gatewayOptions } from '../ingest/gateway/gateway-options.ts'
+import { startReconciler } from '../ingest/reconciler/schedule.ts'
+import { reconcilerSettings, reconcilerWorld } from '../ingest/reconciler/world.ts'
 import { systemClock } from '../platform/clock.ts'
 import { readConfig, requireSettings } from '../platform/config.ts'
 import { endGracefully, patiently } from '../platform/graceful-end.ts'
@@ -76,9 +78,15 @@ await app.register(
   gateway,
   gatewayOptions(config, { database, producer, codec: session.codec, s3, presigner, clock: systemClock, log }),
 )
+const { codec, kafka, reader } = session
+const reconciler = startReconciler(
+  reconcilerWorld(config, { database, producer, codec, kafka, reader, s3, clock: systemClock }),
+  { ...reconcilerSettings(config), log },
+)
 await app.register(web, { storageOrigins: [new URL(s3Settings.publicEndpoint).origin] })
 
 atEnd(async () => {
+  await reconciler.stop()
   // Uploads and players keep connections open: what is still under way is cut.
   await app.close()
   await Promise.all([producer.close(), session.close(), database.$disconnect()])

@@ -128,6 +128,21 @@ export const SETTINGS = {
   authorToken: secret('AUTHOR_TOKEN', '', 'token that the command line signs in with; empty = the local author'),
   callerDir: text('INIT_CWD', '', 'folder that file names on the command line begin in; npm sets it; empty = here'),
   uploadExpiryHours: integer('UPLOAD_EXPIRY_HOURS', 24, 1, 24 * 30, 'hours until an unfinished upload is aborted'),
+  reconcileMinutes: integer(
+    'RECONCILE_MINUTES',
+    60,
+    0,
+    7 * 24 * 60,
+    'minutes between two comparisons of S3 with the log by each gateway; 0 = only on command',
+  ),
+  reconcileGraceMinutes: integer(
+    'RECONCILE_GRACE_MINUTES',
+    24 * 60,
+    1,
+    30 * 24 * 60,
+    'minutes for which the reconciler touches nothing that is new; below 30 it may abort what is just being begun',
+  ),
+  keepDeletedDays: integer('KEEP_DELETED_DAYS', 7, 0, 3650, 'days that the objects of a deleted video are kept'),
   importSources: list('IMPORT_SOURCES', '', 'bucket or bucket/prefix a producer may import from; * = any'),
 
   ffmpegPath: text('FFMPEG_PATH', 'ffmpeg', 'the ffmpeg to run'),

@@ -48,6 +48,7 @@ const FORBIDDEN: Readonly<Record<string, readonly [from: string, to: string]>> =
   'layer-projections': ['projections/planted.ts', 'storage/presign.ts'],
   'layer-api': ['api/planted.ts', 'runtime/topology.ts'],
   'layer-ingest-gateway': ['ingest/gateway/planted.ts', 'processors/index.ts'],
+  'layer-ingest-reconciler': ['ingest/reconciler/planted.ts', 'processors/index.ts'],
   'layer-ingest-sdk': ['ingest/sdk/planted.ts', 'platform/ids.ts'],
   'layer-web': ['web/planted.ts', 'platform/ids.ts'],
   'web-knows-the-sdk-only': ['web/planted-too.ts', 'ingest/gateway/app.ts'],

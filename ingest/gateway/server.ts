@@ -10,6 +10,8 @@ import { createIdempotentProducer } from '../../runtime/kafka/idempotent-produce
 import { openSession } from '../../runtime/run/session.ts'
 import { bucketExists } from '../../storage/bucket.ts'
 import { createPresignClient, createS3Client, s3SettingsOf } from '../../storage/s3-client.ts'
+import { startReconciler } from '../reconciler/schedule.ts'
+import { reconcilerSettings, reconcilerWorld } from '../reconciler/world.ts'
 import gateway from './app.ts'
 import { gatewayOptions } from './gateway-options.ts'
 
@@ -17,7 +19,8 @@ import { gatewayOptions } from './gateway-options.ts'
  * The gateway as a process of its own, as docker-compose runs it behind the proxy that makes one origin of everything.
  * `npm start` mounts the same plugin beside the API and the pages instead (local/front.ts).
  *
- * It keeps nothing: any number may run, and each may be killed at any moment.
+ * It keeps nothing: any number may run, and each may be killed at any moment. Now and then each compares S3 with the log
+ * (../reconciler): it is the process that has the clients for it, and whose death makes what is found.
  */
 const config = readConfig()
 requireSettings(config, [
@@ -67,7 +70,13 @@ app.get('/readyz', { schema: { hide: true } }, async (_request, reply) => {
   return reply.status(away.length === 0 ? 200 : 503).send({ status: away.length === 0 ? 'ready' : 'not ready', away })
 })
 
+const { kafka, reader } = session
+const reconciler = startReconciler(
+  reconcilerWorld(config, { database, producer, codec, kafka, reader, s3, clock: systemClock }),
+  { ...reconcilerSettings(config), log },
+)
 atEnd(async () => {
+  await reconciler.stop()
   await app.close()
   await producer.close()
   await session.close()

@@ -1,0 +1,76 @@
+import { UpstreamError } from '../../platform/errors.ts'
+import type { Database } from '../../prisma/client.ts'
+import type { OpenUpload, RecordedUpload, RecordedVideo } from './decide.ts'
+
+/** What the reconciler asks of the read models. Every method throws UpstreamError DATABASE_UNAVAILABLE (retryable). */
+export interface ReconcileReads {
+  /** By video id; what nothing is recorded of is not in it. */
+  videos(videoIds: readonly string[]): Promise<ReadonlyMap<string, RecordedVideo>>
+  /** The next open uploads in the order of their ids. */
+  openUploads(afterVideoId: string, limit: number): Promise<readonly OpenUpload[]>
+  /** Numbers of the parts that are recorded. */
+  partNumbers(videoId: string): Promise<ReadonlySet<number>>
+  /** Up to where each partition of video-events has been folded: the offset of the first record that was not. */
+  foldedUpTo(): Promise<ReadonlyMap<number, bigint>>
+}
+
+export const prismaReconcileReads = (database: Database): ReconcileReads => ({
+  videos: (videoIds) =>
+    reading(async () => {
+      const where = { id: { in: [...videoIds] } }
+      const rows = await database.video.findMany({ where, include: { upload: true } })
+      return new Map(
+        rows.map(({ id, status, updatedAt, upload }) => [
+          id,
+          {
+            status,
+            updatedAtMs: updatedAt.getTime(),
+            upload: upload && {
+              s3UploadId: upload.s3UploadId,
+              status: upload.status as RecordedUpload['status'],
+              updatedAtMs: upload.updatedAt.getTime(),
+            },
+          },
+        ]),
+      )
+    }),
+
+  openUploads: (afterVideoId, limit) =>
+    reading(async () => {
+      const where = { status: 'open', videoId: { gt: afterVideoId } }
+      const rows = await database.upload.findMany({ where, orderBy: { videoId: 'asc' }, take: limit })
+      return rows.map(
+        ({ videoId, bucket, objectKey, s3UploadId, partSizeBytes, partCount, sizeBytes, rejections }) => ({
+          videoId,
+          bucket,
+          objectKey,
+          s3UploadId,
+          partSizeBytes: Number(partSizeBytes),
+          partCount,
+          sizeBytes: sizeBytes === null ? null : Number(sizeBytes),
+          rejections,
+        }),
+      )
+    }),
+
+  partNumbers: (videoId) =>
+    reading(async () => {
+      const rows = await database.uploadPart.findMany({ where: { videoId, code: null }, select: { partNumber: true } })
+      return new Set(rows.map(({ partNumber }) => partNumber))
+    }),
+
+  foldedUpTo: () =>
+    reading(async () => {
+      const where = { projection: 'video-catalogue', topic: 'video-events' }
+      const rows = await database.position.findMany({ where })
+      return new Map(rows.map(({ partition, nextOffset }) => [partition, nextOffset]))
+    }),
+})
+
+const reading = async <T>(query: () => Promise<T>): Promise<T> => {
+  try {
+    return await query()
+  } catch (error) {
+    throw new UpstreamError('DATABASE_UNAVAILABLE', 'The database cannot be read right now.', { cause: error })
+  }
+}
