@@ -92,7 +92,7 @@ module.exports = {
       name: 'sdk-stands-alone',
       comment: 'the SDK runs in a browser',
       severity: 'error',
-      from: { path: '^ingest/sdk/', pathNot: TESTS },
+      from: { path: '^ingest/sdk/', pathNot: [TESTS, '/testing/'] },
       to: { pathNot: '^ingest/sdk/' },
     },
     {

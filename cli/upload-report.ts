@@ -66,7 +66,8 @@ export const barReport = (lines: UploadReport): UploadReport => {
       lines.created({ videoId: '', watchUrl: '' })
       upload.start(1, 0, { amount: '', rate: '', left: '' })
     },
-    progress({ sentBytes, totalBytes, rateBps, etaMs }) {
+    progress({ sentBytes, totalBytes: total, rateBps, etaMs }) {
+      const totalBytes = total ?? sentBytes
       upload.setTotal(totalBytes)
       upload.update(sentBytes, {
         amount: `${sizeText(sentBytes)} of ${sizeText(totalBytes)}`,

@@ -3,10 +3,14 @@
  * with, or one of the client's own:
  *
  *     CANCELLED          cancel() was called
+ *     INTERRUPTED        interrupt() was called; the upload is still open
  *     CONNECTION_FAILED  no answer, after all repetitions
+ *     EMPTY_FILE         a stream ended without a byte
  *     FILE_UNREADABLE    the source could not be read, or is shorter than it said
  *     ETAG_HIDDEN        the bucket's CORS rules hide the ETag from pages
  *     INSECURE_CONTEXT   the page is not on https or localhost, so there is no crypto.subtle
+ *     MEMORY_FAILED      the memory of open uploads does not work; said by an event, never a failure
+ *     PART_LOST          the server wants a part of a stream again
  *     S3_REFUSED         S3 refused a part for good
  */
 export class UploadError extends Error {

@@ -1,7 +1,7 @@
 import t from 'tap'
 import { ProgressMeter, type UploadProgress } from './progress.ts'
 
-const metered = (totalBytes: number) => {
+const metered = (totalBytes: number | null) => {
   let now = 0
   const told: UploadProgress[] = []
   const meter = new ProgressMeter(
@@ -54,4 +54,23 @@ t.test('the rate is that of the last twenty seconds, without pauses', async (t) 
   t.equal(told.at(-1)?.rateBps, 100, 'a pause is no slowness')
   send(25, 1_000)
   t.equal(told.at(-1)?.rateBps, 1_000, 'what was long ago is forgotten')
+})
+
+t.test('what was there already counts as stored, not as rate', async (t) => {
+  const { meter, told, after } = metered(1_000)
+  after(100)
+  meter.partFound(600)
+  t.match(told.at(-1), { sentBytes: 600, resumedBytes: 600, rateBps: 0, etaMs: null })
+  after(1_000)
+  meter.partStored(7, 100)
+  t.match(told.at(-1), { sentBytes: 700, resumedBytes: 600, rateBps: 100, etaMs: 3_000 })
+})
+
+t.test('the length of a stream is known when it ends', async (t) => {
+  const { meter, told, after } = metered(null)
+  after(1_000)
+  meter.partStored(1, 500)
+  t.match(told.at(-1), { sentBytes: 500, totalBytes: null, etaMs: null })
+  meter.ended(500)
+  t.match(told.at(-1), { sentBytes: 500, totalBytes: 500, etaMs: 0 })
 })

@@ -1,8 +1,11 @@
 export interface UploadProgress {
-  /** Bytes that have left. Those of a part that must be sent again are taken back. */
+  /** Bytes that have left, and those that were there already. Those of a part that must be sent again are taken back. */
   readonly sentBytes: number
-  readonly totalBytes: number
-  /** Bytes per second over the last seconds; 0 until something is known. */
+  /** Of these, what an earlier attempt had stored: compared here, not sent. */
+  readonly resumedBytes: number
+  /** Null as long as a stream has not ended. */
+  readonly totalBytes: number | null
+  /** Bytes sent per second over the last seconds; 0 until something is known. */
   readonly rateBps: number
   /** Null until something is known. */
   readonly etaMs: number | null
@@ -15,38 +18,54 @@ const TELL_EVERY_MS = 100
 
 interface Mark {
   readonly atMs: number
-  readonly sentBytes: number
+  readonly movedBytes: number
 }
 
-/** Counts what has left of each part, and how fast. Time spent paused does not count. */
+/** Counts what has left of each part, and how fast. Time spent paused does not count, nor do parts that were there. */
 export class ProgressMeter {
-  readonly #totalBytes: number
   readonly #tell: (progress: UploadProgress) => void
   readonly #now: () => number
-  readonly #sentOfPart = new Map<number, number>()
+  readonly #movedOfPart = new Map<number, number>()
+  #totalBytes: number | null
+  #movedBytes = 0
+  #resumedBytes = 0
   /** Oldest first; the first is where the window begins. */
   #marks: Mark[]
   #toldAtMs: number
   #pausedAtMs: number | null = null
 
-  /** @param tell called at most ten times a second, and for every whole part */
-  constructor(totalBytes: number, tell: (progress: UploadProgress) => void, now = () => performance.now()) {
+  /** @param tell called at most ten times a second, and for every whole part that was sent */
+  constructor(totalBytes: number | null, tell: (progress: UploadProgress) => void, now = () => performance.now()) {
     this.#totalBytes = totalBytes
     this.#tell = tell
     this.#now = now
     this.#toldAtMs = now()
-    this.#marks = [{ atMs: this.#toldAtMs, sentBytes: 0 }]
+    this.#marks = [{ atMs: this.#toldAtMs, movedBytes: 0 }]
   }
 
   /** So many bytes of the part have left by now; 0 = it must be sent again. */
   partSent(partNumber: number, sentBytes: number): void {
-    this.#sentOfPart.set(partNumber, sentBytes)
-    if (this.#pausedAtMs === null && this.#now() - this.#toldAtMs >= TELL_EVERY_MS) this.#say()
+    this.#move(partNumber, sentBytes)
+    this.#sayNowAndThen()
   }
 
   /** All of the part has left, and S3 has it. */
   partStored(partNumber: number, sizeBytes: number): void {
-    this.#sentOfPart.set(partNumber, sizeBytes)
+    this.#move(partNumber, sizeBytes)
+    this.#say()
+  }
+
+  /** An earlier attempt had stored these bytes. */
+  partFound(sizeBytes: number): void {
+    this.#resumedBytes += sizeBytes
+    // Before the first byte that is sent there is no rate: finding parts takes time, too.
+    if (this.#movedBytes === 0) this.#marks = [{ atMs: this.#now(), movedBytes: 0 }]
+    this.#sayNowAndThen()
+  }
+
+  /** The stream has ended: this is how long it was. */
+  ended(totalBytes: number): void {
+    this.#totalBytes = totalBytes
     this.#say()
   }
 
@@ -61,17 +80,31 @@ export class ProgressMeter {
     this.#pausedAtMs = null
   }
 
+  #move(partNumber: number, bytes: number): void {
+    this.#movedBytes += bytes - (this.#movedOfPart.get(partNumber) ?? 0)
+    this.#movedOfPart.set(partNumber, bytes)
+  }
+
+  #sayNowAndThen(): void {
+    if (this.#pausedAtMs === null && this.#now() - this.#toldAtMs >= TELL_EVERY_MS) this.#say()
+  }
+
   #say(): void {
     const atMs = this.#pausedAtMs ?? this.#now()
-    const sentBytes = [...this.#sentOfPart.values()].reduce((sum, bytes) => sum + bytes, 0)
     this.#toldAtMs = this.#now()
-    this.#marks.push({ atMs, sentBytes })
+    this.#marks.push({ atMs, movedBytes: this.#movedBytes })
     while (this.#marks.length > 2 && (this.#marks[1]?.atMs ?? 0) < atMs - WINDOW_MS) this.#marks.shift()
     const [first] = this.#marks
     const elapsedMs = atMs - (first?.atMs ?? atMs)
-    const rateBps = elapsedMs > 0 ? Math.max(0, ((sentBytes - (first?.sentBytes ?? 0)) * 1000) / elapsedMs) : 0
-    const leftBytes = this.#totalBytes - sentBytes
-    const etaMs = leftBytes === 0 ? 0 : rateBps > 0 ? (leftBytes * 1000) / rateBps : null
-    this.#tell({ sentBytes, totalBytes: this.#totalBytes, rateBps, etaMs })
+    const movedBytes = this.#movedBytes - (first?.movedBytes ?? 0)
+    const rateBps = elapsedMs > 0 ? Math.max(0, (movedBytes * 1000) / elapsedMs) : 0
+    const sentBytes = this.#movedBytes + this.#resumedBytes
+    const etaMs = etaOf(this.#totalBytes === null ? null : this.#totalBytes - sentBytes, rateBps)
+    this.#tell({ sentBytes, resumedBytes: this.#resumedBytes, totalBytes: this.#totalBytes, rateBps, etaMs })
   }
+}
+
+const etaOf = (leftBytes: number | null, rateBps: number): number | null => {
+  if (leftBytes === 0) return 0
+  return leftBytes === null || rateBps === 0 ? null : (leftBytes * 1000) / rateBps
 }

@@ -1,3 +1,5 @@
+import { withPatience } from './patience.ts'
+
 /**
  * One PUT of bytes that says how many of them have left. `fetch` alone cannot say that, so it depends on where we are:
  *
@@ -5,12 +7,13 @@
  *     Node                fetch with a stream that counts what is taken from it, and a Content-Length, which S3 insists on
  *     somebody's own fetch in a browser   whole: there, streams need HTTP/2 and cannot have a length
  *
- * "Left" means handed to the system; S3 has a part when it has answered.
+ * "Left" means handed to the system; S3 has a part when it has answered. A connection on which no byte leaves and no
+ * answer comes for a minute is given up, except in the last case, where nobody can tell.
  */
 export interface PutRequest {
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
-  readonly bytes: ArrayBuffer
+  readonly bytes: Uint8Array<ArrayBuffer>
   readonly signal: AbortSignal
   /** Called with the bytes that have left so far: ascending, the last one perhaps below the total. */
   onSent(sentBytes: number): void
@@ -21,9 +24,23 @@ export type PutBytes = (request: PutRequest) => Promise<Response>
 
 /** @param own the fetch that the caller of the SDK wants used; undefined = whatever is best here */
 export const putBytesWith = (own: typeof fetch | undefined): PutBytes => {
-  if (typeof XMLHttpRequest === 'undefined') return streamingPut(own ?? globalThis.fetch.bind(globalThis))
-  return own === undefined ? xhrPut : wholePut(own)
+  if (typeof XMLHttpRequest === 'undefined') return patient(streamingPut(own ?? globalThis.fetch.bind(globalThis)))
+  return own === undefined ? patient(xhrPut) : wholePut(own)
 }
+
+/** What the system holds back of a slow line has left long before it arrives: shorter would be too short. */
+const SILENCE_MS = 60_000
+
+const patient =
+  (put: PutBytes): PutBytes =>
+  (request) =>
+    withPatience(SILENCE_MS, request.signal, (signal, happened) => {
+      const onSent = (sentBytes: number): void => {
+        happened()
+        request.onSent(sentBytes)
+      }
+      return put({ ...request, signal, onSent })
+    })
 
 const wholePut =
   (fetch: typeof globalThis.fetch): PutBytes =>
@@ -46,12 +63,12 @@ const streamingPut =
     return fetch(url, init as RequestInit)
   }
 
-const counted = (bytes: ArrayBuffer, onSent: (sentBytes: number) => void): ReadableStream<Uint8Array> => {
+const counted = (bytes: Uint8Array, onSent: (sentBytes: number) => void): ReadableStream<Uint8Array> => {
   let at = 0
   const pull = (controller: ReadableStreamDefaultController<Uint8Array>): void => {
     onSent(at)
-    if (at === bytes.byteLength) return controller.close()
-    const chunk = new Uint8Array(bytes, at, Math.min(CHUNK_BYTES, bytes.byteLength - at))
+    if (at === bytes.length) return controller.close()
+    const chunk = bytes.subarray(at, at + CHUNK_BYTES)
     at += chunk.length
     controller.enqueue(chunk)
   }

@@ -1,4 +1,5 @@
 import { UploadError } from './errors.ts'
+import { withPatience } from './patience.ts'
 import { Retryable, retrying } from './retry.ts'
 import type { TokenSource } from './types.ts'
 
@@ -17,19 +18,34 @@ interface Request {
   readonly signal?: AbortSignal | undefined
 }
 
+/** Longer than the gateway waits for anything before it answers 503. */
+const ANSWER_WITHIN_MS = 30_000
+
 /**
  * Only for requests that may be repeated: no answer, 5xx and 429 are tried again.
  * @throws UploadError with the problem's code
  */
 export const requestJson = <T>(server: Server, path: string, request: Request = {}): Promise<T> =>
-  retrying(async () => {
-    const answer = await send(server, path, request)
-    if (!answer.ok) throw await failureOf(answer)
-    return (await answer.json()) as T
-  }, request.signal)
+  retrying(
+    () =>
+      withPatience(ANSWER_WITHIN_MS, request.signal, async (signal) => {
+        const answer = await send(server, path, { ...request, signal }, request.signal)
+        if (!answer.ok) throw await failureOf(answer)
+        return (await connecting(() => answer.json(), request.signal)) as T
+      }),
+    request.signal,
+  )
 
-/** One try. A connection that fails is Retryable; an answer, whatever its status, is returned. */
-export const send = async (server: Server, path: string, request: Request): Promise<Response> => {
+/**
+ * One try. A connection that fails is Retryable; an answer, whatever its status, is returned.
+ * @param ours the signal whose abort is our own wish, and no failure
+ */
+export const send = async (
+  server: Server,
+  path: string,
+  request: Request,
+  ours: AbortSignal | undefined = request.signal,
+): Promise<Response> => {
   const { method = 'GET', headers = {}, body, signal } = request
   const token = typeof server.token === 'function' ? await server.token() : server.token
   const init: RequestInit = {
@@ -42,11 +58,11 @@ export const send = async (server: Server, path: string, request: Request): Prom
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     ...(signal === undefined ? {} : { signal }),
   }
-  return connecting(() => server.fetch(server.url.replace(/\/+$/, '') + path, init), signal)
+  return connecting(() => server.fetch(server.url.replace(/\/+$/, '') + path, init), ours)
 }
 
-/** A fetch that got no answer is Retryable, unless we ended it ourselves. */
-export const connecting = async (call: () => Promise<Response>, signal?: AbortSignal): Promise<Response> => {
+/** A fetch that got no answer, or only half of one, is Retryable, unless we ended it ourselves. */
+export const connecting = async <T>(call: () => Promise<T>, signal?: AbortSignal): Promise<T> => {
   try {
     return await call()
   } catch (error) {
@@ -55,12 +71,15 @@ export const connecting = async (call: () => Promise<Response>, signal?: AbortSi
   }
 }
 
+/** Limits that waiting does not lift: the author must end an upload first, or be given more. */
+const NOT_CURED_BY_WAITING = ['TOO_MANY_OPEN_UPLOADS', 'UPLOAD_QUOTA_EXCEEDED']
+
 /** An answer that is no success, as an UploadError; wrapped in Retryable where another try may help. */
 export const failureOf = async (answer: Response): Promise<Error> => {
   const { code, detail } = await problemIn(answer)
   const error = new UploadError(code, detail, answer.status)
-  if (answer.status < 500 && answer.status !== 429 && answer.status !== 408) return error
-  return new Retryable(error, retryAfterMs(answer))
+  const mayHeal = answer.status >= 500 || answer.status === 408 || answer.status === 429
+  return mayHeal && !NOT_CURED_BY_WAITING.includes(code) ? new Retryable(error, retryAfterMs(answer)) : error
 }
 
 const problemIn = async (answer: Response): Promise<{ readonly code: string; readonly detail: string }> => {

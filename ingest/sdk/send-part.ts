@@ -4,13 +4,25 @@ import type { PutBytes } from './put-bytes.ts'
 import { connecting, failureOf, requestJson, type Server } from './requests.ts'
 import { Retryable } from './retry.ts'
 
-/** A part on its way: read and hashed, so that trying again costs no reading. */
-export interface PreparedPart {
+/** What S3 and the log keep of a part. */
+export interface PartFacts {
   readonly partNumber: number
   readonly sizeBytes: number
   /** Base64. */
   readonly checksumSha256: string
-  readonly bytes: ArrayBuffer
+}
+
+/** Whether two of a number have the same bytes: by length and checksum, never by what a list claims. */
+export const isSamePart = (part: PartFacts, other: PartFacts | undefined): boolean =>
+  part.sizeBytes === other?.sizeBytes && part.checksumSha256 === other.checksumSha256
+
+/** A part on its way: read and hashed, so that trying again costs no reading. */
+export interface PreparedPart extends PartFacts {
+  readonly bytes: Uint8Array<ArrayBuffer>
+}
+
+export interface StoredPart extends PartFacts {
+  readonly etag: string
 }
 
 interface SignedPart {
@@ -20,11 +32,18 @@ interface SignedPart {
 
 export interface PartSender {
   /**
-   * Signs the part, PUTs it and reports it. ONE try; a signature is made for every try, so one that expired while its
-   * part waited is not a special case. `onSent` is told how many bytes have left. Throws Retryable, or UploadError for
-   * what will not heal.
+   * Signs the part and PUTs it, as soon as `before` allows. ONE try; a signature is made for every try, so one that
+   * expired while its part waited is not a special case. `onSent` is told how many bytes have left. Throws Retryable,
+   * or UploadError for what will not heal.
    */
-  send(part: PreparedPart, signal: AbortSignal, onSent: (sentBytes: number) => void): Promise<void>
+  put(
+    part: PreparedPart,
+    before: Promise<unknown>,
+    signal: AbortSignal,
+    onSent: (sentBytes: number) => void,
+  ): Promise<StoredPart>
+  /** Tells the gateway of a stored part, with repetitions. @throws UploadError */
+  report(part: StoredPart): Promise<void>
 }
 
 /** As many as the gateway takes in one request. */
@@ -38,23 +57,26 @@ export const createPartSender = (
   signal: AbortSignal,
 ): PartSender => {
   const path = `/uploads/${encodeURIComponent(uploadId)}/parts`
-  const sign = batching(async (parts: readonly Omit<PreparedPart, 'bytes'>[]) => {
+  const sign = batching(async (parts: readonly PartFacts[]) => {
     const body = {
       parts: parts.map(({ partNumber, sizeBytes, checksumSha256 }) => ({ partNumber, sizeBytes, checksumSha256 })),
     }
     return (await requestJson<{ parts: SignedPart[] }>(server, `${path}/sign`, { method: 'POST', body, signal })).parts
   }, MAX_WINDOW)
-  const report = batching(async (parts: readonly object[]) => {
+  const report = batching(async (parts: readonly StoredPart[]) => {
     await requestJson(server, path, { method: 'POST', body: { parts }, signal })
     return parts
   }, MAX_WINDOW)
 
   return {
-    async send(part, partSignal, onSent) {
+    async put({ bytes, ...part }, before, partSignal, onSent) {
       const signed = await sign(part)
-      const { partNumber, sizeBytes, checksumSha256, bytes } = part
+      await before
       const etag = await put(() => putBytes({ ...signed, bytes, signal: partSignal, onSent }), partSignal)
-      await report({ partNumber, sizeBytes, checksumSha256, etag })
+      return { ...part, etag }
+    },
+    async report(part) {
+      await report(part)
     },
   }
 }

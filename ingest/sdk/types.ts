@@ -6,7 +6,9 @@ export interface UploadSource {
   readonly name?: string
   /** Media type; a Blob has one, perhaps empty. */
   readonly type?: string
-  /** The bytes from `start` up to, not including, `end`. Read once per part, again only after a pause. */
+  /** When it was last changed, milliseconds since 1970; a File has it. Part of its fingerprint. */
+  readonly lastModified?: number
+  /** The bytes from `start` up to, not including, `end`. Read once per part; may be called for several parts at once. */
   slice(start: number, end: number): { arrayBuffer(): Promise<ArrayBuffer> }
 }
 
@@ -29,6 +31,14 @@ export interface UploadDetails {
 export interface CompletedUpload {
   readonly videoId: string
   readonly watchUrl: string
+}
+
+/** An upload that the server knows. */
+export interface CreatedUpload extends CompletedUpload {
+  /** The same as videoId. */
+  readonly uploadId: string
+  /** When the server gives it up unless it is complete; milliseconds since 1970. */
+  readonly expiresAtMs: number
 }
 
 /** A bearer token, or how to get one that is fresh. */

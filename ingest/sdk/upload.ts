@@ -1,11 +1,17 @@
+import { type Beginning, beginUpload, noMemory, recordedParts, tolerant, type UploadAnswer } from './begin-upload.ts'
 import { asUploadError, UploadError } from './errors.ts'
+import { fingerprintOf } from './fingerprint.ts'
+import type { UploadMemory } from './memory.ts'
+import { Parallelism } from './parallelism.ts'
+import { PauseGate } from './pause-gate.ts'
 import { ProgressMeter, type UploadProgress } from './progress.ts'
 import { type PutBytes, putBytesWith } from './put-bytes.ts'
 import { requestJson, type Server } from './requests.ts'
-import { retrying } from './retry.ts'
-import { createPartSender, type PartSender, type PreparedPart } from './send-part.ts'
-import type { CompletedUpload, TokenSource, UploadDetails, UploadSource } from './types.ts'
-import { waitUntilComplete } from './wait-until-complete.ts'
+import { createPartSender, isSamePart, type PartFacts } from './send-part.ts'
+import { type OpenedSource, openSource, type SourcePart } from './source-parts.ts'
+import { sendParts } from './transfer.ts'
+import type { CompletedUpload, CreatedUpload, TokenSource, UploadDetails, UploadSource } from './types.ts'
+import { closedWithin, failureOf, type UploadOutcome } from './wait-until-complete.ts'
 
 export interface UploadOptions {
   /** Base URL of the gateway. */
@@ -14,21 +20,38 @@ export interface UploadOptions {
   readonly apiUrl?: string | undefined
   readonly token: TokenSource
   readonly details: UploadDetails
-  /** Parts on their way at a time, 1 … 32; default 4. */
+  /** Parts on their way at a time, at most: 1 … 32; default 6. How many there are is found out on the way. */
   readonly parallel?: number | undefined
-  /** The same key and the same file: the same video. By default a new one, kept over all repetitions. */
+  /**
+   * The same key and the same file: the same upload, which goes on where it was. By default a remembered one, else a
+   * new one, kept over all repetitions. Of an upload that was aborted, its failure.
+   */
   readonly idempotencyKey?: string | undefined
+  /** Where the upload is remembered while it is open, so that a later createUpload goes on with it. Not for streams. */
+  readonly memory?: UploadMemory | undefined
+  /** What it is remembered by; default: the file, the gateway and the details. */
+  readonly fingerprint?: string | undefined
+  /**
+   * How often to look at what the server has while it checks a complete upload, for it may want a part again; default
+   * 10 s, far more than its read model is ever behind.
+   */
+  readonly lookAgainMs?: number | undefined
   readonly fetch?: typeof fetch | undefined
 }
 
-export type UploadState = 'uploading' | 'paused' | 'completing' | 'completed' | 'failed' | 'cancelled'
+/** `interrupted`: ended here, open on the server. */
+export type UploadState = 'uploading' | 'paused' | 'completing' | 'completed' | 'failed' | 'cancelled' | 'interrupted'
 
 export interface UploadEvents {
-  /** The video exists, its upload has begun. */
-  readonly created: CompletedUpload
+  /** The server knows the upload: now, or since an earlier attempt. */
+  readonly created: CreatedUpload
+  /** An earlier attempt stored parts. Those that are found to be the same are not sent again. */
+  readonly resumed: { readonly storedParts: number; readonly storedBytes: number }
   /** While bytes leave, some ten times a second, and after every part. */
   readonly progress: UploadProgress
   readonly state: UploadState
+  /** The memory does not work (MEMORY_FAILED): the upload goes on, and cannot be resumed. At most once. */
+  readonly unremembered: UploadError
   /** The source is one verified object: nothing of it can get lost any more. */
   readonly completed: CompletedUpload
   readonly failed: UploadError
@@ -36,6 +59,8 @@ export interface UploadEvents {
 
 export interface Upload {
   readonly state: UploadState
+  /** Names the upload: with the same key somebody else goes on with it. Null until it has begun. */
+  readonly idempotencyKey: string | null
   /** Resolves when the upload is complete; rejects with UploadError. Never an unhandled rejection. */
   readonly done: Promise<CompletedUpload>
   /** Returns how to stop listening. */
@@ -43,52 +68,66 @@ export interface Upload {
   /** Stops sending at once; parts on their way are sent again after resume(). */
   pause(): void
   resume(): void
+  /** Ends it here and leaves it open on the server, for a later attempt with the same key or memory. */
+  interrupt(): void
   /** Gives the upload up, here and on the server. Resolves when the server was told, or could not be. */
   cancel(): Promise<void>
 }
 
-/** Begins at once; listeners that are added in the same turn miss nothing. */
-export const createUpload = (source: UploadSource, options: UploadOptions): Upload => new RunningUpload(source, options)
+/**
+ * Begins at once; listeners that are added in the same turn miss nothing.
+ * @param source a file, or a stream of unknown length. A stream is read once: to go on with one that was interrupted, the
+ * same bytes have to come again from the first on, with the same key.
+ */
+export const createUpload = (source: UploadSource | ReadableStream<Uint8Array>, options: UploadOptions): Upload =>
+  new RunningUpload(source, options)
 
-interface CreatedUpload extends CompletedUpload {
-  readonly uploadId: string
-  readonly status: 'open' | 'completed' | 'aborted'
-  readonly partSizeBytes: number
-  readonly partCount: number
-  readonly uploadToken: string
-}
-
-const DEFAULT_PARALLEL = 4
+const DEFAULT_PARALLEL = 6
 const MAX_PARALLEL = 32
+const GIVE_UP_MS = 5_000
+const LOOK_AGAIN_MS = 10_000
+const NOTHING: ReadonlyMap<number, PartFacts> = new Map()
+
+const ENDED: readonly UploadState[] = ['completed', 'failed', 'cancelled', 'interrupted']
 
 class RunningUpload implements Upload {
   readonly done: Promise<CompletedUpload>
-  readonly #source: UploadSource
+  readonly #source: UploadSource | ReadableStream<Uint8Array>
   readonly #options: UploadOptions
   readonly #server: Server
+  readonly #memory: UploadMemory
+  readonly #parallelism: Parallelism
   readonly #listeners = new Map<keyof UploadEvents, Set<(value: never) => void>>()
   readonly #ended = new AbortController()
+  readonly #gate = new PauseGate(this.#ended.signal)
   readonly #putBytes: PutBytes
   readonly #meter: ProgressMeter
   #state: UploadState = 'uploading'
-  /** Aborts what is on its way when the upload is paused. */
-  #running = new AbortController()
-  #resumed: PromiseWithResolvers<void> | null = null
+  #fingerprint = ''
+  #idempotencyKey: string | null = null
   #handle: { readonly server: Server; readonly uploadId: string } | null = null
 
-  constructor(source: UploadSource, options: UploadOptions) {
+  constructor(source: UploadSource | ReadableStream<Uint8Array>, options: UploadOptions) {
     this.#source = source
     this.#options = options
-    const fetch = options.fetch ?? globalThis.fetch.bind(globalThis)
+    const { fetch = globalThis.fetch.bind(globalThis), parallel = DEFAULT_PARALLEL, memory } = options
     this.#server = { url: options.gatewayUrl, token: options.token, fetch }
     this.#putBytes = putBytesWith(options.fetch)
-    this.#meter = new ProgressMeter(source.size, (progress) => this.#emit('progress', progress))
+    this.#parallelism = new Parallelism(Math.max(1, Math.min(parallel, MAX_PARALLEL)))
+    const remembers = memory !== undefined && 'slice' in source
+    this.#memory = remembers ? tolerant(memory, (error) => this.#emit('unremembered', error)) : noMemory
+    const sizeBytes = 'slice' in source ? source.size : null
+    this.#meter = new ProgressMeter(sizeBytes, (progress) => this.#emit('progress', progress))
     this.done = Promise.resolve().then(() => this.#run())
     this.done.catch(() => undefined)
   }
 
   get state(): UploadState {
     return this.#state
+  }
+
+  get idempotencyKey(): string | null {
+    return this.#idempotencyKey
   }
 
   on<E extends keyof UploadEvents>(event: E, listener: (value: UploadEvents[E]) => void): () => void {
@@ -101,25 +140,31 @@ class RunningUpload implements Upload {
     if (this.#state !== 'uploading') return
     this.#enter('paused')
     this.#meter.pause()
-    this.#resumed = Promise.withResolvers()
-    this.#running.abort()
+    this.#gate.close()
   }
 
   resume(): void {
     if (this.#state !== 'paused') return
-    this.#running = new AbortController()
     this.#meter.resume()
+    this.#parallelism.beginWindow()
     this.#enter('uploading')
-    this.#resumed?.resolve()
+    this.#gate.open()
+  }
+
+  interrupt(): void {
+    if (ENDED.includes(this.#state)) return
+    this.#end('interrupted', new UploadError('INTERRUPTED', 'The upload was interrupted. It is still open.'))
   }
 
   async cancel(): Promise<void> {
-    if (['completed', 'failed', 'cancelled'].includes(this.#state)) return
-    this.#enter('cancelled')
-    this.#ended.abort(new UploadError('CANCELLED', 'The upload was cancelled.'))
-    this.#running.abort()
-    this.#resumed?.resolve()
+    if (ENDED.includes(this.#state)) return
+    this.#end('cancelled', new UploadError('CANCELLED', 'The upload was cancelled.'))
     await this.#giveUp()
+  }
+
+  #end(state: UploadState, reason: UploadError): void {
+    this.#enter(state)
+    this.#ended.abort(reason)
   }
 
   async #run(): Promise<CompletedUpload> {
@@ -130,11 +175,9 @@ class RunningUpload implements Upload {
       return result
     } catch (error) {
       const failure = asUploadError(this.#ended.signal.aborted ? this.#ended.signal.reason : error)
-      if (this.#state !== 'cancelled') {
+      if (!ENDED.includes(this.#state)) {
         // The parts of the siblings are of no use any more.
-        this.#ended.abort(failure)
-        this.#running.abort()
-        this.#enter('failed')
+        this.#end('failed', failure)
         this.#emit('failed', failure)
       }
       throw failure
@@ -145,89 +188,88 @@ class RunningUpload implements Upload {
     if (globalThis.crypto?.subtle === undefined) {
       throw new UploadError('INSECURE_CONTEXT', 'Uploading needs a page on https or localhost.')
     }
-    const created = await this.#create()
-    const { videoId, watchUrl, uploadId, uploadToken } = created
+    const source = await openSource(this.#source)
+    const answer = await this.#begin()
+    const { videoId, watchUrl, uploadId, uploadToken, expiresAtMs } = answer
     const server = { ...this.#server, token: uploadToken }
     this.#handle = { server, uploadId }
-    this.#emit('created', { videoId, watchUrl })
-    if (created.status === 'open')
-      await this.#sendParts(created, createPartSender(server, uploadId, this.#putBytes, this.#ended.signal))
-    this.#enter('completing')
-    const { apiUrl = this.#options.gatewayUrl, token } = this.#options
-    await waitUntilComplete(uploadId, { apiUrl, token, signal: this.#ended.signal, fetch: this.#server.fetch })
+    this.#emit('created', { videoId, uploadId, watchUrl, expiresAtMs })
+    const outcome = await this.#complete(source, answer, server)
+    // Whatever the end is, nobody can go on with it.
+    await this.#memory.forget(this.#fingerprint)
+    if (outcome.status === 'aborted') throw failureOf(outcome)
     return { videoId, watchUrl }
   }
 
-  #create(): Promise<CreatedUpload> {
-    const { details, idempotencyKey = crypto.randomUUID() } = this.#options
-    const contentType = details.contentType ?? this.#source.type
-    const body = {
-      ...details,
-      fileName: details.fileName ?? this.#source.name ?? 'upload',
-      contentType: contentType === '' ? undefined : contentType,
-      sizeBytes: this.#source.size,
+  async #begin(): Promise<UploadAnswer> {
+    const { details, gatewayUrl, fingerprint, idempotencyKey } = this.#options
+    const file = 'slice' in this.#source ? this.#source : null
+    const named = detailsOf(details, file)
+    this.#fingerprint = fingerprint ?? (file === null ? '' : await fingerprintOf(file, gatewayUrl, named))
+    const beginning: Beginning = {
+      server: this.#server,
+      signal: this.#ended.signal,
+      details: named,
+      sizeBytes: file?.size ?? null,
+      memory: this.#memory,
+      fingerprint: this.#fingerprint,
+      idempotencyKey,
+      onKey: (key) => {
+        this.#idempotencyKey = key
+      },
     }
-    const headers = { 'idempotency-key': idempotencyKey }
-    return requestJson(this.#server, '/uploads', { method: 'POST', headers, body, signal: this.#ended.signal })
+    return beginUpload(beginning)
   }
 
-  /** Each worker takes the next part when it is done with one, so a slow connection holds up nobody else. */
-  async #sendParts(created: CreatedUpload, sender: PartSender): Promise<void> {
-    let next = 1
-    const work = async (): Promise<void> => {
-      for (let n = next++; n <= created.partCount; n = next++) await this.#sendPart(n, created.partSizeBytes, sender)
+  /**
+   * Sends what is missing, and waits for the end. The server may find in S3 that a part is not what was reported, and
+   * want it again: then it vanishes from the list, and nothing but the list says so.
+   */
+  async #complete(source: OpenedSource, answer: UploadAnswer, server: Server): Promise<UploadOutcome> {
+    const { uploadId, status, partSizeBytes, isNew } = answer
+    const { signal } = this.#ended
+    const recorded = isNew || status !== 'open' ? NOTHING : await recordedParts(server, uploadId, signal)
+    if (recorded.size > 0) this.#emit('resumed', { storedParts: recorded.size, storedBytes: bytesOf(recorded) })
+    const sender = createPartSender(server, uploadId, this.#putBytes, signal)
+    const transfer = { sender, parallelism: this.#parallelism, meter: this.#meter, gate: this.#gate }
+    const sent = new Map<number, PartFacts>()
+    if (status === 'open') {
+      await unlessClosed(async () => {
+        await sendParts(transfer, source.parts(partSizeBytes), recorded, sent)
+        if (source.sizeBytes === null) await this.#seal(sent, server, uploadId)
+      })
     }
-    const parallel = Math.max(1, Math.min(this.#options.parallel ?? DEFAULT_PARALLEL, MAX_PARALLEL, created.partCount))
-    try {
-      await Promise.all(Array.from({ length: parallel }, work))
-    } catch (error) {
-      // Closed meanwhile: by its completion, if another client sent the rest. Then waiting for it says so.
-      if (!(error instanceof UploadError && error.code === 'UPLOAD_CLOSED')) throw error
-    }
-  }
-
-  async #sendPart(partNumber: number, partSizeBytes: number, sender: PartSender): Promise<void> {
-    const start = (partNumber - 1) * partSizeBytes
-    const part = await this.#prepare(partNumber, start, Math.min(start + partSizeBytes, this.#source.size))
-    for (;;) {
-      await this.#resumed?.promise
-      this.#ended.signal.throwIfAborted()
-      const running = this.#running.signal
-      const onSent = (sentBytes: number): void => this.#meter.partSent(partNumber, sentBytes)
-      try {
-        await retrying(() => sender.send(part, running, onSent), running)
-        break
-      } catch (error) {
-        onSent(0)
-        if (!running.aborted) throw error
+    const { apiUrl = this.#options.gatewayUrl, token, lookAgainMs = LOOK_AGAIN_MS } = this.#options
+    const where = { apiUrl, token, signal, fetch: this.#server.fetch }
+    this.#enter('completing')
+    for (let listed = NOTHING; ; ) {
+      const outcome = await closedWithin(lookAgainMs, uploadId, where)
+      if (outcome !== null) return outcome
+      const listedBefore = listed
+      listed = await recordedParts(server, uploadId, signal)
+      const missing = [...sent.values()].filter((part) => !isSamePart(part, listed.get(part.partNumber)))
+      // A list that still grows is only behind.
+      if (missing.length > 0 && listed.size === listedBefore.size) {
+        this.#enter('uploading')
+        await unlessClosed(() => sendParts(transfer, partsAgain(source, missing, partSizeBytes), NOTHING, sent))
+        this.#enter('completing')
       }
     }
-    this.#meter.partStored(partNumber, part.sizeBytes)
   }
 
-  async #prepare(partNumber: number, start: number, end: number): Promise<PreparedPart> {
-    await this.#resumed?.promise
-    this.#ended.signal.throwIfAborted()
-    const bytes = await this.#source
-      .slice(start, end)
-      .arrayBuffer()
-      .catch((error: unknown) => {
-        throw new UploadError('FILE_UNREADABLE', 'The file cannot be read.', null, error)
-      })
-    if (bytes.byteLength !== end - start) {
-      throw new UploadError('FILE_UNREADABLE', 'The file became shorter while it was uploaded.')
-    }
-    const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes))
-    return { partNumber, sizeBytes: bytes.byteLength, checksumSha256: btoa(String.fromCharCode(...digest)), bytes }
+  async #seal(sent: ReadonlyMap<number, PartFacts>, server: Server, uploadId: string): Promise<void> {
+    const body = { partCount: sent.size, sizeBytes: bytesOf(sent) }
+    this.#meter.ended(body.sizeBytes)
+    await requestJson(server, `${pathOf(uploadId)}/seal`, { method: 'POST', body, signal: this.#ended.signal })
   }
 
   /** Best effort: an upload that nobody could be told of expires by itself. */
   async #giveUp(): Promise<void> {
+    await this.#memory.forget(this.#fingerprint)
     if (this.#handle === null) return
     const { server, uploadId } = this.#handle
     const signal = AbortSignal.timeout(GIVE_UP_MS)
-    const path = `/uploads/${encodeURIComponent(uploadId)}`
-    await requestJson(server, path, { method: 'DELETE', signal }).catch(() => undefined)
+    await requestJson(server, pathOf(uploadId), { method: 'DELETE', signal }).catch(() => undefined)
   }
 
   #enter(state: UploadState): void {
@@ -240,4 +282,39 @@ class RunningUpload implements Upload {
   }
 }
 
-const GIVE_UP_MS = 5_000
+/** Closed meanwhile: by its completion, if another client sent the rest. Then waiting for it says so. */
+const unlessClosed = async (work: () => Promise<void>): Promise<void> => {
+  try {
+    await work()
+  } catch (error) {
+    if (!(error instanceof UploadError && error.code === 'UPLOAD_CLOSED')) throw error
+  }
+}
+
+const pathOf = (uploadId: string): string => `/uploads/${encodeURIComponent(uploadId)}`
+
+/** What the source says of itself goes with what people say. */
+const detailsOf = (details: UploadDetails, file: UploadSource | null): UploadDetails => {
+  const contentType = details.contentType ?? file?.type ?? ''
+  const fileName = details.fileName ?? file?.name ?? 'upload'
+  return { ...details, fileName, ...(contentType === '' ? {} : { contentType }) }
+}
+
+const bytesOf = (parts: ReadonlyMap<number, PartFacts>): number =>
+  [...parts.values()].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+
+/** @throws UploadError PART_LOST for a stream */
+const partsAgain = (
+  { part }: OpenedSource,
+  wanted: readonly PartFacts[],
+  partSizeBytes: number,
+): (() => Promise<SourcePart | undefined>) => {
+  if (part === null) throw new UploadError('PART_LOST', LOST)
+  const left = wanted.map(({ partNumber }) => partNumber)
+  return async () => {
+    const partNumber = left.shift()
+    return partNumber === undefined ? undefined : part(partNumber, partSizeBytes)
+  }
+}
+
+const LOST = 'The server lost a part of a stream, which cannot be read again. Send the same bytes with the same key.'

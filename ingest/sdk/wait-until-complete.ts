@@ -11,8 +11,16 @@ export interface WaitOptions {
   readonly fetch?: typeof fetch | undefined
 }
 
+/** How an upload ended. */
+export interface UploadOutcome {
+  readonly status: 'completed' | 'aborted'
+  /** Why it was aborted. */
+  readonly code: string | null
+  readonly detail: string | null
+}
+
 interface UploadStatus {
-  readonly status: 'open' | 'completed' | 'aborted'
+  readonly status: UploadOutcome['status'] | 'open'
   readonly code?: string | null
   readonly detail?: string | null
 }
@@ -21,19 +29,39 @@ const FIRST_PAUSE_MS = 50
 const MAX_PAUSE_MS = 2_000
 
 /**
- * Resolves when the upload is recorded as complete: its parts are ONE verified object. That is the moment from which
- * nothing of it can get lost; transcoding has not begun yet. Asks again and again, ever more slowly, for ever: end it
+ * Resolves when it is recorded how the upload ended: completed, so its parts are ONE verified object and nothing of it
+ * can get lost (transcoding has not begun yet), or aborted. Asks again and again, ever more slowly, for ever: end it
  * with the signal.
- * @throws UploadError with the code of the abort (UPLOAD_ABORTED without one), or that of the API
+ * @throws UploadError with the code of the API
  */
-export const waitUntilComplete = async (uploadId: string, options: WaitOptions): Promise<void> => {
-  const { apiUrl, token, signal, fetch = globalThis.fetch.bind(globalThis) } = options
+export const waitUntilClosed = async (uploadId: string, options: WaitOptions): Promise<UploadOutcome> =>
+  (await closedWithin(Number.POSITIVE_INFINITY, uploadId, options)) as UploadOutcome
+
+/** As waitUntilClosed; null when it is still open after `withinMs`. */
+export const closedWithin = async (
+  withinMs: number,
+  uploadId: string,
+  { apiUrl, token, signal, fetch = globalThis.fetch.bind(globalThis) }: WaitOptions,
+): Promise<UploadOutcome | null> => {
   const server = { url: apiUrl, token, fetch }
+  const path = `/uploads/${encodeURIComponent(uploadId)}`
+  const endMs = performance.now() + withinMs
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 1.5, MAX_PAUSE_MS)) {
-    const path = `/uploads/${encodeURIComponent(uploadId)}`
-    const { status, code, detail } = await requestJson<UploadStatus>(server, path, { signal })
-    if (status === 'completed') return
-    if (status === 'aborted') throw new UploadError(code ?? 'UPLOAD_ABORTED', detail ?? 'The upload was given up.')
+    const { status, code = null, detail = null } = await requestJson<UploadStatus>(server, path, { signal })
+    if (status === 'completed' || status === 'aborted') return { status, code, detail }
+    if (performance.now() + pauseMs > endMs) return null
     await pause(pauseMs, signal)
   }
 }
+
+/**
+ * As waitUntilClosed, for whom only one end is good.
+ * @throws UploadError with the code of the abort (UPLOAD_ABORTED without one), or that of the API
+ */
+export const waitUntilComplete = async (uploadId: string, options: WaitOptions): Promise<void> => {
+  const outcome = await waitUntilClosed(uploadId, options)
+  if (outcome.status === 'aborted') throw failureOf(outcome)
+}
+
+export const failureOf = ({ code, detail }: UploadOutcome): UploadError =>
+  new UploadError(code ?? 'UPLOAD_ABORTED', detail ?? 'The upload was given up.')

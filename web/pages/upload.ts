@@ -141,7 +141,9 @@ const guard = (upload: Upload): (() => void) => {
   return () => over.abort()
 }
 
-const showProgress = ({ sentBytes, totalBytes, rateBps, etaMs }: UploadProgress): void => {
+const showProgress = ({ sentBytes, totalBytes: total, rateBps, etaMs }: UploadProgress): void => {
+  // A file says how long it is.
+  const totalBytes = total ?? 0
   bytes.value = totalBytes === 0 ? 0 : sentBytes / totalBytes
   const parts = [
     `${formatBytes(sentBytes)} of ${formatBytes(totalBytes)}`,

@@ -1,0 +1,252 @@
+import { createHash, randomBytes } from 'node:crypto'
+import t from 'tap'
+import { createUpload, fingerprintOf, storageMemory, type UploadOptions, type UploadProgress } from './index.ts'
+import { fakeServers, problem, type Servers, webStorage, whole } from './testing/servers.ts'
+
+const source = (bytes: Uint8Array, lastModified = 1) =>
+  new File([new Uint8Array(bytes)], 'holiday.mp4', { type: 'video/mp4', lastModified })
+
+const start = (
+  bytes: Uint8Array | ReadableStream<Uint8Array>,
+  servers: Servers,
+  options: Partial<UploadOptions> = {},
+) =>
+  createUpload(bytes instanceof Uint8Array ? source(bytes) : bytes, {
+    gatewayUrl: 'http://gateway',
+    token: 'author',
+    details: { title: 'Holiday' },
+    fetch: servers.fetch,
+    ...options,
+  })
+
+const storage = () => {
+  const items = webStorage()
+  return { items, memory: storageMemory(() => items) }
+}
+
+const keysOf = (servers: Servers) =>
+  servers.calls
+    .filter(({ step }) => step === 'create')
+    .map(({ init }) => (init.headers as Record<string, string>)['idempotency-key'])
+
+/** Uploads until so many parts are reported, then the process "dies". */
+const dieAfter = async (parts: number, bytes: Uint8Array, servers: Servers, options: Partial<UploadOptions>) => {
+  const upload = start(bytes, servers, { ...options, parallel: 1 })
+  servers.onReport = () => {
+    if (servers.reported.size >= parts) upload.interrupt()
+  }
+  await upload.done.catch(() => undefined)
+  servers.onReport = () => {}
+  t.equal(upload.state, 'interrupted')
+}
+
+t.test('the same file goes on where it was: what is stored is compared, not sent', async (t) => {
+  const bytes = randomBytes(9500)
+  const servers = fakeServers(9500)
+  const { memory } = storage()
+  await dieAfter(6, bytes, servers, { memory })
+  const before = servers.count('put')
+  const again = start(bytes, servers, { memory })
+  const progress: UploadProgress[] = []
+  const resumed: object[] = []
+  again.on('progress', (value) => progress.push(value))
+  again.on('resumed', (value) => resumed.push(value))
+  await again.done
+  t.ok(whole(servers).equals(bytes))
+  t.equal(new Set(keysOf(servers)).size, 1, 'one upload')
+  t.same(resumed, [{ storedParts: 6, storedBytes: 6000 }])
+  t.ok(servers.count('put') - before <= 4, `${servers.count('put') - before} of 10 parts sent again`)
+  t.match(progress.at(-1), { sentBytes: 9500, resumedBytes: 6000, totalBytes: 9500 })
+  t.equal(servers.count('list'), 2, 'six parts, three a page')
+})
+
+t.test('a part that the server has with other bytes is sent again', async (t) => {
+  const bytes = randomBytes(5000)
+  const servers = fakeServers(5000)
+  const { memory } = storage()
+  await dieAfter(3, bytes, servers, { memory })
+  const changed = Buffer.from(bytes)
+  changed.writeUInt8(changed.readUInt8(1500) ^ 1, 1500)
+  await start(changed, servers, { memory }).done
+  t.ok(whole(servers).equals(changed))
+  t.equal(servers.reported.get(2)?.checksumSha256, checksum(changed.subarray(1000, 2000)))
+})
+
+t.test('the key is written down before the server hears of it, and forgotten at the end', async (t) => {
+  const servers = fakeServers(2500)
+  const { memory } = storage()
+  let known: readonly string[] = []
+  servers.fault = ({ step }) => {
+    if (step === 'create') void memory.all().then((all) => (known = all.map((upload) => upload.idempotencyKey)))
+    return undefined
+  }
+  const upload = start(randomBytes(2500), servers, { memory })
+  await upload.done
+  t.same(known, keysOf(servers))
+  t.equal(upload.idempotencyKey, known[0])
+  t.same(await memory.all(), [])
+})
+
+t.test('an upload that was aborted or cancelled is forgotten; one that merely failed is not', async (t) => {
+  const aborted = storage()
+  const servers = fakeServers(2500)
+  servers.status = { status: 'aborted', code: 'UPLOAD_EXPIRED' }
+  servers.partCount = 99
+  await t.rejects(start(randomBytes(2500), servers, aborted).done, { code: 'UPLOAD_EXPIRED' })
+  t.same(await aborted.memory.all(), [])
+
+  const failed = storage()
+  const refusing = fakeServers(2500)
+  refusing.fault = ({ step }) => (step === 'sign' ? problem(403, 'FORBIDDEN') : undefined)
+  await t.rejects(start(randomBytes(2500), refusing, failed).done, { code: 'FORBIDDEN' })
+  t.match(await failed.memory.all(), [{ uploadId: 'v1', details: { title: 'Holiday' }, sizeBytes: 2500 }])
+
+  const cancelled = storage()
+  const slow = fakeServers(2500)
+  const upload = start(randomBytes(2500), slow, cancelled)
+  await new Promise<void>((resolve) => void upload.on('created', () => resolve()))
+  await upload.cancel()
+  t.same(await cancelled.memory.all(), [])
+})
+
+t.test('a remembered key that leads nowhere is forgotten, and the upload begins anew', async (t) => {
+  const bytes = randomBytes(2500)
+  const cases = {
+    'its upload was given up': (servers: Servers) => {
+      servers.fault = ({ step }, nth) => {
+        servers.created = step === 'create' && nth === 1 ? 'aborted' : 'open'
+        return undefined
+      }
+    },
+    'it was for other details': (servers: Servers) => {
+      servers.fault = ({ step }, nth) =>
+        step === 'create' && nth === 1 ? problem(422, 'IDEMPOTENCY_KEY_REUSED') : undefined
+    },
+  }
+  for (const [what, arrange] of Object.entries(cases)) {
+    const { memory } = storage()
+    const servers = fakeServers(2500)
+    arrange(servers)
+    const fingerprint = 'mine'
+    const details = { title: 'x' }
+    await memory.remember({
+      ...{ fingerprint, idempotencyKey: 'old', uploadId: 'v0', details, sizeBytes: 1 },
+      ...{ beganAtMs: Date.now(), expiresAtMs: Date.now() + 1000 },
+    })
+    await start(bytes, servers, { memory, fingerprint }).done
+    const [first, second] = keysOf(servers)
+    t.equal(first, 'old', what)
+    t.not(second, 'old', what)
+    t.ok(whole(servers).equals(bytes), what)
+  }
+})
+
+t.test('a memory that does not work is said once, and the upload goes on', async (t) => {
+  const full = () => {
+    throw new Error('quota')
+  }
+  const servers = fakeServers(2500)
+  const memory = storageMemory(() => ({ ...webStorage(), getItem: full, setItem: full, removeItem: full }))
+  const upload = start(randomBytes(2500), servers, { memory })
+  const said: string[] = []
+  upload.on('unremembered', ({ code }) => said.push(code))
+  await upload.done
+  t.same(said, ['MEMORY_FAILED'])
+})
+
+t.test('interrupting ends it here and leaves it open there', async (t) => {
+  const servers = fakeServers(6000)
+  const upload = start(randomBytes(6000), servers, { parallel: 1 })
+  await new Promise<void>((resolve) => void upload.on('progress', () => resolve()))
+  upload.interrupt()
+  await t.rejects(upload.done, { code: 'INTERRUPTED' })
+  t.equal(upload.state, 'interrupted')
+  t.equal(servers.count('abort'), 0)
+})
+
+const streamOf = (bytes: Uint8Array, pieceBytes: number): ReadableStream<Uint8Array> => {
+  let at = 0
+  return new ReadableStream({
+    pull(controller) {
+      if (at >= bytes.length) return controller.close()
+      controller.enqueue(bytes.subarray(at, at + pieceBytes))
+      at += pieceBytes
+    },
+  })
+}
+
+t.test('a stream goes as its bytes come, and is sealed at its end', async (t) => {
+  for (const [sizeBytes, pieceBytes] of [
+    [4500, 333],
+    [4000, 1000],
+    [10, 1],
+    [5001, 5001],
+  ] as const) {
+    const bytes = randomBytes(sizeBytes)
+    const servers = fakeServers(0)
+    servers.partCount = null
+    const totals = new Set<number | null>()
+    const upload = start(streamOf(bytes, pieceBytes), servers)
+    upload.on('progress', ({ totalBytes }) => totals.add(totalBytes))
+    await upload.done
+    t.ok(whole(servers).equals(bytes), `${sizeBytes} bytes`)
+    t.notOk('sizeBytes' in (servers.calls[0]?.body ?? {}))
+    const seal = servers.calls.find(({ step }) => step === 'seal')
+    t.same(seal?.body, { partCount: Math.ceil(sizeBytes / 1000), sizeBytes })
+    t.same([...totals], [null, sizeBytes])
+  }
+})
+
+t.test('a stream without a byte begins nothing', async (t) => {
+  const servers = fakeServers(0)
+  await t.rejects(start(streamOf(new Uint8Array(), 1), servers).done, { code: 'EMPTY_FILE' })
+  t.equal(servers.calls.length, 0)
+})
+
+t.test('a stream with the same key again skips what is stored', async (t) => {
+  const bytes = randomBytes(5500)
+  const servers = fakeServers(0)
+  servers.partCount = null
+  const first = start(streamOf(bytes, 700), servers, { idempotencyKey: 'mine', parallel: 1 })
+  servers.onReport = () => {
+    if (servers.reported.size === 3) first.interrupt()
+  }
+  await t.rejects(first.done, { code: 'INTERRUPTED' })
+  servers.onReport = () => {}
+  const before = servers.count('put')
+  await start(streamOf(bytes, 700), servers, { idempotencyKey: 'mine' }).done
+  t.ok(whole(servers).equals(bytes))
+  t.ok(servers.count('put') - before <= 3)
+})
+
+t.test(
+  'a part that the server wants again is read again and sent, once the list is no longer merely behind',
+  async (t) => {
+    const bytes = randomBytes(4000)
+    const servers = fakeServers(4000)
+    servers.onReport = () => {
+      // Its completion finds another thing in S3: the part is no part any more.
+      servers.status = { status: 'open' }
+      if (servers.count('put') === 4 && servers.reported.size === 4) servers.reported.delete(3)
+      if (servers.reported.size === 4) servers.status = { status: 'completed' }
+    }
+    const upload = start(bytes, servers, { lookAgainMs: 60 })
+    const states: string[] = []
+    upload.on('state', (state) => states.push(state))
+    await upload.done
+    t.equal(servers.count('put'), 5)
+    t.same(states, ['completing', 'uploading', 'completing', 'completed'])
+  },
+)
+
+t.test('a fingerprint is of the file and of what matters', async (t) => {
+  const file = { name: 'a.mp4', size: 10, lastModified: 5 }
+  const print = await fingerprintOf(file, 'gateway')
+  t.match(print, /^[0-9a-f]{64}$/)
+  t.equal(await fingerprintOf({ ...file }, 'gateway'), print)
+  for (const other of [{ name: 'b.mp4' }, { size: 11 }, { lastModified: 6 }])
+    t.not(await fingerprintOf({ ...file, ...other }, 'gateway'), print)
+  t.not(await fingerprintOf(file, 'another'), print)
+})
+
+const checksum = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('base64')

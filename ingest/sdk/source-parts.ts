@@ -1,0 +1,103 @@
+import { UploadError } from './errors.ts'
+import type { UploadSource } from './types.ts'
+
+/** A part as it was read. */
+export interface SourcePart {
+  /** From 1. */
+  readonly partNumber: number
+  readonly bytes: Uint8Array<ArrayBuffer>
+}
+
+/** A source that is known not to be empty, cut into parts as soon as somebody knows how long they are. */
+export interface OpenedSource {
+  /** Null while it is not known: a stream says it by ending. */
+  readonly sizeBytes: number | null
+  /**
+   * The next part with each call, in order; undefined after the last one. Calls may overlap: a file is then read at
+   * several places at once, a stream one part after the other. All parts but the last have `partSizeBytes`.
+   * @throws UploadError FILE_UNREADABLE
+   */
+  parts(partSizeBytes: number): () => Promise<SourcePart | undefined>
+  /** One part once more; null where nothing can be read twice. */
+  readonly part: ((partNumber: number, partSizeBytes: number) => Promise<SourcePart>) | null
+}
+
+/**
+ * @throws UploadError EMPTY_FILE when a stream ends without a byte (the gateway says so of a file), FILE_UNREADABLE
+ */
+export const openSource = (source: UploadSource | ReadableStream<Uint8Array>): OpenedSource | Promise<OpenedSource> =>
+  'slice' in source ? fileInParts(source) : streamInParts(source)
+
+const fileInParts = (source: UploadSource): OpenedSource => {
+  const part = async (partNumber: number, partSizeBytes: number): Promise<SourcePart> => {
+    const start = (partNumber - 1) * partSizeBytes
+    return { partNumber, bytes: await rangeOf(source, start, Math.min(start + partSizeBytes, source.size)) }
+  }
+  return {
+    sizeBytes: source.size,
+    part,
+    parts: (partSizeBytes) => {
+      let begun = 0
+      return async () => {
+        if (begun * partSizeBytes >= source.size) return undefined
+        begun += 1
+        return part(begun, partSizeBytes)
+      }
+    },
+  }
+}
+
+const rangeOf = async (source: UploadSource, start: number, end: number): Promise<Uint8Array<ArrayBuffer>> => {
+  const bytes = await source.slice(start, end).arrayBuffer().catch(unreadable)
+  if (bytes.byteLength === end - start) return new Uint8Array(bytes)
+  throw new UploadError('FILE_UNREADABLE', 'The file became shorter while it was uploaded.')
+}
+
+const streamInParts = async (stream: ReadableStream<Uint8Array>): Promise<OpenedSource> => {
+  const reader = stream.getReader()
+  /** Undefined at the end. Whoever writes the stream may write nothing. */
+  const nextBytes = async (): Promise<Uint8Array | undefined> => {
+    for (;;) {
+      const { done, value } = await reader.read().catch(unreadable)
+      if (done) return undefined
+      if (value.length > 0) return value
+    }
+  }
+  let rest = await nextBytes()
+  if (rest === undefined) throw new UploadError('EMPTY_FILE', 'There is nothing to upload: the stream is empty.')
+
+  const fill = async (bytes: Uint8Array): Promise<number> => {
+    let filled = 0
+    while (rest !== undefined && filled < bytes.length) {
+      const piece = rest.subarray(0, bytes.length - filled)
+      bytes.set(piece, filled)
+      filled += piece.length
+      rest = piece.length < rest.length ? rest.subarray(piece.length) : await nextBytes()
+    }
+    return filled
+  }
+
+  return {
+    sizeBytes: null,
+    part: null,
+    parts: (partSizeBytes) => {
+      let read = 0
+      let turn: Promise<SourcePart | undefined> = Promise.resolve(undefined)
+      const readNext = async (): Promise<SourcePart | undefined> => {
+        if (rest === undefined) return undefined
+        const bytes = new Uint8Array(partSizeBytes)
+        const filled = await fill(bytes)
+        read += 1
+        return { partNumber: read, bytes: bytes.subarray(0, filled) }
+      }
+      return () => {
+        turn = turn.then(readNext)
+        return turn
+      }
+    },
+  }
+}
+
+const unreadable = (error: unknown): never => {
+  throw new UploadError('FILE_UNREADABLE', 'The file cannot be read.', null, error)
+}

@@ -1,0 +1,137 @@
+import { createHash } from 'node:crypto'
+
+export const PART = 1000
+const LIST_PAGE = 3
+export const checksumOf = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('base64')
+export const json = (status: number, body: unknown, headers: Record<string, string> = {}) =>
+  new Response(JSON.stringify(body), { status, headers: { 'content-type': 'application/json', ...headers } })
+export const problem = (status: number, code: string) =>
+  json(status, { status, code, detail: `${code}.` }, { 'retry-after': '0' })
+
+export type Step = 'create' | 'sign' | 'put' | 'report' | 'list' | 'seal' | 'status' | 'abort'
+export interface Call {
+  readonly step: Step
+  readonly url: string
+  readonly init: RequestInit
+  readonly body: Record<string, unknown>
+}
+
+/** Gateway, API and S3 behind one fetch. `fault` may answer in their place, or throw as a broken connection does. */
+export const fakeServers = (sizeBytes: number) => {
+  const servers = {
+    calls: [] as Call[],
+    stored: new Map<number, Uint8Array>(),
+    reported: new Map<number, { etag: string; checksumSha256: string; sizeBytes: number }>(),
+    status: { status: 'open' } as Record<string, unknown>,
+    created: 'open',
+    partsAtATime: 0,
+    /** What the upload has in all; a stream's is known when it is sealed. */
+    partCount: Math.ceil(sizeBytes / PART) as number | null,
+    onReport: () => {},
+    fault: (_call: Call, _nth: number): Response | undefined => undefined,
+    count: (step: Step) => servers.calls.filter((call) => call.step === step).length,
+    fetch: async (input: string | URL | Request, init: RequestInit = {}): Promise<Response> => {
+      const url = String(input)
+      const body = typeof init.body === 'string' ? JSON.parse(init.body) : {}
+      const call = { step: stepOf(url, init.method ?? 'GET'), url, init, body }
+      servers.calls.push(call)
+      init.signal?.throwIfAborted()
+      const fault = servers.fault(call, servers.count(call.step))
+      if (fault !== undefined) return fault
+      return answer(call)
+    },
+  }
+  let inFlight = 0
+
+  const answer = async ({ step, url, init, body }: Call): Promise<Response> => {
+    if (step === 'create') {
+      return json(201, {
+        videoId: 'v1',
+        uploadId: 'v1',
+        status: servers.created,
+        partSizeBytes: PART,
+        partCount: servers.partCount,
+        uploadToken: 'handle',
+        expiresAtMs: Date.now() + 3_600_000,
+        watchUrl: 'http://web/v/v1',
+      })
+    }
+    if (step === 'sign') {
+      const parts = (body.parts as { partNumber: number; checksumSha256: string }[]).map((part) => ({
+        partNumber: part.partNumber,
+        url: `http://s3/part/${part.partNumber}`,
+        headers: { 'x-amz-checksum-sha256': part.checksumSha256 },
+      }))
+      return json(200, { parts })
+    }
+    if (step === 'put') {
+      inFlight += 1
+      servers.partsAtATime = Math.max(servers.partsAtATime, inFlight)
+      await new Promise(setImmediate)
+      inFlight -= 1
+      init.signal?.throwIfAborted()
+      const bytes = new Uint8Array(await new Response(init.body).arrayBuffer())
+      const headers = init.headers as Record<string, string>
+      if (checksumOf(bytes) !== headers['x-amz-checksum-sha256']) return new Response('', { status: 400 })
+      servers.stored.set(Number(url.split('/').at(-1)), bytes)
+      return new Response('', { status: 200, headers: { etag: `"${checksumOf(bytes).slice(0, 8)}"` } })
+    }
+    if (step === 'report') {
+      for (const part of body.parts as {
+        partNumber: number
+        etag: string
+        checksumSha256: string
+        sizeBytes: number
+      }[]) {
+        servers.reported.set(part.partNumber, part)
+      }
+      if (servers.reported.size === servers.partCount) servers.status = { status: 'completed' }
+      servers.onReport()
+      return json(202, { parts: [] })
+    }
+    if (step === 'list') {
+      const afterPart = Number(new URL(url).searchParams.get('afterPart'))
+      const listed = [...servers.reported].map(([partNumber, part]) => ({ ...part, partNumber }))
+      const after = listed.filter((part) => part.partNumber > afterPart).sort((a, b) => a.partNumber - b.partNumber)
+      const parts = after.slice(0, LIST_PAGE)
+      return json(200, { parts, nextPart: after.length > LIST_PAGE ? parts.at(-1)?.partNumber : null })
+    }
+    if (step === 'seal') {
+      servers.partCount = body.partCount as number
+      if (servers.reported.size === servers.partCount) servers.status = { status: 'completed' }
+      return json(202, { claimId: 'c2' })
+    }
+    return step === 'status' ? json(200, servers.status) : json(202, { claimId: 'c1' })
+  }
+  return servers
+}
+
+const stepOf = (url: string, method: string): Step => {
+  if (url.startsWith('http://s3/')) return 'put'
+  if (url.endsWith('/uploads')) return 'create'
+  if (url.endsWith('/sign')) return 'sign'
+  if (url.endsWith('/parts')) return 'report'
+  if (url.includes('/parts?')) return 'list'
+  if (url.endsWith('/seal')) return 'seal'
+  return method === 'DELETE' ? 'abort' : 'status'
+}
+
+/** The object, as S3 would put it together. */
+export const whole = (servers: Servers): Buffer =>
+  Buffer.concat([...servers.stored].sort(([a], [b]) => a - b).map(([, bytes]) => bytes))
+
+export type Servers = ReturnType<typeof fakeServers>
+
+/** A localStorage in memory. */
+export const webStorage = () => {
+  const items = new Map<string, string>()
+  return {
+    get length() {
+      return items.size
+    },
+    key: (index: number) => [...items.keys()][index] ?? null,
+    getItem: (name: string) => items.get(name) ?? null,
+    setItem: (name: string, value: string) => void items.set(name, value),
+    removeItem: (name: string) => void items.delete(name),
+  }
+}

@@ -1,0 +1,107 @@
+import { asUploadError } from './errors.ts'
+import type { Parallelism } from './parallelism.ts'
+import type { PauseGate } from './pause-gate.ts'
+import type { ProgressMeter } from './progress.ts'
+import { Retryable, retrying } from './retry.ts'
+import { isSamePart, type PartFacts, type PartSender, type PreparedPart, type StoredPart } from './send-part.ts'
+import type { SourcePart } from './source-parts.ts'
+import { type Worker, withWorkers } from './workers.ts'
+
+/** What sending parts stands on. */
+export interface Transfer {
+  readonly sender: PartSender
+  readonly parallelism: Parallelism
+  readonly meter: ProgressMeter
+  readonly gate: PauseGate
+}
+
+/**
+ * Sends and reports every part that `next` gives, several at a time, apart from those that are recorded with the bytes
+ * that they have here. Notes each in `sent`, by part number.
+ * @throws UploadError, when the first part fails for good
+ */
+export const sendParts = (
+  transfer: Transfer,
+  next: () => Promise<SourcePart | undefined>,
+  recorded: ReadonlyMap<number, PartFacts>,
+  sent: Map<number, PartFacts>,
+): Promise<void> => {
+  const { parallelism, gate } = transfer
+  const nextPart = async (): Promise<PreparedPart | undefined> => {
+    await gate.pass()
+    const part = await next()
+    if (part === undefined) return undefined
+    const prepared = await prepare(part)
+    const { partNumber, sizeBytes, checksumSha256 } = prepared
+    sent.set(partNumber, { partNumber, sizeBytes, checksumSha256 })
+    return prepared
+  }
+  return withWorkers(
+    () => parallelism.limit,
+    () => createWorker(transfer, nextPart, recorded),
+  )
+}
+
+/**
+ * Takes the next part when it is done with one, so a slow connection holds up nobody else. While a part is reported the
+ * next one is read, hashed and signed, but not sent: whatever dies, no connection has more than one part to send again.
+ */
+const createWorker = (
+  transfer: Transfer,
+  next: () => Promise<PreparedPart | undefined>,
+  recorded: ReadonlyMap<number, PartFacts>,
+): Worker => {
+  let reported: Promise<void> = Promise.resolve()
+  return {
+    step: async () => {
+      const part = await next()
+      if (part === undefined) return false
+      if (isSamePart(part, recorded.get(part.partNumber))) transfer.meter.partFound(part.sizeBytes)
+      else {
+        reported = transfer.sender.report(await put(transfer, part, reported))
+        // Looked at before the next part is sent; until then it must not count as unhandled.
+        reported.catch(() => undefined)
+      }
+      return true
+    },
+    finish: () => reported,
+  }
+}
+
+const put = async (transfer: Transfer, part: PreparedPart, before: Promise<void>): Promise<StoredPart> => {
+  const { sender, meter, gate, parallelism } = transfer
+  const { partNumber, sizeBytes } = part
+  const onSent = (sentBytes: number): void => meter.partSent(partNumber, sentBytes)
+  for (;;) {
+    await gate.pass()
+    const running = gate.signal
+    const tryOnce = () =>
+      sender.put(part, before, running, onSent).catch((error: unknown) => {
+        if (saysTooMuch(error)) parallelism.failed()
+        throw error
+      })
+    try {
+      const stored = await retrying(tryOnce, running)
+      meter.partStored(partNumber, sizeBytes)
+      parallelism.arrived(sizeBytes)
+      return stored
+    } catch (error) {
+      onSent(0)
+      if (!running.aborted) throw error
+    }
+  }
+}
+
+/** Whether a failure tells of a line or a server that has too much to do: no answer, or one of those. */
+const saysTooMuch = (error: unknown): boolean => {
+  if (!(error instanceof Retryable)) return false
+  const { status } = asUploadError(error.reason)
+  return status === null || status === 429 || status >= 500
+}
+
+/** SHA-256 runs beside the main thread: browsers and Node hash what crypto.subtle is given on threads of their own. */
+const prepare = async ({ partNumber, bytes }: SourcePart): Promise<PreparedPart> => {
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes))
+  const checksumSha256 = btoa(String.fromCharCode(...digest))
+  return { partNumber, sizeBytes: bytes.length, checksumSha256, bytes }
+}
