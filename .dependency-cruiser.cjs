@@ -129,6 +129,7 @@ module.exports = {
     fence('@aws-sdk', 'storage/'),
     fence('fluent-ffmpeg', 'media/ffmpeg\\.ts'),
     fence('@prisma', 'prisma/|projections/|api/|ingest/gateway/|ingest/reconciler/|local/|cli/|scripts/'),
+    fence('prom-client', 'platform/metrics\\.ts'),
     fence('fastify', 'api/|ingest/gateway/|local/|platform/http/|web/'),
   ],
   options: {

@@ -5,7 +5,9 @@ import { type Config, readConfig, requireSettings } from '../platform/config.ts'
 import { endGracefully, patiently } from '../platform/graceful-end.ts'
 import { startHealthServer } from '../platform/http/health-server.ts'
 import { createLogger } from '../platform/log.ts'
+import { createMetrics } from '../platform/metrics.ts'
 import { requireTopics } from '../runtime/kafka/topics.ts'
+import { engineMetrics, taskGauges } from '../runtime/run/engine-metrics.ts'
 import type { BoundProcessor } from '../runtime/run/executors.ts'
 import type { TaskReport } from '../runtime/run/processor-host.ts'
 import { type RunningTopology, run } from '../runtime/run/run.ts'
@@ -60,19 +62,23 @@ export const runRole = async (role: RoleDefinition): Promise<void> => {
   const bound = role.bind({ config, settings, s3, proxy, ffmpeg })
   const processors = bound.map(({ processor }) => processor)
   await patiently(() => requireTopics(session.kafka, topicSpecs(config, processors)), log)
+  const metrics = createMetrics(role.name)
   const running = await run(bound, {
     ...session,
     appId: config.appId,
     instanceId: instanceIdOf(config),
     clock: systemClock,
     log,
+    observer: engineMetrics(metrics),
     ...(role.sessionTimeoutMs === undefined ? {} : { sessionTimeoutMs: role.sessionTimeoutMs }),
   })
+  taskGauges(metrics, () => running.report())
   const health = await startHealthServer({
     host: config.host,
     port: role.port(config),
     name: role.name,
     ready: async () => readiness(running),
+    metrics,
   })
   log.info({ port: health.port }, 'role started')
   atEnd(async () => {

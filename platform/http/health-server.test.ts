@@ -1,5 +1,6 @@
 import t, { type Test } from 'tap'
 import { UpstreamError } from '../errors.ts'
+import { createMetrics } from '../metrics.ts'
 import { type HealthCheck, startHealthServer } from './health-server.ts'
 
 const serve = async (t: Test, ready: () => HealthCheck) => {
@@ -25,4 +26,13 @@ t.test('a check that throws is not ready, and says its code', async (t) => {
     throw new UpstreamError('KAFKA_UNAVAILABLE', 'No broker could be reached')
   })
   t.match(await get('/readyz'), { status: 503, body: { detail: 'KAFKA_UNAVAILABLE: No broker could be reached' } })
+})
+
+t.test('metrics are there for those that measure', async (t) => {
+  const options = { host: '127.0.0.1', port: 0, name: 'example', ready: () => ({ ready: true, detail: '' }) }
+  const server = await startHealthServer({ ...options, metrics: createMetrics('example') })
+  t.teardown(() => server.close())
+  const answer = await fetch(`http://127.0.0.1:${server.port}/metrics`)
+  t.match(answer.headers.get('content-type'), /^text\/plain; version=/)
+  t.match(await answer.text(), /^nodejs_eventloop_lag_p99_seconds\{role="example"\} /m)
 })

@@ -2,9 +2,10 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { describeError } from '../errors.ts'
+import type { Registry } from '../metrics.ts'
 
 /**
- * `/healthz` and `/readyz` of a process that serves nothing else. Healthy = the event loop turns: restart it when this
+ * `/healthz`, `/readyz` and `/metrics` of a process that serves nothing else. Healthy = the event loop turns: restart it when this
  * fails. Ready = it does its work: `detail` says what it waits for, with codes and positions and never with secrets.
  */
 export interface HealthCheck {
@@ -19,6 +20,8 @@ export interface HealthServerOptions {
   /** Of the process, in each answer. */
   readonly name: string
   ready(): HealthCheck | Promise<HealthCheck>
+  /** What `/metrics` answers. */
+  readonly metrics?: Pick<Registry, 'contentType' | 'metrics'>
 }
 
 export interface HealthServer {
@@ -27,10 +30,20 @@ export interface HealthServer {
 }
 
 /** Throws what `listen` throws (EADDRINUSE). */
-export const startHealthServer = async ({ host, port, name, ready }: HealthServerOptions): Promise<HealthServer> => {
+export const startHealthServer = async ({
+  host,
+  port,
+  name,
+  ready,
+  metrics,
+}: HealthServerOptions): Promise<HealthServer> => {
   const answer = async (request: IncomingMessage, response: ServerResponse) => {
     const [path] = (request.url ?? '/').split('?')
     if (path === '/healthz') return send(response, 200, { name, status: 'ok' })
+    if (path === '/metrics' && metrics !== undefined) {
+      response.writeHead(200, { 'content-type': metrics.contentType, 'cache-control': 'no-store' })
+      return response.end(await metrics.metrics())
+    }
     if (path !== '/readyz') return send(response, 404, { name, status: 'unknown path' })
     const check = await Promise.resolve()
       .then(ready)

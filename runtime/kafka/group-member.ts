@@ -66,6 +66,8 @@ export interface GroupMember {
   resume(topic: string, partition: number): void
   /** The next record is the first one at or after this offset; what was fetched from elsewhere is dropped. */
   seek(topic: string, partition: number, offset: bigint): void
+  /** Where a partition ended when it was last fetched; undefined before, and for one that is not this member's. */
+  endOffset(topic: string, partition: number): bigint | undefined
   /** For lag gauges only; what has not moved is not written again. Throws UpstreamError OFFSETS_NOT_COMMITTED; the next call makes up for it. */
   commitOffsets(offsets: readonly OffsetOf[]): Promise<void>
   /** Leaves the group, so that the tasks move at once. No handler is called any more. */
@@ -147,6 +149,7 @@ export const joinGroup = async (kafka: Kafka, options: GroupOptions, handlers: G
     pause: pump.pause,
     resume: pump.resume,
     seek: pump.seek,
+    endOffset: pump.endOffset,
     commitOffsets: async (offsets) => {
       const moved = offsets.filter(({ topic, partition, offset }) => gauge.get(keyOf(topic, partition)) !== offset)
       if (moved.length === 0) return
@@ -166,6 +169,8 @@ interface PartitionState {
   /** The next offset to be handed out; undefined until the engine has sought. */
   position: bigint | undefined
   flowing: boolean
+  /** Its high watermark when it was last fetched. */
+  end: bigint | undefined
 }
 
 /** What is assigned, where each partition stands and whether it flows; and the fetching of what does. */
@@ -189,8 +194,9 @@ const createPump = (kafka: Kafka, handlers: GroupHandlers, crash: (error: unknow
     [...assigned.values()].flatMap(({ topic, partition, position, flowing }) =>
       flowing && position !== undefined && !stopped ? [{ topic, partition, fromOffset: position }] : [],
     )
-  const fetched = ({ topic, partition, fromOffset, records, nextOffset }: FetchedPartition): void => {
+  const fetched = ({ topic, partition, fromOffset, records, nextOffset, highWatermark }: FetchedPartition): void => {
     const state = stateOf(topic, partition)
+    if (state !== undefined) state.end = highWatermark
     if (stopped || state?.flowing !== true || state.position !== fromOffset) return
     state.position = nextOffset
     guarded(() => handlers.records(topic, partition, records, nextOffset))
@@ -207,7 +213,10 @@ const createPump = (kafka: Kafka, handlers: GroupHandlers, crash: (error: unknow
       for (const [topic, partitions] of Object.entries(assignment)) {
         for (const partition of partitions) {
           const key = keyOf(topic, partition)
-          assigned.set(key, before.get(key) ?? { topic, partition, position: undefined, flowing: false })
+          assigned.set(
+            key,
+            before.get(key) ?? { topic, partition, position: undefined, flowing: false, end: undefined },
+          )
         }
       }
       const now = tasks().sort((a, b) => a - b)
@@ -219,6 +228,7 @@ const createPump = (kafka: Kafka, handlers: GroupHandlers, crash: (error: unknow
       assigned = new Map()
       await poller.close()
     },
+    endOffset: (topic: string, partition: number) => stateOf(topic, partition)?.end,
     pause: (topic: string, partition: number): void => {
       const state = stateOf(topic, partition)
       if (state !== undefined) state.flowing = false

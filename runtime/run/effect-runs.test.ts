@@ -9,6 +9,7 @@ import type { LiveEffect } from '../task/effect-ledger.ts'
 import { BoxSentSchema, ReceiptSchema, sendOrders } from '../testing/example.ts'
 import { type EffectMessage, EffectRuns } from './effect-runs.ts'
 import { EffectSlots, type Executor } from './executors.ts'
+import { unobserved } from './observer.ts'
 
 const record = {
   effect: 'send',
@@ -20,6 +21,7 @@ const record = {
   failures: 0,
   resumeFrom: 0,
   notBeforeMs: 0,
+  askedAtMs: 0,
 }
 const effectOf = (id: string, key: string): LiveEffect => ({ id, key, input: { boxes: 1 }, record })
 
@@ -46,6 +48,7 @@ const open = (send?: Executor) => {
           })),
     },
     slots,
+    observer: unobserved,
     log: silentLogger,
     clock: { ...systemClock, after: () => () => undefined }, // no time limit is reached in here
     tell: (message) => told.push(message),

@@ -7,6 +7,7 @@ import type { Outcome, Processor } from '../processor.ts'
 import type { LiveEffect } from '../task/effect-ledger.ts'
 import type { Failure } from '../task/task-core.ts'
 import type { AnyExecutors, EffectRun, EffectSlots } from './executors.ts'
+import type { EngineObserver, RunEnd } from './observer.ts'
 
 /** What a running effect tells its task. `done` is called once it is committed; until then it is told again. */
 export type EffectMessage = EffectReport | EffectEnd
@@ -37,6 +38,7 @@ interface Settings {
   readonly executors: AnyExecutors
   readonly codec: Codec
   readonly slots: EffectSlots
+  readonly observer: EngineObserver
   readonly log: Logger
   readonly clock: Scheduler
   readonly tell: (message: EffectMessage) => void
@@ -127,7 +129,7 @@ export class EffectRuns {
   }
 
   async #execute(effect: LiveEffect, run: Run, reads: ReturnType<EffectReads>): Promise<void> {
-    const { processor, log, tell, clock } = this.#settings
+    const { processor, log, tell, clock, observer } = this.#settings
     const { effect: name, runs, resumeFrom, failures } = effect.record
     const { policy, report, outcome } = processor.effects[name] ?? {}
     const timeout = new AbortController()
@@ -156,17 +158,26 @@ export class EffectRuns {
       },
     }
     const done = () => this.forget(effect.id)
+    const ended = (end: RunEnd): number => {
+      const durationMs = Math.round(clock.monotonicMs() - startedAt)
+      observer.ran(processor.name, name, end, durationMs)
+      return durationMs
+    }
     const work = this.#start(name, effect.input, context)
     try {
       const value = await Promise.race([work, aborted])
       this.#mustFit(outcome, value)
-      runLog.info({ durationMs: Math.round(clock.monotonicMs() - startedAt) }, 'effect settled')
+      runLog.info({ durationMs: ended('settled') }, 'effect settled')
       if (!run.controller.signal.aborted)
         tell({ kind: 'settled', effectId: effect.id, outcome: { ok: true, value }, done })
     } catch (error) {
       // Whatever it still does is void, but a successor must not run beside it.
       if (signal.aborted) await this.#atMost(LET_GO_MS, Promise.allSettled([work]))
-      if (run.controller.signal.aborted) return
+      if (run.controller.signal.aborted) {
+        ended('aborted')
+        return
+      }
+      ended('failed')
       const failure = failureOf(timeout.signal.aborted ? timeout.signal.reason : error)
       runLog.warn({ err: error, code: failure.code, retryable: failure.retryable }, 'effect failed')
       tell({ kind: 'failed', effectId: effect.id, n: failures + 1, failure, done })

@@ -39,6 +39,18 @@ export class Mailbox {
     return this.#messages[this.#taken]
   }
 
+  /** Broker time of the first record in it, ms; null without one. */
+  get oldestMs(): number | null {
+    const { first } = this
+    if (first === undefined) return null
+    if (first.kind === 'record') return first.record.timestampMs
+    for (let at = this.#taken; at < this.#messages.length; at++) {
+      const message = this.#messages[at]
+      if (message?.kind === 'record') return message.record.timestampMs
+    }
+    return null
+  }
+
   push(message: Message): void {
     this.#messages.push(message)
     if (this.#paused || this.size <= HIGH) return

@@ -31,6 +31,7 @@ const open = async () => {
           pause: () => undefined,
           resume: () => undefined,
           seek: () => undefined,
+          endOffset: () => undefined,
           commitOffsets: async () => undefined,
           leave: async () => undefined,
         }

@@ -6,6 +6,7 @@ import type { GroupHandlers, GroupMember, GroupOptions } from '../kafka/group-me
 import { inputTopicsOf, type Processor } from '../processor.ts'
 import type { Remaining } from '../task/replay.ts'
 import { type BoundProcessor, EffectSlots } from './executors.ts'
+import { type EngineObserver, unobserved } from './observer.ts'
 import type { TaskLog } from './task-log.ts'
 import { TaskRunner } from './task-runner.ts'
 
@@ -24,6 +25,8 @@ export interface HostSettings {
   readonly instanceId: string
   readonly clock: Scheduler
   readonly log: Logger
+  /** Told what happens, while it does. */
+  readonly observer?: EngineObserver
   /** How long the group waits for a dead member, ms. Default: the engine's. */
   readonly sessionTimeoutMs?: number
 }
@@ -38,6 +41,12 @@ export interface TaskReport {
   readonly blocked: number
   /** What a replay has left to do, when it is more than is done unasked; else null. */
   readonly held: Remaining | null
+  /** Where it is in each input, and how many offsets behind the end of its last fetch. */
+  readonly inputs: readonly { readonly topic: string; readonly position: number; readonly lag: number }[]
+  /** Age of the oldest record that was fetched and is not folded, ms; 0 without one. */
+  readonly oldestMs: number
+  /** Effects that have not settled, by name, and for how long the first of them has been waiting. */
+  readonly effects: readonly { readonly effect: string; readonly pending: number; readonly oldestMs: number }[]
 }
 
 /** Lag gauge only, so rarely. */
@@ -97,7 +106,28 @@ export class ProcessorHost {
         runner.failure === null ? null : `${describeError(runner.failure)} ${JSON.stringify(runner.failure.facts)}`,
       blocked: runner.blocked,
       held: runner.remaining,
+      inputs: this.#inputsOf(task, runner),
+      oldestMs: runner.oldestMs === null ? 0 : this.#ageOf(runner.oldestMs),
+      effects: [...Map.groupBy(runner.effects, ({ record }) => record.effect)].map(([effect, pending]) => ({
+        effect,
+        pending: pending.length,
+        oldestMs: this.#ageOf(Math.min(...pending.map(({ record }) => record.askedAtMs))),
+      })),
     }))
+  }
+
+  #inputsOf(task: number, runner: TaskRunner): TaskReport['inputs'] {
+    return this.#topics.flatMap((topic) => {
+      const position = runner.position(topic)
+      if (position === undefined) return []
+      const end = this.#member?.endOffset(topic, task) ?? position
+      return [{ topic, position: Number(position), lag: Math.max(0, Number(end - position)) }]
+    })
+  }
+
+  /** Clocks differ: a broker's may be ahead of ours. */
+  #ageOf(atMs: number): number {
+    return Math.max(0, this.#s.clock.now() - atMs)
   }
 
   /** Joined, and every task it holds works. */
@@ -151,6 +181,7 @@ export class ProcessorHost {
         clock,
         learn,
         log: this.#log.child({ task }),
+        observer: this.#s.observer ?? unobserved,
         taskLog: taskLog(processor, task),
         seek: (topic, offset) => this.#member?.seek(topic, task, offset),
         resume: (topic) => this.#member?.resume(topic, task),

@@ -15,6 +15,7 @@ import { Bisection, isRejection } from './bisection.ts'
 import { type EffectMessage, EffectRuns } from './effect-runs.ts'
 import type { AnyExecutors, EffectSlots } from './executors.ts'
 import { isEffectMessage, Mailbox, type Message } from './mailbox.ts'
+import type { EngineObserver } from './observer.ts'
 import { SchemaPatience } from './schema-patience.ts'
 import type { ChangelogRange, TaskLog, TaskLogWriter } from './task-log.ts'
 
@@ -38,6 +39,7 @@ export interface TaskRunnerSettings {
   readonly source: string
   readonly codec: Codec
   readonly log: Logger
+  readonly observer: EngineObserver
   readonly clock: Scheduler
   readonly taskLog: TaskLog
   /** Fetching of an input: positioned before it is resumed. */
@@ -163,6 +165,16 @@ export class TaskRunner {
     return this.#state === 'held' ? (this.#core?.remaining(this.#s.clock.now()) ?? null) : null
   }
 
+  /** What was asked for and has not settled. */
+  get effects(): readonly LiveEffect[] {
+    return this.#core?.effects() ?? []
+  }
+
+  /** Broker time of the first record that waits to be folded, ms; null when none does. */
+  get oldestMs(): number | null {
+    return this.#mailbox.oldestMs
+  }
+
   position(topic: string): bigint | undefined {
     return this.#core?.position(topic)
   }
@@ -206,6 +218,7 @@ export class TaskRunner {
         }
         failures += 1
         this.#state = 'reopening'
+        this.#s.observer.reopened(this.#s.processor.name, error instanceof ReelstreamError ? error.code : 'UNEXPECTED')
         const waitMs = reopenAfterMs(error, failures, this.#s.clock.random())
         this.#s.log.warn({ err: error, failures, waitMs: Math.round(waitMs) }, 'task reopens')
         await this.#pauseFor(waitMs)
@@ -267,12 +280,16 @@ export class TaskRunner {
   }
 
   async #restore(): Promise<{ readonly core: TaskCore; readonly needsReplay: boolean }> {
-    const { processor, codec, source, task, instanceId } = this.#s
+    const { processor, codec, source, task, instanceId, clock, observer } = this.#s
     const core = new TaskCore({ processor, codec, source, task, instanceId })
+    const startedAt = clock.monotonicMs()
+    let entries = 0
     const { beginning, next } = await this.#readChangelog(async (records) => {
+      entries += records.length
       for (const record of records) await this.#patience.learning(() => core.restore(record))
     })
     this.#changelogEnd = next
+    observer.restored(processor.name, clock.monotonicMs() - startedAt, entries)
     return { core, needsReplay: core.needsReplay(beginning) }
   }
 
@@ -539,12 +556,16 @@ export class TaskRunner {
   }
 
   async #send(sent: Sent): Promise<void> {
+    const { clock, observer, processor } = this.#s
+    const startedAt = clock.monotonicMs()
+    const { outputs, changelog } = sent.batch
     await (this.#writer as TaskLogWriter).commit(sent.batch)
     // Discarded meanwhile: whether it went through is answered by the changelog.
     if (this.#sent !== sent) return
     this.#sent = null
     this.#neverRan = []
-    this.#lastCommitMs = this.#s.clock.monotonicMs()
+    this.#lastCommitMs = clock.monotonicMs()
+    observer.committed(processor.name, this.#lastCommitMs - startedAt, outputs.length + changelog.length)
     this.#bisection.committed(sent.inputs.length)
     for (const message of sent.inputs) if ('done' in message) message.done()
     for (const id of sent.cancelled) this.#runs.cancel(id)
@@ -552,6 +573,7 @@ export class TaskRunner {
     for (const { kind, facts, ...alert } of sent.alerts) {
       const what = kind === 'blocked' ? 'key blocked: see `reelstream blocked`' : 'record refused: see `reelstream dlq`'
       this.#s.log.error({ ...facts, ...alert }, what)
+      observer.setAside(processor.name, kind, alert.code)
     }
     this.#wake()
   }

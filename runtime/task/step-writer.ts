@@ -64,14 +64,22 @@ export class StepWriter {
     return cancelled
   }
 
-  #perform({ key, cause }: StepOrigin, asked: Step['performs'][number], past: History | null): void {
+  #perform({ key, cause, nowMs }: StepOrigin, asked: Step['performs'][number], past: History | null): void {
     const { effects } = this.#memory
     const { id, effect, input, inputBytes } = asked
     // A replay meets again what was promised before it.
     if (effects.get(id) !== undefined || past?.settled(id) === true) return
     const resumeFrom = past?.reports(id) ?? 0
     const sequence = effects.nextSequence()
-    const record = { effect, input: inputBytes, causeId: cause.id, sequence, ...NEVER_RUN, resumeFrom }
+    const record = {
+      effect,
+      input: inputBytes,
+      causeId: cause.id,
+      sequence,
+      ...NEVER_RUN,
+      resumeFrom,
+      askedAtMs: nowMs,
+    }
     effects.put({ id, key, input, record })
     this.writeEffect({ id, key, input, record })
   }

@@ -5,6 +5,7 @@ import { memoryDirectory } from '../codec/schema-directory.ts'
 import { inputTopicsOf } from '../processor.ts'
 import { type AnyExecutors, EffectSlots } from '../run/executors.ts'
 import { initialPositions } from '../run/initial-positions.ts'
+import { unobserved } from '../run/observer.ts'
 import { TaskRunner } from '../run/task-runner.ts'
 import * as shop from './example.ts'
 import { MemoryLog } from './memory-log.ts'
@@ -58,6 +59,7 @@ export const runnerBed = async (executorsOf: (process: SimulatedProcess) => AnyE
     source: '/test/send-orders',
     codec: CODEC,
     log: silentLogger,
+    observer: unobserved,
     clock: process.clock,
     taskLog: memoryTaskLog({
       log,

@@ -7,6 +7,7 @@ import { createKafka, type Kafka } from '../kafka/client.ts'
 import { createPartitionReader } from '../kafka/partition-reader.ts'
 import type { Processor, TopicRef } from '../processor.ts'
 import type { Executor } from '../run/executors.ts'
+import { type EngineObserver, unobserved } from '../run/observer.ts'
 import { bound, type RunningTopology, run } from '../run/run.ts'
 import { ENGINE_SCHEMAS } from '../state/schemas.ts'
 import * as shop from './example.ts'
@@ -67,6 +68,7 @@ export interface ShopOptions {
   /** Resolves once the codec knows the id. Default: there are no schemas but the shop's. */
   readonly learn?: (schemaId: number) => Promise<void>
   readonly processor?: Processor
+  readonly observer?: EngineObserver
   /** An order of so many boxes kills the process that sends it. */
   readonly deadlyBoxes?: number
 }
@@ -85,6 +87,7 @@ export const runShop = async (suffix: string, options: ShopOptions): Promise<Run
     instanceId: `${process.pid}`,
     clock: systemClock,
     log: silentLogger,
+    observer: options.observer ?? unobserved,
     sessionTimeoutMs: 6_000,
   })
   return {

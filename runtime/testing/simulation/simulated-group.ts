@@ -76,6 +76,7 @@ export class SimulatedGroup {
       pause: (topic, partition) => pump.pause(topic, partition),
       resume: (topic, partition) => pump.resume(topic, partition),
       seek: (topic, partition, offset) => pump.seek(topic, partition, offset),
+      endOffset: () => undefined,
       commitOffsets: async () => undefined,
       leave: async () => {
         pump.stop()

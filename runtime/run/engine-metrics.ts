@@ -1,0 +1,127 @@
+import { Counter, Gauge, Histogram, type Registry } from '../../platform/metrics.ts'
+import type { EngineObserver } from './observer.ts'
+import type { TaskReport } from './processor-host.ts'
+
+/**
+ * The engine in numbers. What happens is counted when it happens; what is, is asked for when somebody looks. Lag is that of
+ * the tasks of this process: the sum over all processes is the processor's.
+ */
+export const engineMetrics = (registry: Registry): EngineObserver => {
+  const registers = [registry]
+  const commits = new Histogram({
+    name: 'reelstream_commit_duration_seconds',
+    help: 'From the sending of a batch until it is committed.',
+    labelNames: ['processor'],
+    buckets: [0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1, 5],
+    registers,
+  })
+  const records = new Histogram({
+    name: 'reelstream_commit_records',
+    help: 'Records of one commit, outputs and changelog.',
+    labelNames: ['processor'],
+    buckets: [1, 3, 10, 30, 100, 300, 1000, 3000],
+    registers,
+  })
+  const restores = new Histogram({
+    name: 'reelstream_restore_duration_seconds',
+    help: 'From the start of a task until its memory is rebuilt from the changelog.',
+    labelNames: ['processor'],
+    buckets: [0.01, 0.05, 0.25, 1, 5, 15, 60],
+    registers,
+  })
+  const entries = new Counter({
+    name: 'reelstream_restored_entries_total',
+    help: 'Changelog entries read by restores.',
+    labelNames: ['processor'],
+    registers,
+  })
+  const reopened = new Counter({
+    name: 'reelstream_task_reopened_total',
+    help: 'Times that a task was discarded and opened again, by reason; FENCED is a takeover by another process.',
+    labelNames: ['processor', 'code'],
+    registers,
+  })
+  const runs = new Histogram({
+    name: 'reelstream_effect_duration_seconds',
+    help: 'Runs of effects, by how they ended.',
+    labelNames: ['processor', 'effect', 'end'],
+    buckets: [0.05, 0.25, 1, 5, 15, 60, 300, 1800],
+    registers,
+  })
+  const setAside = new Counter({
+    name: 'reelstream_inputs_set_aside_total',
+    help: 'Inputs that blocked their key, or went to the dead letters.',
+    labelNames: ['processor', 'where', 'code'],
+    registers,
+  })
+  return {
+    committed: (processor, durationMs, count) => {
+      commits.observe({ processor }, durationMs / 1000)
+      records.observe({ processor }, count)
+    },
+    restored: (processor, durationMs, count) => {
+      restores.observe({ processor }, durationMs / 1000)
+      entries.inc({ processor }, count)
+    },
+    reopened: (processor, code) => reopened.inc({ processor, code }),
+    ran: (processor, effect, end, durationMs) => runs.observe({ processor, effect, end }, durationMs / 1000),
+    setAside: (processor, where, code) => setAside.inc({ processor, where, code }),
+  }
+}
+
+/** Gauges of the tasks as they are when somebody asks. */
+export const taskGauges = (registry: Registry, report: () => readonly TaskReport[]): void => {
+  const gauge = (name: string, help: string, labelNames: readonly string[], fill: (gauge: Gauge) => void): void => {
+    new Gauge({
+      name,
+      help,
+      labelNames,
+      registers: [registry],
+      collect() {
+        this.reset()
+        fill(this)
+      },
+    })
+  }
+  const ofTask = ['processor', 'task']
+  gauge('reelstream_task_state', 'The state that a task of this process is in: 1.', [...ofTask, 'state'], (it) => {
+    for (const { processor, task, state } of report()) it.set({ processor, task, state }, 1)
+  })
+  gauge(
+    'reelstream_task_position',
+    'Next offset of an input that a task folds, as of its last look.',
+    [...ofTask, 'topic'],
+    (it) => {
+      for (const { processor, task, inputs } of report()) {
+        for (const { topic, position } of inputs) it.set({ processor, task, topic }, position)
+      }
+    },
+  )
+  gauge(
+    'reelstream_task_lag_records',
+    'Records of an input that a task has not folded, as of its last fetch.',
+    [...ofTask, 'topic'],
+    (it) => {
+      for (const { processor, task, inputs } of report()) {
+        for (const { topic, lag } of inputs) it.set({ processor, task, topic }, lag)
+      }
+    },
+  )
+  gauge('reelstream_task_lag_seconds', 'Age of the oldest fetched record that a task has not folded.', ofTask, (it) => {
+    for (const { processor, task, oldestMs } of report()) it.set({ processor, task }, oldestMs / 1000)
+  })
+  gauge('reelstream_blocked_keys', 'Keys that wait behind a failure: reelstream blocked list.', ofTask, (it) => {
+    for (const { processor, task, blocked } of report()) it.set({ processor, task }, blocked)
+  })
+  const ofEffect = [...ofTask, 'effect']
+  gauge('reelstream_effects_pending', 'Effects that were asked for and have not settled.', ofEffect, (it) => {
+    for (const { processor, task, effects } of report()) {
+      for (const { effect, pending } of effects) it.set({ processor, task, effect }, pending)
+    }
+  })
+  gauge('reelstream_effect_oldest_seconds', 'Age of the oldest pending effect.', ofEffect, (it) => {
+    for (const { processor, task, effects } of report()) {
+      for (const { effect, oldestMs } of effects) it.set({ processor, task, effect }, oldestMs / 1000)
+    }
+  })
+}
