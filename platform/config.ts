@@ -126,6 +126,7 @@ export const SETTINGS = {
   ),
   gatewayUrl: text('GATEWAY_URL', '', 'gateway and API that the command line talks to; empty = the one running here'),
   authorToken: secret('AUTHOR_TOKEN', '', 'token that the command line signs in with; empty = the local author'),
+  stateDir: text('XDG_STATE_HOME', '', 'folder where the command line remembers open uploads; empty = ~/.local/state'),
   callerDir: text('INIT_CWD', '', 'folder that file names on the command line begin in; npm sets it; empty = here'),
   uploadExpiryHours: integer('UPLOAD_EXPIRY_HOURS', 24, 1, 24 * 30, 'hours until an unfinished upload is aborted'),
   reconcileMinutes: integer(
@@ -143,7 +144,16 @@ export const SETTINGS = {
     'minutes for which the reconciler touches nothing that is new; below 30 it may abort what is just being begun',
   ),
   keepDeletedDays: integer('KEEP_DELETED_DAYS', 7, 0, 3650, 'days that the objects of a deleted video are kept'),
-  importSources: list('IMPORT_SOURCES', '', 'bucket or bucket/prefix a producer may import from; * = any'),
+  importSources: list(
+    'IMPORT_SOURCES',
+    '',
+    'bucket or bucket/prefix a producer may import from; * = any; with " for <ce_source>" behind it only that producer',
+  ),
+  importNetworks: list(
+    'IMPORT_NETWORKS',
+    '',
+    'CIDRs that `reelstream import https://…` may connect to though they are private, e.g. 10.1.0.0/16',
+  ),
 
   ffmpegPath: text('FFMPEG_PATH', 'ffmpeg', 'the ffmpeg to run'),
   ffprobePath: text('FFPROBE_PATH', 'ffprobe', 'the ffprobe to run'),

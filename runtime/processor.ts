@@ -98,6 +98,8 @@ export interface Cause {
   readonly timestampMs: number
   /** ce_id of what caused the record: for an admitted fact, the claim. */
   readonly causationId: string | null
+  /** ce_source of the record: who says that he said it. Null for anything else than a record. */
+  readonly source: string | null
 }
 
 export interface Collection<T> {

@@ -45,7 +45,7 @@ const given = (...facts: readonly Fact[]): AdmittedVideo | undefined =>
   facts.reduce<AdmittedVideo | undefined>(evolve, undefined)
 
 const when = (video: AdmittedVideo | undefined, claim: VideoClaim, videoId = EXAMPLE_VIDEO_ID): Decision =>
-  decide({ videoId, video, seen: false }, claim, settings)
+  decide({ videoId, video, seen: false, producer: '/importer' }, claim, settings)
 
 const refusalOf = (decision: Decision): RefusalCode | null => (decision.kind === 'refused' ? decision.code : null)
 
@@ -131,7 +131,9 @@ t.test('every refusal of the closed list can happen', async (t) => {
 
 t.test('a claim that was answered before gives nothing, whatever became of the video', async (t) => {
   for (const video of [given(started), given(started, finished), given(started, deleted)]) {
-    t.strictSame(decide({ videoId: EXAMPLE_VIDEO_ID, video, seen: true }, part, settings), { kind: 'duplicate' })
+    t.strictSame(decide({ videoId: EXAMPLE_VIDEO_ID, video, seen: true, producer: null }, part, settings), {
+      kind: 'duplicate',
+    })
   }
 })
 
@@ -156,7 +158,13 @@ t.test('refuses an id that could not be a folder of object keys', async (t) => {
 t.test('takes objects from anywhere when it is told so, but never from the folder of another video', async (t) => {
   const anywhere = { ...settings, importSources: ['*'] }
   const from = (bucket: string, objectKey: string) =>
-    refusalOf(decide({ videoId: 'mine', video: undefined, seen: false }, importedFrom(bucket, objectKey), anywhere))
+    refusalOf(
+      decide(
+        { videoId: 'mine', video: undefined, seen: false, producer: null },
+        importedFrom(bucket, objectKey),
+        anywhere,
+      ),
+    )
   t.equal(from('any', 'thing.mp4'), null)
   t.equal(from(settings.mediaBucket, 'v/mine/dropped.mp4'), null)
   t.equal(from(settings.mediaBucket, 'v/theirs/source'), 'SOURCE_NOT_ALLOWED')
@@ -165,7 +173,12 @@ t.test('takes objects from anywhere when it is told so, but never from the folde
 
 t.test('takes a whole bucket when it is named without a folder, and nothing when nothing is named', async (t) => {
   const from = (importSources: readonly string[]) =>
-    refusalOf(decide({ videoId: 'mine', video: undefined, seen: false }, imported, { ...settings, importSources }))
+    refusalOf(
+      decide({ videoId: 'mine', video: undefined, seen: false, producer: null }, imported, {
+        ...settings,
+        importSources,
+      }),
+    )
   t.equal(from(['archive']), null)
   t.equal(from(['archive/incoming/']), null)
   t.equal(from([]), 'SOURCE_NOT_ALLOWED')
@@ -179,4 +192,21 @@ t.test('a fact folded twice, or again after its successors, changes nothing', as
   const aborted = { type: 'UploadAborted', data: examples.UploadAborted } as const
   t.equal(given(started, finished, aborted)?.upload, 'COMPLETED')
   t.equal(given(started, aborted, finished)?.upload, 'ABORTED')
+})
+
+t.test('a place that is for one producer is closed to the others', async (t) => {
+  const importSources = ['archive/incoming for /archive-importer', 'open']
+  const from = (producer: string | null, bucket: string, objectKey: string) =>
+    refusalOf(
+      decide({ videoId: 'mine', video: undefined, seen: false, producer }, importedFrom(bucket, objectKey), {
+        ...settings,
+        importSources,
+      }),
+    )
+  t.equal(from('/archive-importer', 'archive', 'incoming/a.mp4'), null)
+  t.equal(from('/archive-importer', 'archive', 'other/a.mp4'), 'SOURCE_NOT_ALLOWED')
+  for (const producer of ['/somebody-else', '/archive-importer/2', null]) {
+    t.equal(from(producer, 'archive', 'incoming/a.mp4'), 'SOURCE_NOT_ALLOWED', String(producer))
+    t.equal(from(producer, 'open', 'a.mp4'), null, String(producer))
+  }
 })

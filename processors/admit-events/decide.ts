@@ -38,16 +38,18 @@ export interface Admission {
   readonly video: AdmittedVideo | undefined
   /** Whether this very claim already ended in a fact or a refusal. */
   readonly seen: boolean
+  /** Who claims, by the ce_source that he gave; null = he gave none. */
+  readonly producer: string | null
 }
 
 export interface AdmissionSettings {
   readonly mediaBucket: string
-  /** `bucket`, `bucket/folder` or `*`: see import-sources.ts. Empty = imports are refused. */
+  /** `bucket`, `bucket/folder` or `*`, for all or for one producer: see import-sources.ts. Empty = imports are refused. */
   readonly importSources: readonly string[]
 }
 
 export const decide = (admission: Admission, claim: VideoClaim, settings: AdmissionSettings): Decision => {
-  const { videoId, video, seen } = admission
+  const { videoId, video, seen, producer } = admission
   if (seen) return { kind: 'duplicate' }
   const badValue = videoIdProblem(videoId) ?? unicodeProblem(claim.data)
   if (badValue !== null) return refuse('INVALID_VALUE', badValue)
@@ -56,7 +58,7 @@ export const decide = (admission: Admission, claim: VideoClaim, settings: Admiss
     case 'UploadStarted':
       return decideStart(videoId, video, claim.data, settings)
     case 'UploadCompleted':
-      return decideImport(videoId, video, claim.data, settings)
+      return decideImport({ videoId, video, producer }, claim.data, settings)
     case 'PartUploaded':
       return duringUpload(video, claim, (open) => partProblem(claim.data, open.partCount))
     case 'UploadSealed':
@@ -84,14 +86,13 @@ const decideStart = (
 }
 
 const decideImport = (
-  videoId: string,
-  video: AdmittedVideo | undefined,
+  { videoId, video, producer }: Omit<Admission, 'seen'>,
   data: UploadCompleted,
   settings: AdmissionSettings,
 ): Decision => {
   if (video?.kind === 'UPLOAD') return refuse(video.upload === 'OPEN' ? 'UPLOAD_OPEN' : 'UPLOAD_OVER')
   if (video !== undefined) return refuse('ALREADY_IMPORTED')
-  if (!isAllowedSource(data, videoId, settings)) return refuse('SOURCE_NOT_ALLOWED')
+  if (!isAllowedSource(data, { videoId, producer }, settings)) return refuse('SOURCE_NOT_ALLOWED')
   return admitIf(importProblem(data), { type: 'UploadCompleted', data })
 }
 

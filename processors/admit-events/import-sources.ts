@@ -1,7 +1,13 @@
 /**
  * From where producers may import. An entry is `*` (anywhere), `bucket`, or `bucket/folder`: everything below that
- * folder, but not `bucket/folder-of-somebody-else`. Whatever is configured, the folder of another video in the media
- * bucket is never a source: purging one video would take the source of the other.
+ * folder, but not `bucket/folder-of-somebody-else`. With ` for <ce_source>` behind it, it is for that producer alone:
+ * `archive/incoming for /archive-importer`.
+ *
+ * A producer is whoever its claims say that it is: nothing in Kafka binds a ce_source to a credential. So the rule keeps
+ * producers apart that make mistakes, and one that lies is kept out by the ACL of the door (SECURITY.md).
+ *
+ * Whatever is configured, the folder of another video in the media bucket is never a source: purging one video would
+ * take the source of the other.
  */
 export interface ObjectLocation {
   readonly bucket: string
@@ -10,12 +16,17 @@ export interface ObjectLocation {
 
 export const isAllowedSource = (
   object: ObjectLocation,
-  videoId: string,
+  { videoId, producer }: { readonly videoId: string; readonly producer: string | null },
   settings: { readonly mediaBucket: string; readonly importSources: readonly string[] },
 ): boolean =>
   isPlainKey(object.objectKey) &&
-  settings.importSources.some((source) => covers(source, object)) &&
+  settings.importSources.some((entry) => allows(entry, producer, object)) &&
   !isOfAnotherVideo(object, videoId, settings.mediaBucket)
+
+const allows = (entry: string, producer: string | null, object: ObjectLocation): boolean => {
+  const [, place = entry, only] = /^(.+) for (\S+)$/.exec(entry) ?? []
+  return (only === undefined || only === producer) && covers(place, object)
+}
 
 const covers = (source: string, { bucket, objectKey }: ObjectLocation): boolean => {
   if (source === '*') return true

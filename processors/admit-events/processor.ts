@@ -103,7 +103,8 @@ export const admitEvents = (settings: AdmissionSettings): Processor =>
 
 const admit = (ctx: Ctx, claim: VideoClaim, settings: AdmissionSettings): void => {
   const seen = memoryFor(ctx, claim.type).get(ctx.cause.id) !== undefined
-  const decision = decide({ videoId: ctx.key, video: ctx.state.video.get(), seen }, claim, settings)
+  const { source: producer } = ctx.cause
+  const decision = decide({ videoId: ctx.key, video: ctx.state.video.get(), seen, producer }, claim, settings)
   switch (decision.kind) {
     case 'duplicate':
       return

@@ -17,7 +17,7 @@ export const derivedOrigin = (key: string, identity: string, causeId: string, no
   nowMs,
   identity,
   traceparent: null,
-  cause: { id: causeId, topic: '', partition: -1, offset: null, timestampMs: nowMs, causationId: null },
+  cause: { id: causeId, topic: '', partition: -1, offset: null, timestampMs: nowMs, causationId: null, source: null },
 })
 
 class RecordOrigin implements StepOrigin {
@@ -50,7 +50,9 @@ class RecordOrigin implements StepOrigin {
   #causeOf(record: LogRecord): Cause {
     const { topic, partition, offset, timestampMs } = record
     const id = headerOf(record, 'ce_id') ?? deriveId('record', this.identity)
-    return { id, topic, partition, offset, timestampMs, causationId: headerOf(record, 'causationid') ?? null }
+    const causationId = headerOf(record, 'causationid') ?? null
+    const source = headerOf(record, 'ce_source') ?? null
+    return { id, topic, partition, offset, timestampMs, causationId, source }
   }
 }
 
