@@ -41,15 +41,16 @@ const CONTRACT: Readonly<Record<string, Holds>> = {
 }
 
 /**
- * Creates the topics that are missing and returns their names. What exists is left as it is: throws ConfigError
- * TOPIC_DRIFT, naming every difference at once and how to mend it. Safe to call from several processes at once.
- * UpstreamError TOPICS_UNAVAILABLE (retryable) when the broker cannot be asked.
+ * Creates the topics that are missing, waits until they can be written, and returns their names. What exists is left as it
+ * is: throws ConfigError TOPIC_DRIFT, naming every difference at once and how to mend it. Safe to call from several
+ * processes at once. UpstreamError TOPICS_UNAVAILABLE (retryable) when the broker cannot be asked.
  */
 export const ensureTopics = (kafka: Kafka, specs: readonly TopicSpec[]): Promise<string[]> =>
   withAdmin(kafka, specs, async (admin) => {
     const missing = await missingOf(admin, specs)
     if (missing.length > 0) await create(admin, missing)
     await onceKnown(() => refuseDrift(admin, specs))
+    await Promise.all(missing.map(({ name }) => onceKnown(() => admin.fetchTopicOffsets(name))))
     return missing.map(({ name }) => name)
   })
 
@@ -112,16 +113,17 @@ const missingOf = async (admin: Admin, specs: readonly TopicSpec[]): Promise<Top
 
 /**
  * In a cluster the broker that is asked may hear of a new topic a moment after the one that made it has answered, and of
- * its leaders after that. kafkajs waits for the leaders, and fails when it is too early for the topic.
+ * its leaders after that; and a leader of it. kafkajs waits for the leaders, and fails when it is too early for the topic.
  */
-const TOO_EARLY = ['UNKNOWN_TOPIC_OR_PARTITION', 'LEADER_NOT_AVAILABLE']
+const TOO_EARLY = ['UNKNOWN_TOPIC_OR_PARTITION', 'LEADER_NOT_AVAILABLE', 'NOT_LEADER_FOR_PARTITION']
 const KNOWN_WITHIN_MS = 10_000
 const ASK_AGAIN_MS = 100
 
-const onceKnown = async (check: () => Promise<void>): Promise<void> => {
+const onceKnown = async (check: () => Promise<unknown>): Promise<void> => {
   for (const deadline = Date.now() + KNOWN_WITHIN_MS; ; await sleep(ASK_AGAIN_MS)) {
     try {
-      return await check()
+      await check()
+      return
     } catch (error) {
       if (!TOO_EARLY.includes(kafkaErrorOf(error)) || Date.now() > deadline) throw error
     }
