@@ -12,6 +12,7 @@ import { waitUntil } from '../../projections/testing/wait-until.ts'
 import type { VideoEvent } from '../../schemas/topics.ts'
 import { migrateSql } from '../../scripts/migrate/sql.ts'
 import api from '../app.ts'
+import type { Viewers } from '../context.ts'
 import { type ObjectServer, startObjectServer } from './object-server.ts'
 
 export interface TestApi {
@@ -24,15 +25,26 @@ export interface TestApi {
 }
 
 /** `Bearer <authorId>` is that author, `Bearer admin` an admin; `Bearer bad` is refused. */
-const viewers = {
+const byName: Viewers = {
   authorOf: async (token: string) => {
     if (token === 'bad') throw new BadInputError('UNAUTHENTICATED', 'The token is not valid.')
     return { id: token, role: token === 'admin' ? ('ADMIN' as const) : ('AUTHOR' as const) }
   },
 }
 
-/** @param firstMomentMs when the log began; long ago, unless a test is about what is new */
-export const startTestApi = async (t: Test, firstMomentMs?: number): Promise<TestApi> => {
+export interface TestApiOptions {
+  /** When the log began; default: long ago, unless a test is about what is new. */
+  readonly firstMomentMs?: number
+  /** Who knows the tokens; default: as above. */
+  readonly viewers?: Viewers
+  /** Told of every route. */
+  readonly onRoute?: (route: { readonly method: string | readonly string[]; readonly url: string }) => void
+}
+
+export const startTestApi = async (
+  t: Test,
+  { firstMomentMs, viewers = byName, onRoute }: TestApiOptions = {},
+): Promise<TestApi> => {
   const database = await createTestDatabase((url) => migrateSql(url, silentLogger))
   const objects = await startObjectServer()
   const log = createMemoryLog(1, firstMomentMs)
@@ -46,6 +58,7 @@ export const startTestApi = async (t: Test, firstMomentMs?: number): Promise<Tes
     log: silentLogger,
   })
   const app = Fastify()
+  if (onRoute !== undefined) app.addHook('onRoute', onRoute)
   await app.register(api, {
     db: database.db,
     createClient: () => new pg.Client({ connectionString: database.url }),

@@ -55,7 +55,7 @@ async function* parse(response: Response): AsyncGenerator<Received> {
 }
 
 t.test('a video is told from its first fact to its end', async (t) => {
-  const api = await startTestApi(t, Date.now())
+  const api = await startTestApi(t, { firstMomentMs: Date.now() })
   await api.tell('video', begun)
   const { response, next, rest } = await listenTo(t, api, '/videos/video/events')
   if (response.status !== 200) t.comment(await response.clone().text())
@@ -85,7 +85,7 @@ t.test('a video is told from its first fact to its end', async (t) => {
 
 t.test('a ready video that gets no pictures is not waited for for ever', async (t) => {
   const halfAMinuteAgo = Date.now() - 36_000
-  const api = await startTestApi(t, halfAMinuteAgo)
+  const api = await startTestApi(t, { firstMomentMs: halfAMinuteAgo })
   await api.tell('video', [...begun, ...planned, complete])
   const { rest } = await listenTo(t, api, '/videos/video/events')
   t.match((await rest()).at(-1), { event: 'status', data: { status: 'ready' } })
