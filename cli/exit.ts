@@ -4,15 +4,17 @@ import { BadInputError, describeError, ReelstreamError, UpstreamError } from '..
 /**
  * Exit codes of every command; scripts branch on them, and on the code that the message begins with.
  *
- *     0  done: `upload` = the upload is complete, `upload --wait` = the video is ready
+ *     0  done: `upload` = every upload is complete, `upload --wait` = every video is ready
  *     1  something unexpected failed: a bug
  *     2  the command line is not understood
  *     3  what was given cannot be taken: no such file, empty, refused by the gateway
  *     4  the product is not running here, or cannot be reached
- *     5  the upload was begun and then failed or was aborted
- *     6  `--wait`: the upload is complete, the video was rejected, failed or deleted
- *   130  ended by Ctrl-C
+ *     5  an upload was begun and then failed or was aborted; one that failed is open, and the same command goes on with it
+ *     6  `--wait`: an upload is complete, its video was rejected, failed or deleted
+ *   130  ended by Ctrl-C; uploads stay open, and the same command goes on with them
  *   141  nobody reads what we print any more (`… | head`), as programs end that the system stops for it
+ *
+ * With several files: the code of the first one, in their order, that is not done.
  */
 export const EXIT = {
   ok: 0,
@@ -60,8 +62,8 @@ export const codeOf = (error: unknown): string =>
     : 'UNEXPECTED'
 
 const exitCodeOfUpload = ({ code, status }: UploadError): number => {
-  if (code === 'CANCELLED') return EXIT.interrupted
-  if (code === 'FILE_UNREADABLE') return EXIT.badInput
+  if (code === 'CANCELLED' || code === 'INTERRUPTED') return EXIT.interrupted
+  if (code === 'FILE_UNREADABLE' || code === 'EMPTY_FILE') return EXIT.badInput
   if (status === null) return code === 'CONNECTION_FAILED' ? EXIT.unreachable : EXIT.uploadFailed
   if (status >= 500) return EXIT.unreachable
   return code === 'S3_REFUSED' ? EXIT.uploadFailed : EXIT.badInput

@@ -2,27 +2,13 @@ import { type FileHandle, open } from 'node:fs/promises'
 import path from 'node:path'
 import type { UploadSource } from '../ingest/sdk/index.ts'
 import { BadInputError } from '../platform/errors.ts'
+import { mediaTypeOf } from './media-names.ts'
 
 /** A file as the upload client wants it: ranges read on demand, so that a file of any size costs one part of memory. */
 export interface FileSource extends UploadSource {
   readonly name: string
+  readonly lastModified: number
   close(): Promise<void>
-}
-
-/** Says what the file is to whoever downloads it; nothing in the product believes it. */
-const MEDIA_TYPES: Readonly<Record<string, string>> = {
-  '.avi': 'video/x-msvideo',
-  '.flv': 'video/x-flv',
-  '.m4v': 'video/mp4',
-  '.mkv': 'video/matroska',
-  '.mov': 'video/quicktime',
-  '.mp4': 'video/mp4',
-  '.mpeg': 'video/mpeg',
-  '.mpg': 'video/mpeg',
-  '.ogv': 'video/ogg',
-  '.ts': 'video/mp2t',
-  '.webm': 'video/webm',
-  '.wmv': 'video/x-ms-wmv',
 }
 
 /**
@@ -38,7 +24,8 @@ export const fileSource = async (file: string): Promise<FileSource> => {
     return {
       size: stat.size,
       name: path.basename(file),
-      type: MEDIA_TYPES[path.extname(file).toLowerCase()] ?? 'application/octet-stream',
+      type: mediaTypeOf(file),
+      lastModified: stat.mtimeMs,
       slice: (start, end) => ({ arrayBuffer: () => readRange(handle, start, end) }),
       close: () => handle.close(),
     }

@@ -1,107 +1,86 @@
-import cliProgress from 'cli-progress'
-import type { CompletedUpload, UploadProgress } from '../ingest/sdk/index.ts'
+import type { CompletedUpload, CreatedUpload, UploadEvents, UploadProgress } from '../ingest/sdk/index.ts'
+import type { SkippedFile } from './chosen-files.ts'
 import { codeOf, failureText } from './exit.ts'
 import type { PipelineStep } from './follow-pipeline.ts'
 
-/** What an upload tells whoever started it: a person at a terminal, a log, or a program. */
+/** What the uploading of files tells whoever started it: a person at a terminal, a log, or a program. */
 export interface UploadReport {
-  created(upload: CompletedUpload): void
+  skipped(files: readonly SkippedFile[]): void
+  /** A file's turn has come. @param file as it was named */
+  begin(file: string): FileReport
+  /** Nothing can be begun at all. */
+  refused(error: unknown): void
+  /** Nothing follows. */
+  end(): void
+}
+
+/** What is told of one file, in this order. */
+export interface FileReport {
+  created(upload: CreatedUpload): void
+  resumed(found: UploadEvents['resumed']): void
   progress(progress: UploadProgress): void
+  /** Something that somebody should know and that changes nothing. */
+  note(what: string): void
   completed(upload: CompletedUpload): void
   step(step: PipelineStep): void
   ready(upload: CompletedUpload): void
-  interrupted(what: string): void
+  interrupted(what: string, upload: CompletedUpload | undefined): void
   failed(error: unknown, upload: CompletedUpload | undefined): void
 }
 
 type Write = (line: string) => void
 
-/** One JSON object per line; the last one has videoId and watchUrl as soon as there are any. */
+/**
+ * One JSON object a line, each with `event` and `file` (docs/uploads.md). The last one of a file has its videoId and
+ * watchUrl as soon as there are any.
+ */
 export const jsonReport = (write: Write): UploadReport => {
-  const line = (event: string, facts: object) => write(JSON.stringify({ event, ...facts }))
-  let known: Partial<CompletedUpload> = {}
+  const line = (event: string, file: string, facts: object) => write(JSON.stringify({ event, file, ...facts }))
   return {
-    created(upload) {
-      known = upload
-      line('created', upload)
-    },
-    progress: (progress) => line('progress', progress),
-    completed: (upload) => line('completed', upload),
-    step: ({ type, status, percent }) => line('step', { type, status, percent }),
-    ready: (upload) => line('ready', upload),
-    interrupted: () => line('interrupted', known),
-    failed: (error, upload) => line('failed', { code: codeOf(error), message: messageOf(error), ...upload }),
+    skipped: (files) => files.forEach(({ shown, reason }) => void line('skipped', shown, { reason })),
+    begin: (file) => ({
+      created: (upload) => line('created', file, upload),
+      resumed: (found) => line('resumed', file, found),
+      progress: (progress) => line('progress', file, progress),
+      note: (message) => line('note', file, { message }),
+      completed: (upload) => line('completed', file, upload),
+      step: ({ type, status, percent }) => line('step', file, { type, status, percent }),
+      ready: (upload) => line('ready', file, upload),
+      interrupted: (message, upload) => line('interrupted', file, { message, ...upload }),
+      failed: (error, upload) => line('failed', file, { code: codeOf(error), message: messageOf(error), ...upload }),
+    }),
+    refused: (error) => write(JSON.stringify({ event: 'failed', code: codeOf(error), message: messageOf(error) })),
+    end: () => {},
   }
 }
 
-/** Plain lines: for logs and pipes, where a bar would be noise. */
-export const lineReport = (fileName: string, out: Write, err: Write): UploadReport => {
-  let lastStep = ''
-  return {
-    created: () => out(`Uploading ${fileName}`),
-    progress: () => {},
-    completed: ({ watchUrl }) => out(`Uploaded. Watch: ${watchUrl}`),
-    step: ({ type, percent }) => {
-      const line = `  ${stepText(type)}${percent === null ? '' : `, ${Math.floor(percent)} %`}`
-      if (line !== lastStep) out(line)
-      lastStep = line
-    },
-    ready: ({ watchUrl }) => out(`Ready. Watch: ${watchUrl}`),
-    interrupted: (what) => err(what),
-    failed: (error) => err(failureText(error)),
-  }
-}
-
-/** Two bars, one after the other: bytes with speed and time left, then the encoding. */
-export const barReport = (lines: UploadReport): UploadReport => {
-  // `eta` is a word of the library's own, and counts parts that come in bursts.
-  const upload = bar('{bar} {percentage} %  {amount}  {rate}  {left}')
-  const encode = bar('{bar} {percentage} %  {step}')
-  const stop = () => {
-    upload.stop()
-    encode.stop()
-  }
-  return {
-    created: () => {
-      lines.created({ videoId: '', watchUrl: '' })
-      upload.start(1, 0, { amount: '', rate: '', left: '' })
-    },
-    progress({ sentBytes, totalBytes: total, rateBps, etaMs }) {
-      const totalBytes = total ?? sentBytes
-      upload.setTotal(totalBytes)
-      upload.update(sentBytes, {
-        amount: `${sizeText(sentBytes)} of ${sizeText(totalBytes)}`,
-        rate: `${sizeText(rateBps)}/s`,
-        left: etaMs === null ? '' : `${timeText(etaMs)} left`,
-      })
-    },
-    completed(result) {
-      stop()
-      lines.completed(result)
-    },
-    step({ type, percent }) {
-      if (!encode.isActive) encode.start(100, 0, { step: '' })
-      encode.update(Math.floor(percent ?? 0), { step: stepText(type) })
-    },
-    ready(result) {
-      stop()
-      lines.ready(result)
-    },
-    interrupted(what) {
-      stop()
-      lines.interrupted(what)
-    },
-    failed(error, result) {
-      stop()
-      lines.failed(error, result)
-    },
-  }
-}
-
-const bar = (format: string) =>
-  new cliProgress.SingleBar({ format: `  ${format}`, hideCursor: true, clearOnComplete: false, barsize: 30 }, BAR_STYLE)
-
-const BAR_STYLE = cliProgress.Presets.shades_classic
+/** Plain lines: for logs and pipes, where a bar would be noise. @param several whether lines must say of which file */
+export const lineReport = (several: boolean, out: Write, err: Write): UploadReport => ({
+  skipped(files) {
+    for (const { shown, reason } of files) err(`Skipped ${shown}: it ${reason}.`)
+  },
+  begin(file) {
+    const of = several ? `${file}: ` : ''
+    let lastStep = ''
+    return {
+      created: () => out(`Uploading ${file}`),
+      resumed: ({ storedBytes }) => out(`${of}Going on: ${sizeText(storedBytes)} are stored already.`),
+      progress: () => {},
+      note: (what) => err(of + what),
+      completed: ({ watchUrl }) => out(`${of}Uploaded. Watch: ${watchUrl}`),
+      step({ type, percent }) {
+        const line = `  ${of}${stepText(type)}${percent === null ? '' : `, ${Math.floor(percent)} %`}`
+        if (line !== lastStep) out(line)
+        lastStep = line
+      },
+      ready: ({ watchUrl }) => out(`${of}Ready. Watch: ${watchUrl}`),
+      interrupted: (what) => err(of + what),
+      failed: (error) => err(of + failureText(error)),
+    }
+  },
+  refused: (error) => err(failureText(error)),
+  end: () => {},
+})
 
 /** `SourceProbed` → `source probed`: the facts' names are sentences already. */
 export const stepText = (type: string): string => type.replaceAll(/(?<!^)([A-Z])/g, ' $1').toLowerCase()

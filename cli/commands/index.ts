@@ -7,6 +7,7 @@ import { registerProcessors } from './processors.ts'
 import { registerRebuild } from './rebuild.ts'
 import { registerReconcile } from './reconcile.ts'
 import { registerUpload } from './upload.ts'
+import { registerUploads } from './uploads.ts'
 
 /** Adds one command to the program. Its file is named like it. */
 export type RegisterCommand = (program: Command, config: Config) => void
@@ -14,6 +15,7 @@ export type RegisterCommand = (program: Command, config: Config) => void
 /** Every command of `reelstream`, in the order of --help. */
 export const commands: readonly RegisterCommand[] = [
   registerUpload,
+  registerUploads,
   registerRebuild,
   registerReconcile,
   registerProcessors,

@@ -1,20 +1,23 @@
-import path from 'node:path'
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { type CompletedUpload, createUpload, type UploadDetails } from '../../ingest/sdk/index.ts'
+import type { UploadDetails } from '../../ingest/sdk/index.ts'
 import { onStopSignal } from '../../local/stop-signal.ts'
 import type { Config } from '../../platform/config.ts'
-import { type Connection, findConnection } from '../connection.ts'
+import { BadInputError } from '../../platform/errors.ts'
+import { chooseFiles } from '../chosen-files.ts'
+import { findConnection } from '../connection.ts'
 import { EXIT, exitCodeOf } from '../exit.ts'
-import { type FileSource, fileSource } from '../file-source.ts'
-import { followPipeline } from '../follow-pipeline.ts'
-import { barReport, jsonReport, lineReport, type UploadReport } from '../upload-report.ts'
+import { barReport } from '../upload-bars.ts'
+import { openFile, openStdin, type RunningFile, type UploadCommand, uploadFile } from '../upload-file.ts'
+import { fileMemory, uploadMemoryFile } from '../upload-memory.ts'
+import { jsonReport, lineReport, type UploadReport } from '../upload-report.ts'
 
 /**
- * `reelstream upload <file>`: a file from this machine, in parallel checksummed parts, straight to S3.
+ * `reelstream upload <files and folders…|->`: from this machine, in parallel checksummed parts, straight to S3.
  *
- * Exit code 0 means that the upload is complete: one verified object, of which nothing can get lost any more. With
- * --wait it means that the video is ready to be watched. The first Ctrl-C gives an upload that is under way up, on the
- * server too; of a video that is only waited for it ends the waiting, and the video goes on.
+ * Whatever ends it, the same command goes on where it was: Ctrl-C leaves uploads open, and open uploads are remembered
+ * (upload-memory.ts). Exit code 0 means that every upload is complete: verified objects, of which nothing can get lost any
+ * more. With --wait it means that the videos are ready to be watched. Of several files some go side by side; each that
+ * fails is said, and the others go on, unless nobody can be reached. docs/uploads.md
  */
 interface UploadFlags {
   readonly title?: string
@@ -22,7 +25,9 @@ interface UploadFlags {
   readonly author?: string
   readonly tag: readonly string[]
   readonly visibility?: UploadDetails['visibility']
+  readonly fileName?: string
   readonly parallel: number
+  readonly idempotencyKey?: string
   readonly wait?: boolean
   readonly json?: boolean
   readonly gateway?: string
@@ -32,104 +37,117 @@ interface UploadFlags {
 export const registerUpload = (program: Command, config: Config): void => {
   program
     .command('upload')
-    .description('upload a video file')
-    .argument('<file>', 'the file')
-    .option('--title <text>', 'title (default: the name of the file)')
+    .description('upload video files; the same command again goes on with what was interrupted')
+    .argument('<files...>', 'files, folders (with the videos in them), or - for standard input')
+    .option('--title <text>', 'title of the one file (default: the name of the file)')
     .option('--description <text>', 'description')
     .option('--author <name>', 'display name of the author')
     .option('--tag <tag>', 'a tag; may be given several times', collect, [])
     .addOption(new Option('--visibility <who>', 'who may find it').choices(['PUBLIC', 'UNLISTED', 'PRIVATE']))
-    .option('--parallel <n>', 'parts on their way at a time', wholeNumber, 4)
+    .option('--file-name <name>', 'name of what comes from standard input (default: the title)')
+    .option('--parallel <n>', 'parts of a file on their way at a time, at most', wholeNumber, 6)
+    .option('--idempotency-key <key>', 'names the upload of the one file: the same key goes on with it')
     .option('--wait', 'wait until the video is ready, and show how it gets there')
-    .option('--json', 'one JSON object per line; the last has videoId and watchUrl')
+    .option('--json', 'one JSON object per line; the last of a file has videoId and watchUrl')
     .option('--gateway <url>', 'gateway to upload to (default: GATEWAY_URL, else the one running here)')
     .option('--token <token>', "author's token (default: AUTHOR_TOKEN, else the local author's)")
-    .action(async (file: string, flags: UploadFlags) => {
-      process.exitCode = await upload(path.resolve(config.callerDir, file), flags, config)
+    .action(async (names: readonly string[], flags: UploadFlags) => {
+      process.exitCode = await upload(names, flags, config)
     })
 }
 
-const upload = async (file: string, flags: UploadFlags, config: Config): Promise<number> => {
-  const report = reportFor(file, flags)
+type Start = (command: UploadCommand) => RunningFile
+
+const upload = async (names: readonly string[], flags: UploadFlags, config: Config): Promise<number> => {
+  const report = reportFor(flags, names.length > 1)
   try {
-    const source = await fileSource(file)
-    try {
-      return await uploadSource(source, flags, await findConnection(config, flags), report)
-    } finally {
-      await source.close()
-    }
+    const starts = await startsOf(names, flags, config, report)
+    return await uploadAll(starts, await commandFrom(flags, config, report))
   } catch (error) {
-    report.failed(error, undefined)
+    report.refused(error)
     return exitCodeOf(error)
+  } finally {
+    report.end()
   }
 }
 
-const reportFor = (file: string, { json }: UploadFlags): UploadReport => {
+const reportFor = ({ json }: UploadFlags, several: boolean): UploadReport => {
   if (json === true) return jsonReport(console.log)
-  const lines = lineReport(path.basename(file), console.log, console.error)
-  return process.stderr.isTTY ? barReport(lines) : lines
+  if (!process.stderr.isTTY) return lineReport(several, console.log, console.error)
+  return barReport((write) => lineReport(several, write, write))
 }
 
-const uploadSource = async (
-  source: FileSource,
+/** How each upload is begun, in order. @throws BadInputError */
+const startsOf = async (
+  names: readonly string[],
   flags: UploadFlags,
-  connection: Connection,
+  config: Config,
   report: UploadReport,
-): Promise<number> => {
-  const { gatewayUrl, apiUrl, token } = connection
-  const upload = createUpload(source, {
-    gatewayUrl,
-    apiUrl,
-    token,
-    parallel: flags.parallel,
-    details: detailsFrom(flags, source.name),
-  })
-  let known: CompletedUpload | undefined
-  upload.on('created', (created) => {
-    known = created
-    report.created(created)
-  })
-  upload.on('progress', (progress) => report.progress(progress))
-  const waiting = new AbortController()
-  let cancelling: Promise<void> | undefined
+): Promise<readonly Start[]> => {
+  if (names.includes('-')) return [stdinStart(names, flags, report)]
+  const { files, skipped } = await chooseFiles(names, config.callerDir)
+  report.skipped(skipped)
+  if (files.length > 1 && (flags.title ?? flags.idempotencyKey) !== undefined) {
+    throw new BadInputError('ONE_FILE_ONLY', `--title and --idempotency-key are of one file, not of ${files.length}.`)
+  }
+  return files.map((file) => (command) => uploadFile(() => openFile(file), report.begin(file.shown), command))
+}
+
+const stdinStart = (names: readonly string[], { title, fileName }: UploadFlags, report: UploadReport): Start => {
+  if (names.length > 1) throw new BadInputError('ONE_FILE_ONLY', 'Standard input (-) goes alone.')
+  const name = fileName ?? title
+  if (name === undefined) {
+    throw new BadInputError('TITLE_MISSING', 'Standard input has no name: give it one with --title or --file-name.')
+  }
+  return (command) => uploadFile(() => openStdin(name), report.begin('-'), command)
+}
+
+const commandFrom = async (flags: UploadFlags, config: Config, report: UploadReport): Promise<UploadCommand> => {
+  const stopping = new AbortController()
   void onStopSignal({
-    first: () => {
-      cancelling = upload.cancel()
-      waiting.abort()
+    first: () => stopping.abort(),
+    again: () => {
+      report.end()
+      process.exit(EXIT.interrupted)
     },
-    again: () => process.exit(EXIT.interrupted),
   })
-  try {
-    const completed = await upload.done
-    report.completed(completed)
-    if (flags.wait === true) await followPipeline(completed.videoId, connection, report.step, waiting.signal)
-    if (waiting.signal.aborted) return interrupted(report, 'Not waiting any longer. The video goes on by itself.')
-    if (flags.wait === true) report.ready(completed)
-    return EXIT.ok
-  } catch (error) {
-    // The server is told before we are gone.
-    await cancelling
-    if (waiting.signal.aborted) return interrupted(report, 'CANCELLED: The upload was given up.')
-    report.failed(error, known)
-    return exitCodeOf(error)
+  const { description, author, visibility, title, tag: tags } = flags
+  return {
+    connection: await findConnection(config, flags),
+    memory: fileMemory(uploadMemoryFile(config.stateDir)),
+    details: { title, tags, ...given({ description, author, visibility }) },
+    parallel: flags.parallel,
+    idempotencyKey: flags.idempotencyKey,
+    wait: flags.wait === true,
+    stop: stopping.signal,
   }
 }
 
-const interrupted = (report: UploadReport, what: string): number => {
-  report.interrupted(what)
-  return EXIT.interrupted
+/** The options that were given: one that is not there is not the same as one that is undefined. */
+const given = <T extends object>(options: T): { [Name in keyof T]?: Exclude<T[Name], undefined> } =>
+  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as never
+
+/** Small files are mostly waiting for answers; large ones share the line. */
+const FILES_AT_A_TIME = 2
+
+/** @returns 0, or the exit code of the first file, in their order, that has another */
+const uploadAll = async (starts: readonly Start[], command: UploadCommand): Promise<number> => {
+  const settled: Promise<number>[] = []
+  let next = 0
+  let nobodyThere = false
+  const work = async (): Promise<void> => {
+    for (let i = next++; i < starts.length && !nobodyThere && !command.stop.aborted; i = next++) {
+      const file = starts[i]?.(command)
+      if (file === undefined) return
+      settled[i] = file.settled
+      if ((await file.sent) === EXIT.unreachable) nobodyThere = true
+    }
+  }
+  await Promise.all(Array.from({ length: FILES_AT_A_TIME }, work))
+  const codes = await Promise.all(settled)
+  const failed = codes.find((code) => code !== EXIT.ok)
+  return failed ?? (command.stop.aborted && codes.length < starts.length ? EXIT.interrupted : EXIT.ok)
 }
-
-const detailsFrom = (flags: UploadFlags, fileName: string): UploadDetails => ({
-  title: flags.title ?? fileName.slice(0, MAX_TITLE),
-  tags: flags.tag,
-  ...(flags.description === undefined ? {} : { description: flags.description }),
-  ...(flags.author === undefined ? {} : { author: flags.author }),
-  ...(flags.visibility === undefined ? {} : { visibility: flags.visibility }),
-})
-
-/** Of a title; the name of a file may be longer. */
-const MAX_TITLE = 200
 
 const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value]
 
