@@ -35,6 +35,11 @@ const EXPLANATIONS: Readonly<Record<string, Explain>> = {
     detail: sentence(bytes(body, 'sizeBytes'), 'checksum verified'),
     minor: true,
   }),
+  PartRejected: (body) => ({
+    title: `Part ${value(body, 'partNumber')} is wanted again`,
+    detail: text(body, 'detail'),
+    tone: 'bad',
+  }),
   UploadSealed: (body) => ({
     title: 'Length of the file known',
     detail: sentence(bytes(body, 'sizeBytes'), count(body, 'partCount', 'part')),
