@@ -92,7 +92,7 @@ const readiness = (running: RunningTopology): { ready: boolean; detail: string }
   const report = running.report()
   const troubles = report.flatMap(troubleOf)
   if (running.isReady) return { ready: true, detail: [`${report.length} tasks`, ...troubles].join('; ') }
-  return { ready: false, detail: troubles.join('; ') || 'tasks are being opened' }
+  return { ready: false, detail: troubles.join('; ') || 'tasks are being opened, or Kafka cannot be reached' }
 }
 
 /** What an operator has to do something about. Blocked keys do not stop the others, so they leave a role ready. */

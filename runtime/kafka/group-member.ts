@@ -68,6 +68,8 @@ export interface GroupMember {
   seek(topic: string, partition: number, offset: bigint): void
   /** Where a partition ended when it was last fetched; undefined before, and for one that is not this member's. */
   endOffset(topic: string, partition: number): bigint | undefined
+  /** Whether a partition that should flow cannot be fetched at the moment; it is being tried again. */
+  isFailing(): boolean
   /** For lag gauges only; what has not moved is not written again. Throws UpstreamError OFFSETS_NOT_COMMITTED; the next call makes up for it. */
   commitOffsets(offsets: readonly OffsetOf[]): Promise<void>
   /** Leaves the group, so that the tasks move at once. No handler is called any more. */
@@ -150,6 +152,7 @@ export const joinGroup = async (kafka: Kafka, options: GroupOptions, handlers: G
     resume: pump.resume,
     seek: pump.seek,
     endOffset: pump.endOffset,
+    isFailing: pump.isFailing,
     commitOffsets: async (offsets) => {
       const moved = offsets.filter(({ topic, partition, offset }) => gauge.get(keyOf(topic, partition)) !== offset)
       if (moved.length === 0) return
@@ -228,6 +231,7 @@ const createPump = (kafka: Kafka, handlers: GroupHandlers, crash: (error: unknow
       assigned = new Map()
       await poller.close()
     },
+    isFailing: () => poller.isFailing(),
     endOffset: (topic: string, partition: number) => stateOf(topic, partition)?.end,
     pause: (topic: string, partition: number): void => {
       const state = stateOf(topic, partition)

@@ -223,8 +223,13 @@ t.test('brokers that are away are waited for', async (t) => {
   setAway(true)
   wanted.set(0, 0n)
   poller.wake()
+  await until(t, 'it says so', () => poller.isFailing())
   setAway(false)
-  t.same((await next(0)).positions, ['0@0'])
+  const poll = await next(0)
+  t.same(poll.positions, ['0@0'])
+  t.ok(poller.isFailing(), 'nothing has been fetched yet')
+  poll.answer(0)
+  await until(t, 'it says so', () => !poller.isFailing())
 })
 
 t.test('closing ends a poll that waits', async (t) => {

@@ -29,6 +29,8 @@ export interface PollHandlers {
 export interface Poller {
   /** To be called when something is wanted that was not: it is fetched within some 10 ms. */
   wake(): void
+  /** Whether something that is wanted cannot be fetched at the moment; it is being tried again. */
+  isFailing(): boolean
   /** Ends all polls at once. No handler is called any more. */
   close(): Promise<void>
 }
@@ -62,6 +64,8 @@ interface Poll {
 export const createPoller = (kafka: Kafka, handlers: PollHandlers): Poller => {
   const polls = new Map<string, Poll>()
   const timers = new Set<NodeJS.Timeout>()
+  /** Brokers whose last poll has failed; NOBODY while none is known to ask. */
+  const failing = new Set<string>()
   let connection: Connection | undefined
   let state: 'open' | 'failed' | 'closed' = 'open'
   let turning = false
@@ -113,6 +117,7 @@ export const createPoller = (kafka: Kafka, handlers: PollHandlers): Poller => {
       const cluster = await connected()
       const led = await byLeader(cluster, wanted)
       if (state !== 'open' || connection?.cluster !== cluster) return
+      for (const nodeId of failing) if (nodeId !== NOBODY && !led.has(nodeId)) failing.delete(nodeId)
       for (const [nodeId, positions] of led) {
         const running = polls.get(nodeId)
         if (running === undefined) start(cluster, nodeId, positions)
@@ -133,6 +138,8 @@ export const createPoller = (kafka: Kafka, handlers: PollHandlers): Poller => {
         if (isOver()) return
         polls.delete(nodeId)
         restMs = FIRST_REST_MS
+        failing.delete(nodeId)
+        failing.delete(NOBODY)
         const found = fetched.filter(({ fromOffset, nextOffset }) => nextOffset > fromOffset)
         if (found.length === 0) waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)
         for (const each of found) handlers.fetched(each)
@@ -153,6 +160,7 @@ export const createPoller = (kafka: Kafka, handlers: PollHandlers): Poller => {
     }
     poll.resting = true
     polls.set(nodeId, poll)
+    failing.add(nodeId)
     const recovered = async (): Promise<void> => {
       if (connection !== undefined) await recover(connection.cluster, error)
       if (polls.get(nodeId) !== poll) return
@@ -182,6 +190,7 @@ export const createPoller = (kafka: Kafka, handlers: PollHandlers): Poller => {
 
   return {
     wake: () => void turn(),
+    isFailing: () => failing.size > 0,
     close: async () => {
       if (state === 'open') state = 'closed'
       for (const timer of timers) clearTimeout(timer)

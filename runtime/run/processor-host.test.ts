@@ -32,6 +32,7 @@ const open = async () => {
           resume: () => undefined,
           seek: () => undefined,
           endOffset: () => undefined,
+          isFailing: () => false,
           commitOffsets: async () => undefined,
           leave: async () => undefined,
         }

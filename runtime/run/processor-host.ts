@@ -130,10 +130,10 @@ export class ProcessorHost {
     return Math.max(0, this.#s.clock.now() - atMs)
   }
 
-  /** Joined, and every task it holds works. */
+  /** Joined, every task it holds works, and what they read can be fetched. */
   get isReady(): boolean {
     const working = [...this.#tasks.values()].every(({ state }) => state === 'running' || state === 'dormant')
-    return this.#joined && working
+    return this.#joined && working && this.#member?.isFailing() === false
   }
 
   async stop(): Promise<void> {

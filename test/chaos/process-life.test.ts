@@ -73,6 +73,7 @@ t.test('Kafka away: they wait without spinning, say so once, end when asked, and
     t.ok(cpu < 0.1, `${name} used ${(cpu * 100).toFixed(1)} % of a core`)
     t.ok(lines < 30, `${name} wrote ${lines} lines in 8 s`)
   }
+  for (const name of ['processors', 'workers']) t.notOk(await of(name).isReady(), `${name} does not say that it works`)
   t.ok(
     of('processors')
       .log()

@@ -77,6 +77,7 @@ export class SimulatedGroup {
       resume: (topic, partition) => pump.resume(topic, partition),
       seek: (topic, partition, offset) => pump.seek(topic, partition, offset),
       endOffset: () => undefined,
+      isFailing: () => false,
       commitOffsets: async () => undefined,
       leave: async () => {
         pump.stop()
