@@ -24,7 +24,7 @@ await app.register(api, {
   db,
   createClient: () => new pg.Client({ connectionString: config.databaseUrl, keepAlive: true }),
   viewers: createAuthenticator(config),
-  media: { s3: createS3Client(s3SettingsOf(config)), bucket: config.s3Bucket },
+  media: { s3: createS3Client(s3SettingsOf(config, 'api')), bucket: config.s3Bucket },
   log,
 })
 atEnd(async () => {

@@ -40,7 +40,7 @@ requireSettings(config, [
 ])
 const log = createLogger('front', config.logLevel)
 const atEnd = endGracefully(log)
-const s3Settings = s3SettingsOf(config)
+const s3Settings = s3SettingsOf(config, 'front')
 const s3 = createS3Client(s3Settings)
 const presigner = createPresignClient(s3Settings)
 const database = createDatabase({ url: config.databaseUrl, maxConnections: DATABASE_CONNECTIONS, log })

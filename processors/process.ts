@@ -43,7 +43,7 @@ export const runRole = async (role: RoleDefinition): Promise<void> => {
   requireSettings(config, ['kafkaBrokers', 'schemaRegistryUrl', 's3Endpoint', 's3AccessKeyId', 's3SecretAccessKey'])
   const log = createLogger(role.name, config.logLevel)
   const atEnd = endGracefully(log)
-  const s3 = createS3Client(s3SettingsOf(config))
+  const s3 = createS3Client(s3SettingsOf(config, role.name))
   const [ffmpeg, proxy, session] = await Promise.all([
     createFfmpeg({ ffmpegPath: config.ffmpegPath, ffprobePath: config.ffprobePath, log }),
     startRangeProxy(s3),

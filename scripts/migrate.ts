@@ -23,7 +23,7 @@ requireSettings(config, [
   'databaseUrl',
 ])
 const log = createLogger('migrate', config.logLevel)
-const s3 = createS3Client(s3SettingsOf(config))
+const s3 = createS3Client(s3SettingsOf(config, 'migrate'))
 try {
   const topology = productTopology(productSettings(config, readLadder(), 'migrate'))
   await Promise.all([

@@ -18,10 +18,9 @@ export type { S3Client } from '@aws-sdk/client-s3'
  * Neither client validates response checksums by itself (`WHEN_REQUIRED`): a range read has no checksum to compare,
  * and some servers send the checksum of the whole object with it. Whoever reads pins the bytes with `If-Match`.
  *
- * Permissions that the product needs on `<bucket>` and `<bucket>/*` (docs say which process makes which call):
- * s3:PutObject (puts, multipart create, parts and complete), s3:GetObject (GET and HEAD), s3:AbortMultipartUpload,
- * s3:ListMultipartUploadParts, s3:ListBucketMultipartUploads, s3:ListBucket (without it a missing key is 403, not 404);
- * and once, for setting up: s3:CreateBucket, s3:PutBucketCORS.
+ * Permissions: docs/s3.md says which process makes which call, docs/s3-policy.json allows those and no others, and an
+ * end-to-end test compares the two. So that a server's access log can be read in the same way, every client says in its
+ * User-Agent which process it is of.
  */
 export interface S3Settings {
   /** URL of the S3 API as our processes reach it. */
@@ -31,9 +30,13 @@ export interface S3Settings {
   readonly region: string
   readonly accessKeyId: string
   readonly secretAccessKey: string
+  /** The process, e.g. `gateway`; in the User-Agent as `app/reelstream-gateway`. */
+  readonly role?: string | undefined
 }
 
-export const s3SettingsOf = (config: Config): S3Settings => ({
+/** @param role the process that the client is made for */
+export const s3SettingsOf = (config: Config, role?: string): S3Settings => ({
+  role,
   endpoint: config.s3Endpoint,
   publicEndpoint: config.s3PublicEndpoint === '' ? config.s3Endpoint : config.s3PublicEndpoint,
   region: config.s3Region,
@@ -64,6 +67,7 @@ const client = (settings: S3Settings, endpoint: string, requestChecksums: 'WHEN_
   return new S3Client({
     endpoint,
     region: settings.region,
+    ...(settings.role === undefined ? {} : { userAgentAppId: `reelstream-${settings.role}` }),
     credentials: { accessKeyId: settings.accessKeyId, secretAccessKey: settings.secretAccessKey },
     // Self-hosted servers have no wildcard DNS for bucket.host.
     forcePathStyle: true,

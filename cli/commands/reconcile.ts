@@ -44,7 +44,7 @@ const run = async (config: Config, flags: ReconcileFlags): Promise<number> => {
     maxConnections: 2,
     log: createLogger('reconcile', 'error'),
   })
-  const s3 = createS3Client(s3SettingsOf(config))
+  const s3 = createS3Client(s3SettingsOf(config, 'cli'))
   const stop = new AbortController()
   void onStopSignal({ first: () => stop.abort(), again: () => process.exit(EXIT.interrupted) })
   const output = flags.json === true ? jsonOutput(flags) : textOutput(flags)

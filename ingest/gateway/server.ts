@@ -45,8 +45,8 @@ const session = await patiently(
 )
 const producer = createIdempotentProducer(session.kafka)
 const database = createDatabase({ url: config.databaseUrl, maxConnections: 10, log })
-const s3 = createS3Client(s3SettingsOf(config))
-const presigner = createPresignClient(s3SettingsOf(config))
+const s3 = createS3Client(s3SettingsOf(config, 'gateway'))
+const presigner = createPresignClient(s3SettingsOf(config, 'gateway'))
 
 // Its neighbours on a private network are the proxies that say under which origin people see us.
 const app = Fastify({

@@ -15,10 +15,16 @@ export type Fault =
   /** One bit of the request's body is flipped on the way. */
   | { readonly kind: 'flip-bit' }
 
+export interface AskedRequest {
+  readonly method: string
+  readonly url: string
+  readonly userAgent: string
+}
+
 export interface FaultProxy {
   readonly endpoint: string
   /** Asked for every request; undefined = pass it on. */
-  decide: (request: { readonly method: string; readonly url: string }) => Fault | undefined
+  decide: (request: AskedRequest) => Fault | undefined
   /** Requests seen so far, `METHOD url`. */
   readonly seen: string[]
   close(): Promise<void>
@@ -27,7 +33,8 @@ export interface FaultProxy {
 export const startFaultProxy = async (target: string): Promise<FaultProxy> => {
   const proxy: FaultProxy = { endpoint: '', decide: () => undefined, seen: [], close: () => closeServer() }
   const server = createServer((incoming, response) => {
-    const asked = { method: incoming.method ?? '', url: incoming.url ?? '' }
+    const { method = '', url = '' } = incoming
+    const asked = { method, url, userAgent: incoming.headers['user-agent'] ?? '' }
     proxy.seen.push(`${asked.method} ${asked.url}`)
     const fault = proxy.decide(asked)
     if (fault?.kind === 'status') {
