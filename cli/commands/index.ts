@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import type { Config } from '../../platform/config.ts'
 import { registerBlocked } from './blocked.ts'
 import { registerDlq } from './dlq.ts'
+import { registerImport } from './import.ts'
 import { registerLanes } from './lanes.ts'
 import { registerProcessors } from './processors.ts'
 import { registerRebuild } from './rebuild.ts'
@@ -16,6 +17,7 @@ export type RegisterCommand = (program: Command, config: Config) => void
 export const commands: readonly RegisterCommand[] = [
   registerUpload,
   registerUploads,
+  registerImport,
   registerRebuild,
   registerReconcile,
   registerProcessors,
