@@ -22,6 +22,7 @@ const record = {
   resumeFrom: 0,
   notBeforeMs: 0,
   askedAtMs: 0,
+  traceparent: null,
 }
 const effectOf = (id: string, key: string): LiveEffect => ({ id, key, input: { boxes: 1 }, record })
 

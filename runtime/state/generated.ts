@@ -69,6 +69,8 @@ export interface PendingEffect {
   readonly notBeforeMs: number
   /** When it was asked for, by the clock of the step; 0 = before this was kept. */
   readonly askedAtMs: number
+  /** W3C trace context of the cause; what comes of this continues it. */
+  readonly traceparent: string | null
 }
 
 /** Where a task goes on reading: the next offset per input topic, written in the same transaction as what was made of the records before it. */
@@ -132,6 +134,8 @@ export interface Timer {
   readonly atMs: number
   /** ce_id of the record that set it, or that caused what set it. */
   readonly causeId: string
+  /** W3C trace context of the cause; what comes of this continues it. */
+  readonly traceparent: string | null
 }
 
 export const BlockedKeySchema: AvroSchema<BlockedKey> = {
@@ -156,7 +160,7 @@ export const OperatorRequestSchema: AvroSchema<OperatorRequest> = {
 
 export const PendingEffectSchema: AvroSchema<PendingEffect> = {
   name: 'engine.PendingEffect',
-  schema: '{"type":"record","name":"PendingEffect","namespace":"engine","doc":"An effect that was asked for and has not settled.","fields":[{"name":"effect","type":"string","doc":"Name of the effect in the declaration."},{"name":"input","type":"bytes","doc":"Its input, in the Confluent wire format."},{"name":"causeId","type":"string","doc":"ce_id of the record that asked for it."},{"name":"sequence","type":"long","doc":"Order of journaling in the task: effects that are serial per key run in this order."},{"name":"runs","type":"int","doc":"Runs begun so far; the run in progress is the last of them."},{"name":"unproven","type":"int","doc":"Runs begun in succession without a report or a graceful end since: each may have killed its process."},{"name":"failures","type":"int","doc":"Runs that ended in a retryable error."},{"name":"resumeFrom","type":"int","doc":"Number of the last journaled report; 0 if none."},{"name":"notBeforeMs","type":{"type":"long","logicalType":"timestamp-millis"},"doc":"Earliest start of the next run (back-off)."},{"name":"askedAtMs","type":{"type":"long","logicalType":"timestamp-millis"},"doc":"When it was asked for, by the clock of the step; 0 = before this was kept.","default":0}]}',
+  schema: '{"type":"record","name":"PendingEffect","namespace":"engine","doc":"An effect that was asked for and has not settled.","fields":[{"name":"effect","type":"string","doc":"Name of the effect in the declaration."},{"name":"input","type":"bytes","doc":"Its input, in the Confluent wire format."},{"name":"causeId","type":"string","doc":"ce_id of the record that asked for it."},{"name":"sequence","type":"long","doc":"Order of journaling in the task: effects that are serial per key run in this order."},{"name":"runs","type":"int","doc":"Runs begun so far; the run in progress is the last of them."},{"name":"unproven","type":"int","doc":"Runs begun in succession without a report or a graceful end since: each may have killed its process."},{"name":"failures","type":"int","doc":"Runs that ended in a retryable error."},{"name":"resumeFrom","type":"int","doc":"Number of the last journaled report; 0 if none."},{"name":"notBeforeMs","type":{"type":"long","logicalType":"timestamp-millis"},"doc":"Earliest start of the next run (back-off)."},{"name":"askedAtMs","type":{"type":"long","logicalType":"timestamp-millis"},"doc":"When it was asked for, by the clock of the step; 0 = before this was kept.","default":0},{"name":"traceparent","type":["null","string"],"doc":"W3C trace context of the cause; what comes of this continues it.","default":null}]}',
 }
 
 export const PositionSchema: AvroSchema<Position> = {
@@ -176,5 +180,5 @@ export const ReplaySchema: AvroSchema<Replay> = {
 
 export const TimerSchema: AvroSchema<Timer> = {
   name: 'engine.Timer',
-  schema: '{"type":"record","name":"Timer","namespace":"engine","doc":"A timer of one key, due on the wall clock.","fields":[{"name":"timerId","type":"string","doc":"Deterministic id, from the cause that set it."},{"name":"atMs","type":{"type":"long","logicalType":"timestamp-millis"},"doc":"When it is due."},{"name":"causeId","type":"string","doc":"ce_id of the record that set it, or that caused what set it."}]}',
+  schema: '{"type":"record","name":"Timer","namespace":"engine","doc":"A timer of one key, due on the wall clock.","fields":[{"name":"timerId","type":"string","doc":"Deterministic id, from the cause that set it."},{"name":"atMs","type":{"type":"long","logicalType":"timestamp-millis"},"doc":"When it is due."},{"name":"causeId","type":"string","doc":"ce_id of the record that set it, or that caused what set it."},{"name":"traceparent","type":["null","string"],"doc":"W3C trace context of the cause; what comes of this continues it.","default":null}]}',
 }

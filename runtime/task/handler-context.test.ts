@@ -8,7 +8,8 @@ import { StateStore } from './state-store.ts'
 import { Step } from './step.ts'
 
 const settings = { processor: sendOrders, codec: createCodec(memoryDirectory()), source: '/test' }
-const stepOf = (key: string, nowMs = 1) => new Step(settings, derivedOrigin(key, `test/${key}`, 'cause', nowMs))
+const stepOf = (key: string, nowMs = 1) =>
+  new Step(settings, derivedOrigin(key, `test/${key}`, { causeId: 'cause', traceparent: null }, nowMs))
 
 t.test('is always the context of the step under way', async (t) => {
   const context = new HandlerContext(sendOrders, new StateStore())

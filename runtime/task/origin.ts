@@ -11,12 +11,23 @@ import type { StepOrigin } from './step.ts'
 export const originOf = (record: LogRecord, key: string, nowMs: number): StepOrigin =>
   new RecordOrigin(record, key, nowMs)
 
+/** What an effect or a timer keeps of the step that asked for it. */
+interface KeptCause {
+  readonly causeId: string
+  readonly traceparent: string | null
+}
+
 /** A step that no record caused directly. */
-export const derivedOrigin = (key: string, identity: string, causeId: string, nowMs: number): StepOrigin => ({
+export const derivedOrigin = (
+  key: string,
+  identity: string,
+  { causeId, traceparent }: KeptCause,
+  nowMs: number,
+): StepOrigin => ({
   key,
   nowMs,
   identity,
-  traceparent: null,
+  traceparent,
   cause: { id: causeId, topic: '', partition: -1, offset: null, timestampMs: nowMs, causationId: null, source: null },
 })
 

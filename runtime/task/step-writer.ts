@@ -64,7 +64,11 @@ export class StepWriter {
     return cancelled
   }
 
-  #perform({ key, cause, nowMs }: StepOrigin, asked: Step['performs'][number], past: History | null): void {
+  #perform(
+    { key, cause, nowMs, traceparent }: StepOrigin,
+    asked: Step['performs'][number],
+    past: History | null,
+  ): void {
     const { effects } = this.#memory
     const { id, effect, input, inputBytes } = asked
     // A replay meets again what was promised before it.
@@ -79,6 +83,7 @@ export class StepWriter {
       ...NEVER_RUN,
       resumeFrom,
       askedAtMs: nowMs,
+      traceparent,
     }
     effects.put({ id, key, input, record })
     this.writeEffect({ id, key, input, record })
@@ -97,13 +102,18 @@ export class StepWriter {
     this.#journal.write({ kind: 'held', outputId, value })
   }
 
-  #setTimer({ key, identity, cause }: StepOrigin, name: string, atMs: number | null, past: History | null): void {
+  #setTimer(
+    { key, identity, cause, traceparent }: StepOrigin,
+    name: string,
+    atMs: number | null,
+    past: History | null,
+  ): void {
     const timerId = deriveId(this.#processor, identity, 'timer', name)
     const timers = this.#memory.timersOf(name)
     // On record time it fires again, at the same place; on the wall clock there is no such place.
     const hasFired = timers === this.#memory.timers && past?.happened(`timer/${timerId}`) === true
     if (atMs === null || hasFired) return this.dropTimer(key, name)
-    const timer = { timerId, atMs, causeId: cause.id }
+    const timer = { timerId, atMs, causeId: cause.id, traceparent }
     timers.put({ key, name, timer })
     this.#journal.write({ kind: 'timer', key, timer: name, value: timer })
   }

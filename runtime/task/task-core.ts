@@ -333,7 +333,7 @@ export class TaskCore {
     const pending = this.#memory.effects
       .all()
       .map(({ id: effectId, key, record }) => ({ key, effect: record.effect, effectId }))
-    this.#step(derivedOrigin('', identity, id, nowMs), (step) =>
+    this.#step(derivedOrigin('', identity, { causeId: id, traceparent: null }, nowMs), (step) =>
       run({ task, instanceId, now: nowMs, pending, emit: emittersOf(this.settings.processor.writes, () => step) }),
     )
   }
@@ -488,7 +488,7 @@ export class TaskCore {
         return this.#runRecord(input.record, key, nowMs, route)
       case 'timer': {
         const { name, timer } = input
-        this.#step(derivedOrigin(key, `timer/${timer.timerId}`, timer.causeId, nowMs), (step) => {
+        this.#step(derivedOrigin(key, `timer/${timer.timerId}`, timer, nowMs), (step) => {
           step.fired(name)
           this.#context.during(step, (context) => behaviour.due[name]?.(context))
         })
@@ -499,9 +499,9 @@ export class TaskCore {
         const before = effects.get(effectId)
         const after = effects.reported(effectId, n)
         if (before === undefined || after === null) return false
-        const { effect, causeId } = before.record
+        const { effect } = before.record
         try {
-          this.#step(derivedOrigin(key, `effect/${effectId}/${n}`, causeId, nowMs), (step) =>
+          this.#step(derivedOrigin(key, `effect/${effectId}/${n}`, before.record, nowMs), (step) =>
             this.#context.during(step, (context) => behaviour.reported[effect]?.(context, before.input, n, value)),
           )
         } catch (error) {
@@ -514,8 +514,8 @@ export class TaskCore {
       case 'outcome': {
         const effect = effects.get(input.effectId)
         if (effect === undefined) return false
-        const { effect: name, causeId } = effect.record
-        this.#step(derivedOrigin(key, `effect/${input.effectId}/settled`, causeId, nowMs), (step) =>
+        const { effect: name } = effect.record
+        this.#step(derivedOrigin(key, `effect/${input.effectId}/settled`, effect.record, nowMs), (step) =>
           this.#context.during(step, (context) => behaviour.settled[name]?.(context, effect.input, input.outcome)),
         )
         this.#writer.removeEffect(effect)

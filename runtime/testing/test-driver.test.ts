@@ -32,6 +32,19 @@ t.test('reports and the outcome become facts, each caused by the event that aske
   t.same(driver.effects(), [])
 })
 
+t.test('a trace goes on through effects and timers, over a restart', async (t) => {
+  const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+  const driver = testDriver([sendOrders])
+  driver.pipe(orders, 'OrderPlaced', 'o-1', { boxes: 1 }, { traceparent })
+  driver.restart()
+  driver.report(pending(driver), 1, { n: 1 })
+  driver.advance(LATE_MS)
+  driver.settle(pending(driver), { ok: true, value: { trackingId: 'x' } })
+  const facts = driver.read(deliveries)
+  t.ok(facts.length >= 3, 'of a report, the timer and the outcome')
+  t.same(new Set(facts.map(({ headers }) => headers.traceparent)), new Set([traceparent]))
+})
+
 t.test('a report that is journaled already is dropped, one that leaves a gap is refused', async (t) => {
   const driver = testDriver([sendOrders])
   driver.pipe(orders, 'OrderPlaced', 'o-1', { boxes: 2 })

@@ -86,7 +86,7 @@ export class TestDriver {
     event: N,
     key: string,
     data: DataIn<T, N>,
-    options: { readonly id?: string; readonly causationId?: string } = {},
+    options: { readonly id?: string; readonly causationId?: string; readonly traceparent?: string } = {},
   ): string {
     const schema = topic.events[event]
     if (schema === undefined) throw new BugError('EVENT_UNKNOWN', `${topic.name} has no event ${event}`)
@@ -98,7 +98,7 @@ export class TestDriver {
       source: '/test',
       timeMs: this.#nowMs,
       causationId,
-      traceparent: null,
+      traceparent: options.traceparent ?? null,
     })
     this.#append({ topic: topic.name, key, value: this.#codec.encode(schema, data as never), headers })
     this.#settle()
