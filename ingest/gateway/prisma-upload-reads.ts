@@ -4,78 +4,87 @@ import type { Database } from '../../prisma/client.ts'
 import type { Visibility } from '../../schemas/generated.ts'
 import type { RecordedUpload, UploadReads } from './upload-reads.ts'
 
-/** UploadReads on the read models of video-catalogue. */
-export const prismaUploadReads = (database: Database): UploadReads => ({
-  findUpload: (videoId) =>
-    reading(async () => {
-      const row = await database.upload.findUnique({ where: { videoId } })
-      if (row === null) return null
-      return {
-        videoId,
-        authorId: row.authorId,
-        status: row.status as RecordedUpload['status'],
-        s3UploadId: row.s3UploadId,
-        bucket: row.bucket,
-        objectKey: row.objectKey,
-        contentType: row.contentType,
-        partSizeBytes: Number(row.partSizeBytes),
-        partCount: row.partCount,
-        sizeBytes: row.sizeBytes === null ? null : Number(row.sizeBytes),
-        expiresAtMs: row.expiresAt.getTime(),
-        rejections: row.rejections,
-      }
-    }),
+/**
+ * UploadReads on the read models of video-catalogue.
+ * @param timeoutMs a database that is silent for longer is away
+ */
+export const prismaUploadReads = (
+  database: Database,
+  { timeoutMs = READ_TIMEOUT_MS }: { readonly timeoutMs?: number } = {},
+): UploadReads => {
+  const reading = <T>(query: () => Promise<T>) => readWithin(timeoutMs, query)
+  return {
+    findUpload: (videoId) =>
+      reading(async () => {
+        const row = await database.upload.findUnique({ where: { videoId } })
+        if (row === null) return null
+        return {
+          videoId,
+          authorId: row.authorId,
+          status: row.status as RecordedUpload['status'],
+          s3UploadId: row.s3UploadId,
+          bucket: row.bucket,
+          objectKey: row.objectKey,
+          contentType: row.contentType,
+          partSizeBytes: Number(row.partSizeBytes),
+          partCount: row.partCount,
+          sizeBytes: row.sizeBytes === null ? null : Number(row.sizeBytes),
+          expiresAtMs: row.expiresAt.getTime(),
+          rejections: row.rejections,
+        }
+      }),
 
-  findParts: (videoId, after, limit) =>
-    reading(async () => {
-      const where = { videoId, partNumber: { gt: after }, code: null }
-      const rows = await database.uploadPart.findMany({ where, orderBy: { partNumber: 'asc' }, take: limit })
-      return rows.map(({ partNumber, sizeBytes, checksum, etag }) => ({
-        partNumber,
-        sizeBytes: Number(sizeBytes),
-        checksumSha256: checksum,
-        etag,
-      }))
-    }),
+    findParts: (videoId, after, limit) =>
+      reading(async () => {
+        const where = { videoId, partNumber: { gt: after }, code: null }
+        const rows = await database.uploadPart.findMany({ where, orderBy: { partNumber: 'asc' }, take: limit })
+        return rows.map(({ partNumber, sizeBytes, checksum, etag }) => ({
+          partNumber,
+          sizeBytes: Number(sizeBytes),
+          checksumSha256: checksum,
+          etag,
+        }))
+      }),
 
-  openUploads: (authorId) =>
-    reading(async () => {
-      const [row] = await database.$queryRaw<{ uploads: number; bytes: number }[]>`
+    openUploads: (authorId) =>
+      reading(async () => {
+        const [row] = await database.$queryRaw<{ uploads: number; bytes: number }[]>`
         SELECT count(*)::int AS uploads, coalesce(sum(coalesce(u.size_bytes, stored.bytes)), 0)::float8 AS bytes
           FROM read.uploads u
           LEFT JOIN LATERAL (SELECT sum(p.size_bytes) AS bytes FROM read.upload_parts p
                               WHERE u.size_bytes IS NULL AND p.video_id = u.video_id AND p.code IS NULL) stored ON true
          WHERE u.author_id = ${authorId} AND u.status = 'open'`
-      return row ?? { uploads: 0, bytes: 0 }
-    }),
+        return row ?? { uploads: 0, bytes: 0 }
+      }),
 
-  findVideo: (videoId) =>
-    reading(async () => {
-      const row = await database.video.findUnique({ where: { id: videoId } })
-      if (row === null) return null
-      const { authorId, revision, status, title, description, author, tags, metadata } = row
-      const visibility = row.visibility as Visibility
-      const details = {
-        title,
-        description,
-        author,
-        tags,
-        visibility,
-        metadata: metadata === null ? null : JSON.stringify(metadata),
+    findVideo: (videoId) =>
+      reading(async () => {
+        const row = await database.video.findUnique({ where: { id: videoId } })
+        if (row === null) return null
+        const { authorId, revision, status, title, description, author, tags, metadata } = row
+        const visibility = row.visibility as Visibility
+        const details = {
+          title,
+          description,
+          author,
+          tags,
+          visibility,
+          metadata: metadata === null ? null : JSON.stringify(metadata),
+        }
+        return { authorId, revision, status, details }
+      }),
+
+    async waitForOutcome(claimId, patienceMs) {
+      const deadlineMs = performance.now() + patienceMs
+      for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 1.5, MAX_PAUSE_MS)) {
+        const row = await reading(() => database.outcome.findUnique({ where: { claimId } }))
+        if (row !== null) return { code: row.code, detail: row.detail }
+        if (performance.now() + pauseMs > deadlineMs) return null
+        await sleep(pauseMs)
       }
-      return { authorId, revision, status, details }
-    }),
-
-  async waitForOutcome(claimId, timeoutMs) {
-    const deadlineMs = performance.now() + timeoutMs
-    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 1.5, MAX_PAUSE_MS)) {
-      const row = await reading(() => database.outcome.findUnique({ where: { claimId } }))
-      if (row !== null) return { code: row.code, detail: row.detail }
-      if (performance.now() + pauseMs > deadlineMs) return null
-      await sleep(pauseMs)
-    }
-  },
-})
+    },
+  }
+}
 
 /** A claim is usually folded within 50 ms; a pipeline that is behind is not helped by asking often. */
 const FIRST_PAUSE_MS = 15
@@ -84,9 +93,9 @@ const MAX_PAUSE_MS = 250
 /** A database that is silent is away too; its answer, should it come, is of no use any more. */
 const READ_TIMEOUT_MS = 5_000
 
-const reading = async <T>(query: () => Promise<T>): Promise<T> => {
+const readWithin = async <T>(timeoutMs: number, query: () => Promise<T>): Promise<T> => {
   const late = Promise.withResolvers<never>()
-  const timer = setTimeout(() => late.reject(new Error(`no answer in ${READ_TIMEOUT_MS} ms`)), READ_TIMEOUT_MS)
+  const timer = setTimeout(() => late.reject(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs)
   try {
     return await Promise.race([query(), late.promise])
   } catch (error) {

@@ -27,14 +27,16 @@ export const s3UploadStore = (options: {
   readonly presigner: S3Client
   readonly bucket: string
   readonly clock: Clock
+  /** How long a caller waits for S3, ms. */
+  readonly timeoutMs?: number
 }): UploadStore => {
-  const { s3, presigner, bucket, clock } = options
+  const { s3, presigner, bucket, clock, timeoutMs = TIMEOUT_MS } = options
   return {
     begin({ videoId, contentType }) {
       const key = sourceKey(videoId)
-      return createMultipart(s3, { bucket, key, contentType }, { signal: AbortSignal.timeout(TIMEOUT_MS) })
+      return createMultipart(s3, { bucket, key, contentType }, { signal: AbortSignal.timeout(timeoutMs) })
     },
-    abort: (ref) => abortMultipart(s3, ref, { signal: AbortSignal.timeout(TIMEOUT_MS) }),
+    abort: (ref) => abortMultipart(s3, ref, { signal: AbortSignal.timeout(timeoutMs) }),
     signPart: (ref, part, expiresInSeconds) => presignPart(presigner, ref, part, { expiresInSeconds, clock }),
   }
 }
