@@ -29,7 +29,11 @@ export const registerReconcile = (program: Command, config: Config): void => {
     .command('reconcile')
     .description('abort orphaned multipart uploads, report stored parts, delete objects of what is over')
     .option('--dry-run', 'show exactly what would be done, and do nothing')
-    .option('--grace-minutes <n>', 'touch nothing younger (default: RECONCILE_GRACE_MINUTES)', minutes)
+    .option(
+      '--grace-minutes <n>',
+      'touch nothing younger; below 30 it may hit what just begins (default: RECONCILE_GRACE_MINUTES)',
+      minutes,
+    )
     .option('--all', 'show what is left as it is, too, and why')
     .option('--json', 'one JSON object per line; the last one is the sum')
     .action(async (flags: ReconcileFlags) => {

@@ -40,9 +40,10 @@ export type UnfinishedCreates = Pick<LRUCache<string, MultipartRef>, 'get' | 'se
 
 /**
  * Bounded: this is a saving, not a truth. And short-lived: the reconciler aborts multiparts that no claim names, once
- * they are old enough that no claim can follow any more (docs/adr/0018).
+ * they are old enough that no claim can follow any more (docs/adr/0018). Repeating does not make one younger.
  */
-export const createUnfinished = (): UnfinishedCreates => new LRUCache({ max: 10_000, ttl: UNFINISHED_LIFE_MS })
+export const createUnfinished = (): UnfinishedCreates =>
+  new LRUCache({ max: 10_000, ttl: UNFINISHED_LIFE_MS, noUpdateTTL: true })
 const UNFINISHED_LIFE_MS = 15 * 60_000
 
 export interface CreatedUpload {

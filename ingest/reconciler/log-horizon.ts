@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { UpstreamError } from '../../platform/errors.ts'
 import type { Kafka } from '../../runtime/kafka/client.ts'
 import type { PartitionReader } from '../../runtime/kafka/partition-reader.ts'
 import { videoEvents, videoIntake } from '../../schemas/topics.ts'
@@ -13,13 +14,16 @@ import type { ReconcileReads } from './reconcile-reads.ts'
  * the transaction, so it may be behind the truth and never ahead of it. Without a gauge the answer is no.
  */
 export interface LogHorizon {
-  /** False when it was not reached within the time. @throws UpstreamError DATABASE_UNAVAILABLE, PARTITION_UNREADABLE */
+  /**
+   * False when it was not reached within the time.
+   * @throws UpstreamError KAFKA_UNAVAILABLE, PARTITION_UNREADABLE, DATABASE_UNAVAILABLE (retryable)
+   */
   isReached(timeoutMs: number, signal: AbortSignal): Promise<boolean>
 }
 
 export const kafkaLogHorizon = (options: {
-  readonly kafka: Kafka
-  readonly reader: PartitionReader
+  readonly kafka: Pick<Kafka, 'admin'>
+  readonly reader: Pick<PartitionReader, 'partitions' | 'offsets'>
   readonly reads: Pick<ReconcileReads, 'foldedUpTo'>
 }): LogHorizon => {
   const { kafka, reader, reads } = options
@@ -27,7 +31,9 @@ export const kafkaLogHorizon = (options: {
     async isReached(timeoutMs, signal) {
       const deadlineMs = performance.now() + timeoutMs
       const admin = kafka.admin()
-      await admin.connect()
+      await admin.connect().catch((error: unknown) => {
+        throw new UpstreamError('KAFKA_UNAVAILABLE', 'Kafka cannot be asked how far admission is.', { cause: error })
+      })
       try {
         const claimed = await ends(reader, videoIntake.name)
         const isAdmitted = async () => covers(await admittedUpTo(admin), claimed)
@@ -45,7 +51,10 @@ export const kafkaLogHorizon = (options: {
 const ADMISSION_GROUP = 'admit-events'
 const POLL_MS = 250
 
-const ends = async (reader: PartitionReader, topic: string): Promise<ReadonlyMap<number, bigint>> => {
+const ends = async (
+  reader: Pick<PartitionReader, 'partitions' | 'offsets'>,
+  topic: string,
+): Promise<ReadonlyMap<number, bigint>> => {
   const partitions = await reader.partitions(topic)
   return new Map(
     await Promise.all(
