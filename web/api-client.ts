@@ -110,6 +110,16 @@ export const getFacts = async (videoId: string, afterSeq: number): Promise<reado
   return facts
 }
 
+/** An upload of the author who is signed in, as the log has it. */
+export interface RecordedUpload {
+  readonly status: 'open' | 'completed' | 'aborted'
+  readonly parts: readonly { readonly sizeBytes: number }[]
+}
+
+/** @throws ProblemError UPLOAD_NOT_FOUND (404), also for those of others */
+export const getUpload = (uploadId: string): Promise<RecordedUpload> =>
+  request(`/uploads/${encodeURIComponent(uploadId)}`)
+
 /** Signs in on a machine that lets anybody. @throws ProblemError NOT_FOUND where an identity provider does it */
 export const signInLocally = async (name: string): Promise<Session> => {
   const body = JSON.stringify({ name })

@@ -2,14 +2,14 @@
  * The pages in a real browser, against a stand-in for API and gateway with real HLS: what they show in every state a
  * video can be in, and how the player behaves. product.test.ts does the same with everything real.
  */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import type { Browser, Page } from 'playwright-core'
 import t, { type Test } from 'tap'
 import { launchBrowser, namelessControls, visit } from './browser.ts'
 import { makeHls } from './fake/hls.ts'
-import { type FakeProduct, PART_BYTES, startFakeProduct } from './fake/product.ts'
+import { type FakeProduct, startFakeProduct } from './fake/product.ts'
 import { createThrottle, play, ranDry, recordPlayback, reportPlayback, untilEnded, untilPlayedTo } from './playback.ts'
 
 const CLIP_SECONDS = 20
@@ -230,58 +230,6 @@ t.test('a video that is not there is told from one that cannot be shown', async 
   t.match(await textOf(page, '#player'), /VIDEO_NOT_FOUND/)
 })
 
-const signInAndChoose = async (page: Page, file: string): Promise<void> => {
-  await page.getByRole('button', { name: 'Sign in' }).click()
-  await page.locator('#file').setInputFiles(file)
-}
-
-t.test('an upload is sent, followed, and can be watched as soon as it plays', async (t) => {
-  const product = await withProduct(t)
-  const file = path.join(folder, 'harbour_at dawn.mp4')
-  await writeFile(file, Buffer.alloc(1_000_000, 7))
-  const { page, complaints } = await visit(browser, `${product.url}/upload`)
-  await signInAndChoose(page, file)
-  t.equal(await page.getByLabel('Title').inputValue(), 'harbour at dawn', 'the file name makes a title')
-  await page.getByLabel('Tags').fill('sea, dawn')
-  await page.getByRole('button', { name: 'Upload', exact: true }).click()
-  await page.locator('[data-step="uploaded"].done').waitFor()
-
-  const [videoId = ''] = product.ids()
-  product.say(videoId, 'SourceProbed')
-  product.put({ videoId, progress: { percent: 31 } })
-  product.say(videoId, 'TranscodePlanned')
-  await page.getByText('Transcoding 31 %').waitFor()
-  product.put({ videoId, playable: true })
-  product.say(videoId, 'PlaylistPublished', { complete: false })
-  t.equal(await page.getByRole('link', { name: 'Watch it now' }).getAttribute('href'), `/v/${videoId}`)
-  product.put({ videoId, status: 'ready', ready: true })
-  product.say(videoId, 'PlaylistPublished', { complete: true })
-  await page.locator('[data-step="ready"].done').waitFor()
-  t.same(complaints, [])
-})
-
-t.test('on a slow line the progress of an upload moves inside its parts', async (t) => {
-  const product = await withProduct(t)
-  const file = path.join(folder, 'slow.mp4')
-  const sizeBytes = 4 * PART_BYTES
-  await writeFile(file, Buffer.alloc(sizeBytes, 7))
-  const { page, complaints } = await visit(browser, `${product.url}/upload`)
-  const throttle = await createThrottle(page)
-  await signInAndChoose(page, file)
-  await throttle({ uploadBps: 4_000_000 })
-  await page.getByRole('button', { name: 'Upload', exact: true }).click()
-  await page.waitForFunction(
-    ([sizeBytes, partBytes]) => {
-      const sentBytes = (document.querySelector<HTMLProgressElement>('#bytes')?.value ?? 0) * sizeBytes
-      return sentBytes > 0 && Math.round(sentBytes) % partBytes !== 0 && sentBytes < sizeBytes
-    },
-    [sizeBytes, PART_BYTES] as const,
-  )
-  await throttle({})
-  await page.locator('[data-step="uploaded"].done').waitFor()
-  t.same(complaints, [])
-})
-
 t.test('a private video is asked for with the token of whoever is signed in', async (t) => {
   const product = await withProduct(t)
   product.put({ videoId: 'mine', visibility: 'PRIVATE' })
@@ -298,33 +246,6 @@ t.test('a private video is asked for with the token of whoever is signed in', as
   await untilPlayedTo(page, 0.5)
   t.ok(asked.length > 3, `${asked.length} requests`)
   t.same(new Set(asked), new Set(['Bearer fake-token']), 'playlists and segments, and no pictures')
-  t.same(complaints, [])
-})
-
-t.test('an empty file is refused with a code, and the form is kept', async (t) => {
-  const product = await withProduct(t)
-  const file = path.join(folder, 'empty.mp4')
-  await writeFile(file, '')
-  const { page } = await visit(browser, `${product.url}/upload`)
-  await signInAndChoose(page, file)
-  await page.getByRole('button', { name: 'Upload', exact: true }).click()
-  await page.getByText('EMPTY_FILE').waitFor()
-  t.equal(await page.getByLabel('Title').inputValue(), 'empty')
-})
-
-t.test('a rejection comes to whoever uploaded', async (t) => {
-  const product = await withProduct(t)
-  const file = path.join(folder, 'notes.mp4')
-  await writeFile(file, 'These are notes.')
-  const { page, complaints } = await visit(browser, `${product.url}/upload`)
-  await signInAndChoose(page, file)
-  await page.getByRole('button', { name: 'Upload', exact: true }).click()
-  await page.locator('[data-step="uploaded"].done').waitFor()
-  const [videoId = ''] = product.ids()
-  product.put({ videoId, status: 'rejected', error: { code: 'NOT_MEDIA', message: 'The file is not a video.' } })
-  product.say(videoId, 'SourceRejected')
-  await page.getByText('NOT_MEDIA').waitFor()
-  await page.locator('[data-step="checked"].failed').waitFor()
   t.same(complaints, [])
 })
 

@@ -46,6 +46,8 @@ export const startProduct = async (t: Test, settings: Readonly<Record<string, st
     ...withoutServers(childEnvironment({})),
     ...Object.fromEntries(Object.entries(ports).map(([name, port]) => [name, String(port)])),
     DATA_DIR: dataDir,
+    // What the command line remembers is of this product alone.
+    XDG_STATE_HOME: dataDir,
     ...settings,
   }
   let supervisor: ChildProcess | null = null

@@ -66,7 +66,7 @@ t.test('somebody uploads and watches', async (t) => {
   await t.test('the upload page and the watch page saw every step', async (t) => {
     for (const page of [form, first.page]) {
       await page.locator('[data-step="ready"].done').waitFor({ timeout: 60_000 })
-      t.equal(await page.locator('#steps .done').count(), 6)
+      t.equal(await page.locator('.steps .done').count(), 6)
     }
     await first.page.getByRole('heading', { name: 'Ready, to the last frame' }).waitFor()
     t.same(await first.page.locator('#rendition-rows th').allTextContents(), ['720p', '480p', '180p', 'aac'])
@@ -104,10 +104,9 @@ t.test('somebody uploads and watches', async (t) => {
   })
 
   await t.test('a text file in the clothes of a video is refused in words, with a code', async (t) => {
-    await form.getByRole('link', { name: 'Upload another' }).click()
     await form.locator('#file').setInputFiles(await textClip(folder, 'notes.mp4', 'Dear diary, this is no video.'))
     await form.getByRole('button', { name: 'Upload', exact: true }).click()
-    await form.locator('#notice').getByText('NOT_MEDIA').waitFor({ timeout: 60_000 })
+    await form.locator('.upload-row').getByText('NOT_MEDIA').waitFor({ timeout: 60_000 })
     await form.locator('[data-step="checked"].failed').waitFor()
     t.same(uploading.complaints, [])
   })

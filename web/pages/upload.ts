@@ -1,51 +1,194 @@
 /**
- * The upload page: sign in, choose, send, and watch the pipeline work. The three parts of the page (sign-in, form,
- * progress) take turns. The upload itself is the SDK's; what happens afterwards comes live from the API, and the link
- * to watch appears with the first second that can be played.
+ * The upload page: sign in, choose or drop files, say what they are, and watch each become a video. Every file has a row
+ * of its own (web/upload/row.ts), driven by a job (web/upload/job.ts). What an earlier visit left open has a row, too, and
+ * goes on as soon as its file is chosen again; its details are remembered, so the form is for new files only.
  */
-import { createUpload, type Upload, type UploadProgress } from '../../ingest/sdk/index.ts'
-import { getVideo, signInLocally } from '../api-client.ts'
-import { byId, el, icon, setText } from '../dom.ts'
-import { formatBytes, formatSpeed, formatTimeLeft } from '../format.ts'
+import { abortUpload, type OpenUpload, type UploadDetails, type UploadMemory } from '../../ingest/sdk/index.ts'
+import { ProblemError, signInLocally } from '../api-client.ts'
+import { byId, el } from '../dom.ts'
 import { clearProblem, describe, showProblem } from '../notice.ts'
 import { currentSession, endSession, keepSession, type Session } from '../session.ts'
-import { detailsFrom, titleFrom } from '../upload/details.ts'
-import { watchPath } from '../video/card.ts'
-import { followLive, type LiveFact } from '../video/live.ts'
-import { emptyPipeline, evolvePipeline, type Pipeline, withPercent } from '../video/pipeline.ts'
-import { createStepList } from '../video/steps.ts'
+import { createChosenList } from '../upload/chosen-list.ts'
+import { detailsFrom } from '../upload/details.ts'
+import { followVideo, PipelineFailure, type RunningJob, runJob } from '../upload/job.ts'
+import { fingerprintOfFile, interruptedUploads, memoryOf } from '../upload/open-uploads.ts'
+import { createRow, type RowAction, type UploadRow } from '../upload/row.ts'
 
 const signIn = byId('sign-in', HTMLFormElement)
 const form = byId('form', HTMLFormElement)
 const drop = byId('drop', HTMLLabelElement)
 const fileInput = byId('file', HTMLInputElement)
-const progress = byId('progress', HTMLElement)
-const heading = byId('progress-title', HTMLElement)
-const bytes = byId('bytes', HTMLProgressElement)
-const cancel = byId('cancel', HTMLButtonElement)
-const result = byId('result', HTMLElement)
+const uploads = byId('uploads', HTMLUListElement)
 const notice = byId('notice', HTMLElement)
 
-const showPart = (part: HTMLElement): void => {
-  for (const each of [signIn, form, progress]) each.hidden = each !== part
+/** What a row stands for; by the fingerprint of its file. */
+interface Entry {
+  readonly row: UploadRow
+  readonly details: UploadDetails
+  readonly memory: UploadMemory
+  /** Null until the file is at hand. */
+  file: File | null
+  /** Of an earlier visit. */
+  readonly open: OpenUpload | null
+  job: RunningJob | null
 }
+
+const entries = new Map<string, Entry>()
+/** Those that leaving the page would interrupt. */
+let underWay = 0
+
+const chosen = createChosenList(byId('chosen', HTMLUListElement), (count) => {
+  form.hidden = count === 0
+})
 
 const showSession = (session: Session | null): void => {
   const line = byId('session', HTMLElement)
   line.replaceChildren()
-  showPart(session === null ? signIn : form)
+  signIn.hidden = session !== null
+  drop.hidden = session === null
+  if (session === null) form.hidden = true
   if (session === null) return
   const leave = el('button', { class: 'link', type: 'button' }, 'Sign out')
   leave.addEventListener('click', () => {
     endSession()
+    chosen.take()
     showSession(null)
   })
   line.append(`Signed in as ${session.name} · `, leave)
-  authorField().placeholder = session.name
+  const author = form.elements.namedItem('author')
+  if (author instanceof HTMLInputElement) author.placeholder = session.name
+  showInterrupted(memoryOf(session.authorId)).catch((error: unknown) => showProblem(notice, error))
 }
 
-const authorField = (): HTMLInputElement => form.elements.namedItem('author') as HTMLInputElement
-const titleField = (): HTMLInputElement => form.elements.namedItem('title') as HTMLInputElement
+const showInterrupted = async (memory: UploadMemory): Promise<void> => {
+  for (const { upload, status, storedBytes } of await interruptedUploads(memory)) {
+    const { fingerprint, details, uploadId, expiresAtMs } = upload
+    if (entries.has(fingerprint)) continue
+    const row = rowFor(fingerprint, details, upload.sizeBytes)
+    entries.set(fingerprint, { row, details, memory, file: null, open: upload, job: null })
+    if (status === 'open' || uploadId === null) row.show({ kind: 'interrupted', storedBytes, expiresAtMs })
+    else followVideo(uploadId, row).catch((error: unknown) => showFailure(fingerprint, error))
+  }
+}
+
+const rowFor = (fingerprint: string, details: UploadDetails, sizeBytes: number): UploadRow => {
+  const onAction = (action: RowAction): void => act(fingerprint, action)
+  const row = createRow(details.title, details.fileName ?? '', sizeBytes, onAction)
+  uploads.append(row.item)
+  return row
+}
+
+const act = (fingerprint: string, action: RowAction): void => {
+  const entry = entries.get(fingerprint)
+  if (entry === undefined) return
+  const { job } = entry
+  switch (action) {
+    case 'pause':
+      return job?.pause()
+    case 'resume':
+      return job?.resume()
+    case 'cancel':
+      return job?.cancel()
+    case 'choose':
+      return fileInput.click()
+    case 'retry':
+      return entry.file === null ? fileInput.click() : begin(fingerprint, entry, entry.file)
+    case 'discard':
+      discard(fingerprint, entry).catch((error: unknown) => showProblem(notice, error))
+      return
+    case 'dismiss':
+      return remove(fingerprint)
+  }
+}
+
+const discard = async (fingerprint: string, { memory, open }: Entry): Promise<void> => {
+  if (open?.uploadId) {
+    await abortUpload(open.uploadId, { gatewayUrl: location.origin, token: () => currentSession()?.token ?? '' })
+  }
+  await memory.forget(fingerprint)
+  remove(fingerprint)
+}
+
+const remove = (fingerprint: string): void => {
+  const item = entries.get(fingerprint)?.row.item
+  const isFocused = item?.contains(document.activeElement) ?? false
+  item?.remove()
+  entries.delete(fingerprint)
+  if (isFocused) fileInput.focus()
+}
+
+/** Files that were chosen or dropped: those of interrupted uploads go on, new ones are asked about. */
+const take = async (files: readonly File[]): Promise<void> => {
+  clearProblem(notice)
+  const session = currentSession()
+  if (session === null) return
+  const memory = memoryOf(session.authorId)
+  for (const file of files) {
+    const fingerprint = await fingerprintOfFile(file)
+    const entry = entries.get(fingerprint)
+    const open = await memory.recall(fingerprint)
+    if (chosen.has(fingerprint) || (entry !== undefined && entry.job !== null)) continue
+    if (entry !== undefined) begin(fingerprint, entry, file)
+    else if (open !== undefined) beginNew(fingerprint, file, open.details, memory, open)
+    else chosen.add(file, fingerprint)
+  }
+  if (!form.hidden) form.querySelector('input')?.focus()
+}
+
+const beginNew = (
+  fingerprint: string,
+  file: File,
+  details: UploadDetails,
+  memory: UploadMemory,
+  open: OpenUpload | null,
+): void => {
+  const named = { ...details, fileName: file.name }
+  const entry: Entry = { row: rowFor(fingerprint, named, file.size), details: named, memory, file, open, job: null }
+  entries.set(fingerprint, entry)
+  // What still waits for its turn must survive a reload, too.
+  if (open === null) memory.remember(openUpload(fingerprint, named, file.size)).catch(showUnremembered)
+  begin(fingerprint, entry, file)
+}
+
+const openUpload = (fingerprint: string, details: UploadDetails, sizeBytes: number): OpenUpload => ({
+  ...{ fingerprint, details, sizeBytes, idempotencyKey: crypto.randomUUID() },
+  ...{ uploadId: null, beganAtMs: Date.now(), expiresAtMs: null },
+})
+
+const showUnremembered = (cause: unknown): void => {
+  const message = `Keep this page open: this browser cannot remember the upload (${describe(cause).message}).`
+  showProblem(notice, new ProblemError('MEMORY_FAILED', 0, message, { cause }))
+}
+
+const begin = (fingerprint: string, entry: Entry, file: File): void => {
+  const job = runJob({ file, fingerprint, details: entry.details, memory: entry.memory }, entry.row)
+  entries.set(fingerprint, { ...entry, file, job })
+  underWay += 1
+  void job.sent.then(() => {
+    underWay -= 1
+  })
+  job.done.then(
+    (end) => {
+      if (end === 'cancelled') {
+        remove(fingerprint)
+        entry.memory.forget(fingerprint).catch(showUnremembered)
+      }
+      // The row stays, and the same file may be uploaded again, as another video.
+      else entries.delete(fingerprint)
+    },
+    (error: unknown) => showFailure(fingerprint, error),
+  )
+}
+
+const showFailure = (fingerprint: string, error: unknown): void => {
+  const entry = entries.get(fingerprint)
+  if (entry === undefined) return
+  entries.set(fingerprint, { ...entry, job: null })
+  entry.row.show({ kind: 'failed', error, pipeline: error instanceof PipelineFailure ? error.pipeline : null })
+  if (describe(error).code !== 'UNAUTHENTICATED') return
+  endSession()
+  showSession(null)
+}
 
 signIn.addEventListener('submit', (event) => {
   event.preventDefault()
@@ -61,148 +204,53 @@ signIn.addEventListener('submit', (event) => {
   )
 })
 
-/** The title that we proposed: replaced with the next file, unless somebody wrote another. */
-let proposedTitle = ''
-
-const showFile = (): void => {
-  const file = fileInput.files?.[0]
-  drop.classList.toggle('chosen', file !== undefined)
-  if (file === undefined) return
-  setText(byId('drop-title', HTMLElement), file.name)
-  setText(byId('drop-detail', HTMLElement), `${formatBytes(file.size)} · choose another`)
-  if (titleField().value === proposedTitle) {
-    proposedTitle = titleFrom(file.name)
-    titleField().value = proposedTitle
-  }
-}
-
-fileInput.addEventListener('change', showFile)
-
-// The input lies over the whole box, so a drop is its own; the box only shows it. Beside the box a drop would open the file.
-for (const type of ['dragenter', 'dragover'] as const) drop.addEventListener(type, () => drop.classList.add('over'))
-for (const type of ['dragleave', 'drop'] as const) drop.addEventListener(type, () => drop.classList.remove('over'))
-for (const type of ['dragover', 'drop'] as const) {
-  addEventListener(type, (event) => {
-    if (event.target !== fileInput) event.preventDefault()
-  })
-}
-
 form.addEventListener('submit', (event) => {
   event.preventDefault()
-  const file = fileInput.files?.[0]
   const session = currentSession()
-  if (file !== undefined && session !== null) run(file, session).catch(showFailure)
+  if (session === null) return
+  const memory = memoryOf(session.authorId)
+  const shared = detailsFrom(new FormData(form))
+  for (const { file, fingerprint, title } of chosen.take()) {
+    beginNew(fingerprint, file, { ...shared, title: title.value.trim() }, memory, null)
+  }
+  form.reset()
+  uploads.querySelector<HTMLElement>('li:last-child h2')?.focus()
 })
 
-const steps = createStepList(byId('steps', HTMLElement))
+const taking = (files: readonly File[]): void => {
+  take(files).catch((error: unknown) => showProblem(notice, error))
+}
 
-const run = async (file: File, { token }: Session): Promise<void> => {
-  clearProblem(notice)
-  const details = detailsFrom(new FormData(form))
-  begin(details.title, file)
-  const upload = createUpload(file, { gatewayUrl: location.origin, token, details })
-  const forgetUpload = guard(upload)
-  upload.on('progress', showProgress)
-  upload.on('state', (state) => {
-    if (state === 'completing')
-      setText(byId('bytes-text', HTMLElement), 'Everything is sent; checking that it arrived …')
+fileInput.addEventListener('change', () => {
+  const files = [...(fileInput.files ?? [])]
+  // Or choosing the same file again would be no change.
+  fileInput.value = ''
+  taking(files)
+})
+
+// A drop anywhere is meant for us: beside the box the browser would leave the page to open the file.
+for (const type of ['dragenter', 'dragover'] as const) {
+  addEventListener(type, (event) => {
+    event.preventDefault()
+    drop.classList.add('over')
   })
-  try {
-    const { videoId } = await upload.done
-    forgetUpload()
-    finishTransfer()
-    await followPipeline(videoId)
-  } catch (error) {
-    forgetUpload()
-    if (upload.state !== 'cancelled') throw error
-    showPart(form)
+}
+addEventListener('dragleave', (event) => {
+  if (event.relatedTarget === null) drop.classList.remove('over')
+})
+addEventListener('drop', (event) => {
+  event.preventDefault()
+  drop.classList.remove('over')
+  const items = [...(event.dataTransfer?.items ?? [])]
+  if (items.some((item) => item.webkitGetAsEntry()?.isDirectory)) {
+    return showProblem(notice, new ProblemError('NOT_A_FILE', 0, 'A folder cannot be dropped here: drop its files.'))
   }
-}
-
-const begin = (title: string, file: File): void => {
-  showPart(progress)
-  setText(heading, title)
-  heading.focus()
-  document.title = `${title} · Reelstream`
-  byId('transfer', HTMLElement).hidden = false
-  cancel.hidden = false
-  bytes.removeAttribute('value')
-  setText(byId('bytes-text', HTMLElement), `${formatBytes(file.size)} …`)
-  steps.show(emptyPipeline)
-  result.replaceChildren()
-}
-
-/** Cancel button, and a question before the page is left, as long as the upload runs. */
-const guard = (upload: Upload): (() => void) => {
-  const over = new AbortController()
-  const { signal } = over
-  cancel.addEventListener('click', () => void upload.cancel(), { signal })
-  addEventListener('beforeunload', (event) => event.preventDefault(), { signal })
-  return () => over.abort()
-}
-
-const showProgress = ({ sentBytes, totalBytes: total, rateBps, etaMs }: UploadProgress): void => {
-  // A file says how long it is.
-  const totalBytes = total ?? 0
-  bytes.value = totalBytes === 0 ? 0 : sentBytes / totalBytes
-  const parts = [
-    `${formatBytes(sentBytes)} of ${formatBytes(totalBytes)}`,
-    rateBps > 0 ? formatSpeed(rateBps) : '',
-    etaMs !== null && sentBytes < totalBytes ? formatTimeLeft(etaMs) : '',
-  ]
-  setText(byId('bytes-text', HTMLElement), parts.filter((part) => part !== '').join(' · '))
-}
-
-const finishTransfer = (): void => {
-  byId('transfer', HTMLElement).hidden = true
-  cancel.hidden = true
-}
-
-const followPipeline = async (videoId: string): Promise<void> => {
-  const leaving = new AbortController()
-  addEventListener('pagehide', () => leaving.abort(), { once: true })
-  let pipeline = emptyPipeline
-  const onFact = (fact: LiveFact): void => {
-    pipeline = withPercent(evolvePipeline(pipeline, { ...fact, body: bodyOf(fact) }), fact.percent)
-    steps.show(pipeline)
-    showLink(videoId, pipeline)
-  }
-  await followLive({ videoId, afterPosition: null, onFact, signal: leaving.signal })
-  if (leaving.signal.aborted) return
-  const { status, error } = await getVideo(videoId)
-  showOutcome(status, error ?? pipeline.failure)
-}
-
-/** The live stream says what a fact led to; the steps ask for no more of its body. */
-const bodyOf = ({ ready, error }: LiveFact): Readonly<Record<string, unknown>> => ({
-  complete: ready,
-  code: error?.code,
-  detail: error?.message,
+  taking([...(event.dataTransfer?.files ?? [])])
 })
 
-const showLink = (videoId: string, { reachedAtMs }: Pipeline): void => {
-  if (reachedAtMs.playable === undefined || result.childElementCount > 0) return
-  result.append(el('a', { class: 'button primary', href: watchPath(videoId) }, icon('play'), 'Watch it now'), again())
-}
+addEventListener('beforeunload', (event) => {
+  if (underWay > 0) event.preventDefault()
+})
 
-const again = (): HTMLElement => el('a', { class: 'button', href: '/upload' }, 'Upload another')
-
-const showOutcome = (status: string, failure: { readonly code: string; readonly message: string } | null): void => {
-  if (failure !== null && status !== 'ready') {
-    showProblem(notice, Object.assign(new Error(failure.message), { code: failure.code }))
-    result.replaceChildren(again())
-  }
-}
-
-const showFailure = (error: unknown): void => {
-  showProblem(notice, error)
-  if (describe(error).code === 'UNAUTHENTICATED') {
-    endSession()
-    showSession(null)
-    return
-  }
-  // What was chosen and written is still in the form: another try is one click.
-  showPart(form)
-}
-
-showSession(currentSession())
+if (isSecureContext) showSession(currentSession())
+else showProblem(notice, new ProblemError('INSECURE_CONTEXT', 0, 'Uploading needs a page on https or localhost.'))

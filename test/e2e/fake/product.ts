@@ -28,6 +28,8 @@ export interface FakeProduct {
   ids(): readonly string[]
   /** Requests that were answered with an error of the fake itself: paths that the product does not have. */
   readonly unknownPaths: readonly string[]
+  /** Parts that were sent to the object store. */
+  puts: number
   close(): Promise<void>
 }
 
@@ -50,6 +52,7 @@ export const startFakeProduct = async (hls: FakeHls): Promise<FakeProduct> => {
   const product: FakeProduct = {
     url: '',
     unknownPaths,
+    puts: 0,
     ids: () => [...entries.keys()],
     put(change) {
       const before = entries.get(change.videoId)
@@ -81,7 +84,7 @@ export const startFakeProduct = async (hls: FakeHls): Promise<FakeProduct> => {
     return refuse(reply, 404, 'NOT_FOUND', 'There is nothing here.')
   })
   await app.listen({ port: 0, host: '127.0.0.1' })
-  return { ...product, url: `http://localhost:${(app.server.address() as AddressInfo).port}` }
+  return Object.assign(product, { url: `http://localhost:${(app.server.address() as AddressInfo).port}` })
 }
 
 const newEntry = (): Omit<Entry, 'video'> => ({ facts: [], segments: null, followers: new Set() })
@@ -194,24 +197,36 @@ const serveMedia = (app: FastifyInstance, entries: ReadonlyMap<string, Entry>, h
 const withoutSoundAlone = (master: string): string =>
   master.replaceAll(/#EXT-X-STREAM-INF:[^\n]*CODECS="mp4a[^\n]*\n[^\n]*\n/g, '')
 
+interface FakeUpload {
+  readonly videoId: string
+  readonly sizeBytes: number
+  readonly parts: Map<number, { readonly partNumber: number; readonly sizeBytes: number }>
+  status: 'open' | 'completed' | 'aborted'
+}
+
 const serveUploads = (app: FastifyInstance, entries: ReadonlyMap<string, Entry>, product: FakeProduct): void => {
-  const stored = new Map<string, number>()
-  const sizes = new Map<string, number>()
+  const uploads = new Map<string, FakeUpload>()
+  const ofKey = new Map<string, FakeUpload>()
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
   app.post<{ Body: { name: string } }>('/session', async () => ({ token: 'fake-token', authorId: 'author-1' }))
   app.post<{ Body: { title: string; sizeBytes: number } }>('/uploads', async ({ body, headers }, reply) => {
     if (headers.authorization !== 'Bearer fake-token') return refuse(reply, 401, 'UNAUTHENTICATED', 'Sign in first.')
     if (body.sizeBytes === 0) return refuse(reply, 422, 'EMPTY_FILE', 'The file is empty.')
-    const videoId = `upload-${entries.size + 1}`
-    sizes.set(videoId, body.sizeBytes)
-    product.put({ ...pending, ...body, videoId })
-    product.say(videoId, 'UploadStarted')
+    const key = String(headers['idempotency-key'])
+    const upload = ofKey.get(key) ?? newUpload(`upload-${entries.size + 1}`, body.sizeBytes)
+    const { videoId, sizeBytes, status } = upload
+    if (!ofKey.has(key)) {
+      ofKey.set(key, upload)
+      uploads.set(videoId, upload)
+      product.put({ ...pending, ...body, videoId })
+      product.say(videoId, 'UploadStarted')
+    }
     return reply.code(201).send({
       videoId,
       uploadId: videoId,
-      status: 'open',
+      status,
       partSizeBytes: PART_BYTES,
-      partCount: Math.ceil(body.sizeBytes / PART_BYTES),
+      partCount: Math.ceil(sizeBytes / PART_BYTES),
       uploadToken: 'fake-upload-token',
       claimId: 'claim',
       expiresAtMs: Date.now() + 1e6,
@@ -228,29 +243,49 @@ const serveUploads = (app: FastifyInstance, entries: ReadonlyMap<string, Entry>,
       })),
     }),
   )
-  app.put<IdParams & { Body: Buffer }>('/store/:id/:part', async ({ params, body }, reply) => {
-    stored.set(params.id, (stored.get(params.id) ?? 0) + body.length)
+  app.put<IdParams & { Body: Buffer }>('/store/:id/:part', async (_request, reply) => {
+    product.puts += 1
     return reply.header('etag', '"etag"').send()
   })
   app.post<IdParams & { Body: { parts: { partNumber: number; sizeBytes: number }[] } }>(
     '/uploads/:id/parts',
     async ({ params, body }, reply) => {
-      for (const part of body.parts) product.say(params.id, 'PartUploaded', part)
+      for (const part of body.parts) {
+        uploads.get(params.id)?.parts.set(part.partNumber, part)
+        product.say(params.id, 'PartUploaded', part)
+      }
       return reply.code(202).send({ parts: body.parts.map(({ partNumber }) => ({ partNumber, claimId: 'claim' })) })
     },
   )
-  app.get<IdParams>('/uploads/:id', async ({ params }) => {
-    const sizeBytes = sizes.get(params.id)
-    const isComplete = stored.get(params.id) === sizeBytes
-    const isNew = !entries.get(params.id)?.facts.some(({ type }) => type === 'UploadCompleted')
-    if (isComplete && isNew) {
+  app.get<IdParams>('/uploads/:id/parts', async ({ params }) => ({
+    parts: [...(uploads.get(params.id)?.parts.values() ?? [])].sort((a, b) => a.partNumber - b.partNumber),
+    nextPart: null,
+  }))
+  app.get<IdParams>('/uploads/:id', async ({ params }, reply) => {
+    const upload = uploads.get(params.id)
+    if (upload === undefined) return refuse(reply, 404, 'UPLOAD_NOT_FOUND', 'There is no such upload.')
+    const parts = [...upload.parts.values()]
+    const storedBytes = parts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+    if (storedBytes === upload.sizeBytes && upload.status === 'open') {
+      upload.status = 'completed'
       product.put({ videoId: params.id, status: 'processing' })
       product.say(params.id, 'UploadCompleted')
     }
-    return { uploadId: params.id, status: isComplete ? 'completed' : 'uploading' }
+    return { uploadId: params.id, status: upload.status, parts }
   })
-  app.delete<IdParams>('/uploads/:id', async (_request, reply) => reply.code(202).send({ claimId: 'claim' }))
+  app.delete<IdParams>('/uploads/:id', async ({ params }, reply) => {
+    const upload = uploads.get(params.id)
+    if (upload !== undefined) upload.status = 'aborted'
+    return reply.code(202).send({ claimId: 'claim' })
+  })
 }
+
+const newUpload = (videoId: string, sizeBytes: number): FakeUpload => ({
+  videoId,
+  sizeBytes,
+  parts: new Map(),
+  status: 'open',
+})
 
 const storeOf = (app: FastifyInstance): string => `http://localhost:${(app.server.address() as AddressInfo).port}`
 
