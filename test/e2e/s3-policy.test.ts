@@ -84,7 +84,12 @@ const ask = async (run: RunFile, method: string, url: string, body?: object): Pr
   const headers = { authorization: `Bearer ${run.token}`, 'idempotency-key': randomUUID() }
   const json = { ...headers, 'content-type': 'application/json' }
   const init = body === undefined ? { method, headers } : { method, headers: json, body: JSON.stringify(body) }
-  return (await (await fetch(`${run.gatewayUrl}${url}`, init)).json()) as Record<string, unknown>
+  // Under load the product asks to come again later: any client does.
+  return until(`an answer to ${method} ${url}`, async () => {
+    const answer = await fetch(`${run.gatewayUrl}${url}`, init)
+    const json = (await answer.json()) as Record<string, unknown>
+    return answer.status !== 503 && json
+  })
 }
 
 const begin = async (run: RunFile): Promise<string> =>
