@@ -126,6 +126,10 @@ const corrupt = ({ topic, partition }: RecordSource, { firstOffset }: FetchedBat
 export const headerOf = (record: LogRecord, name: string): string | undefined =>
   record instanceof FetchedRecord ? record.header(name) : record.headers[name]
 
+/** Its offset as a number, which is exact; a fetched record makes a BigInt of it when it is asked. */
+export const offsetNumberOf = (record: LogRecord): number =>
+  record instanceof FetchedRecord ? record.offsetNumber : Number(record.offset)
+
 /** Where a record is from: shared by all of its batch. */
 interface Place {
   readonly source: RecordSource
@@ -163,7 +167,11 @@ export class FetchedRecord implements LogRecord {
   }
 
   get offset(): bigint {
-    return BigInt(this.#place.batch.firstOffset + this.#offsetDelta)
+    return BigInt(this.offsetNumber)
+  }
+
+  get offsetNumber(): number {
+    return this.#place.batch.firstOffset + this.#offsetDelta
   }
 
   get timestampMs(): number {
@@ -199,22 +207,24 @@ export class FetchedRecord implements LogRecord {
 
   /** One header without making the others; `name` is ASCII. Of one that occurs twice the last value, as in `headers`. */
   header(name: string): string | undefined {
+    const known = COMMON_NAMES.indexOf(name)
+    if (known < 0) return this.headers[name]
+    if (seen.record !== this) this.#noteHeaders()
+    return seen.text(known, this.#place.batch.bytes)
+  }
+
+  #noteHeaders(): void {
     const { bytes } = this.#place.batch
     const cursor = this.#headersOf(bytes)
-    let from = ABSENT
-    let end = ABSENT
+    seen.clear(this)
     for (let count = cursor.varint(); count > 0; count -= 1) {
       const nameBytes = cursor.varint()
-      const isWanted = nameBytes === name.length && isText(bytes, cursor.at, name)
+      const known = commonNameAt(bytes, cursor.at, nameBytes)
       cursor.skip(nameBytes)
       const valueBytes = cursor.varint()
-      if (isWanted && valueBytes >= 0) {
-        from = cursor.at
-        end = from + valueBytes
-      }
+      if (known >= 0 && valueBytes >= 0) seen.note(known, cursor.at, valueBytes)
       cursor.skip(valueBytes)
     }
-    return from === ABSENT ? undefined : bytes.toString('utf8', from, end)
   }
 
   /** At the number of headers. */
@@ -243,25 +253,63 @@ export class FetchedRecord implements LogRecord {
   }
 }
 
-const ABSENT = -1
+/** Names that nearly every record has: they are not made anew for each. */
+const COMMON_NAMES = [
+  ...['ce_type', 'ce_id', 'traceparent', 'causationid', 'ce_source'],
+  ...['ce_time', 'ce_specversion', 'content-type'],
+] as const as readonly string[]
 
-/** Names that nearly every record has are not made anew for each. */
-const nameIn = (bytes: Buffer, from: number, end: number): string => {
-  for (const name of COMMON_NAMES[end - from] ?? []) if (isText(bytes, from, name)) return name
-  return bytes.toString('utf8', from, end)
+/** Which of them it is; -1 = another one. */
+const commonNameAt = (bytes: Buffer, at: number, length: number): number => {
+  for (let known = 0; known < COMMON_NAMES.length; known++) {
+    const name = COMMON_NAMES[known] as string
+    if (name.length === length && isText(bytes, at, name)) return known
+  }
+  return -1
 }
 
-/** By their length. */
-const COMMON_NAMES: Readonly<Record<number, readonly string[] | undefined>> = Object.groupBy(
-  [
-    ...['ce_specversion', 'ce_id', 'ce_type', 'ce_source', 'ce_time'],
-    ...['content-type', 'causationid', 'traceparent'],
-  ],
-  ({ length }) => length,
-)
+const nameIn = (bytes: Buffer, from: number, end: number): string =>
+  COMMON_NAMES[commonNameAt(bytes, from, end - from)] ?? bytes.toString('utf8', from, end)
 
+const ABSENT = -1
+
+/**
+ * Where the common headers are in the record that was asked last. A record that is folded is asked for four of them, one
+ * after the other, and most records of a partition say the same of themselves as the one before.
+ */
+class SeenHeaders {
+  record: FetchedRecord | null = null
+  readonly #from = COMMON_NAMES.map(() => ABSENT)
+  readonly #bytes = COMMON_NAMES.map(() => 0)
+  readonly #texts = COMMON_NAMES.map(() => '')
+
+  clear(record: FetchedRecord): void {
+    this.record = record
+    this.#from.fill(ABSENT)
+  }
+
+  note(known: number, from: number, bytes: number): void {
+    this.#from[known] = from
+    this.#bytes[known] = bytes
+  }
+
+  text(known: number, bytes: Buffer): string | undefined {
+    const from = this.#from[known] as number
+    if (from === ABSENT) return undefined
+    const length = this.#bytes[known] as number
+    const before = this.#texts[known] as string
+    if (before.length === length && isText(bytes, from, before)) return before
+    const text = bytes.toString('utf8', from, from + length)
+    this.#texts[known] = text
+    return text
+  }
+}
+
+const seen = new SeenHeaders()
+
+/** Compared from the end: ids that differ mostly do there. */
 const isText = (bytes: Buffer, at: number, text: string): boolean => {
-  for (let i = 0; i < text.length; i++) if (bytes[at + i] !== text.charCodeAt(i)) return false
+  for (let i = text.length - 1; i >= 0; i--) if (bytes[at + i] !== text.charCodeAt(i)) return false
   return true
 }
 

@@ -51,6 +51,8 @@ const VARINT_BYTES = 5
 const VARLONG_BYTES = 10
 /** Kept in front of a record for its length, which is known only behind it. */
 const LENGTH_BYTES = 2
+/** Kept in front of its headers for their count. */
+const COUNT_BYTES = 1
 /** What is taken for the records of one request (log-records.ts) is one batch; the broker's default limit is 1,048,588. */
 export const MAX_BATCH_BYTES = MAX_RECORD_BYTES + HEADER_BYTES
 const FIRST_BYTES = 4096
@@ -205,33 +207,42 @@ export class BatchBuilder {
       this.#bytes[this.#end++] = 0
       return
     }
-    const { count, repeated } = this.#survey(headers)
-    this.#varint(count)
-    this.#repeat(repeated)
-    let n = 0
-    for (const name in headers) {
-      if (n >= repeated) this.#header(n, name, headers[name])
-      n += 1
-    }
-    this.#before.names.length = n
-  }
-
-  /** How many header fields there are, and how many of the names in front are those of the record before, with its values. */
-  #survey(headers: NonNullable<BatchRecord['headers']>): { count: number; repeated: number } {
-    const { names, values } = this.#before
+    const from = this.#end
+    const before = this.#before
     let count = 0
-    let repeated = 0
     let n = 0
+    let repeats = true
+    this.#end += COUNT_BYTES
     for (const name in headers) {
       const value = headers[name]
+      if (repeats && (before.names[n] !== name || before.values[n] !== value || typeof value !== 'string')) {
+        repeats = false
+        this.#repeat(n)
+      }
+      if (!repeats) this.#header(n, name, value)
       count += Array.isArray(value) ? value.length : value === undefined ? 0 : 1
-      if (repeated === n && names[n] === name && values[n] === value && typeof value === 'string') repeated += 1
       n += 1
     }
-    return { count, repeated }
+    if (repeats) this.#repeat(n)
+    before.names.length = n
+    this.#closeHeaders(from, count)
   }
 
-  /** Copies the first headers of the record before. */
+  /** Writes the count in front of the headers. */
+  #closeHeaders(from: number, count: number): void {
+    const bytes = this.#end - from - COUNT_BYTES
+    const wanted = varintBytes(count)
+    if (wanted > COUNT_BYTES) {
+      this.#reserve(VARINT_BYTES)
+      this.#bytes.copyWithin(from + wanted, from + COUNT_BYTES, from + COUNT_BYTES + bytes)
+      this.#before.names.length = 0
+    }
+    this.#end = from
+    this.#varint(count)
+    this.#end += bytes
+  }
+
+  /** Copies the first headers of the record before; the others follow. */
   #repeat(count: number): void {
     const { ends } = this.#before
     const from = this.#before.at
