@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
 import { Bisection } from './bisection.ts'
+import { FoldedInputs } from './folded-inputs.ts'
 import type { Message } from './mailbox.ts'
 
 const REFUSAL = { code: 'COMMIT_REJECTED', detail: 'too large' }
@@ -18,6 +19,12 @@ const recordAt = (offset: number): Message => ({
   },
 })
 
+const folded = (messages: readonly Message[]): FoldedInputs => {
+  const inputs = new FoldedInputs()
+  for (const message of messages) inputs.add(message)
+  return inputs
+}
+
 /** Folds as the run loop does: batches of at most `limit`, again from the position after each rejection. */
 const foldAll = (count: number, isGuilty: (offset: number) => boolean) => {
   const bisection = new Bisection()
@@ -28,7 +35,7 @@ const foldAll = (count: number, isGuilty: (offset: number) => boolean) => {
     const messages = batch.map(recordAt)
     const refusals = batch.filter((_, n) => bisection.refusalOf(messages[n] as Message) !== null)
     if (batch.some((offset) => isGuilty(offset) && !refusals.includes(offset))) {
-      bisection.rejected(messages, REFUSAL)
+      bisection.rejected(folded(messages), REFUSAL)
       continue
     }
     refused.push(...refusals)
@@ -51,5 +58,5 @@ t.test('exactly the inputs at fault are refused, and the rest in full batches ag
 })
 
 t.test('a batch without inputs has nobody to refuse', async (t) => {
-  t.notOk(new Bisection().rejected([], REFUSAL))
+  t.notOk(new Bisection().rejected(folded([]), REFUSAL))
 })

@@ -1,5 +1,6 @@
 import { ReelstreamError } from '../../platform/errors.ts'
 import type { Refusal } from '../task/dead-letter.ts'
+import type { FoldedInputs } from './folded-inputs.ts'
 import type { Message } from './mailbox.ts'
 
 /**
@@ -19,12 +20,11 @@ export class Bisection {
   }
 
   /** A batch with these inputs was rejected. False: there is nobody to be refused, the batch has no inputs. */
-  rejected(inputs: readonly Message[], refusal: Refusal): boolean {
-    const [only] = inputs
-    if (only === undefined) return false
-    if (inputs.length === 1) this.#guilty = { identity: identityOf(only), refusal }
-    this.#left = Math.max(this.#left, inputs.length)
-    this.#limit = Math.max(1, Math.floor(inputs.length / 2))
+  rejected({ count, first }: FoldedInputs, refusal: Refusal): boolean {
+    if (first === undefined) return false
+    if (count === 1) this.#guilty = { identity: identityOf(first), refusal }
+    this.#left = Math.max(this.#left, count)
+    this.#limit = Math.max(1, Math.floor(count / 2))
     return true
   }
 

@@ -14,7 +14,8 @@ import { TaskCore } from '../task/task-core.ts'
 import { Bisection, isRejection } from './bisection.ts'
 import { type EffectMessage, EffectRuns } from './effect-runs.ts'
 import type { AnyExecutors, EffectSlots } from './executors.ts'
-import { isEffectMessage, Mailbox, type Message } from './mailbox.ts'
+import { FoldedInputs } from './folded-inputs.ts'
+import { Mailbox, type Message } from './mailbox.ts'
 import type { EngineObserver } from './observer.ts'
 import { SchemaPatience } from './schema-patience.ts'
 import type { ChangelogRange, TaskLog, TaskLogWriter } from './task-log.ts'
@@ -65,7 +66,7 @@ export type TaskState =
 /** A batch on its way into the log, and what follows from it once it is there. */
 interface Sent {
   readonly batch: Batch
-  readonly inputs: readonly Message[]
+  readonly inputs: FoldedInputs
   readonly cancelled: readonly string[]
   readonly alerts: readonly Alert[]
   readonly launches: readonly Launch[]
@@ -113,7 +114,7 @@ export class TaskRunner {
   #core: TaskCore | null = null
   #writer: TaskLogWriter | null = null
   /** Folded since the last batch was taken. */
-  #inputs: Message[] = []
+  #inputs = new FoldedInputs()
   #sent: Sent | null = null
   #sending: Promise<void> = Promise.resolve()
   #commitError: unknown = null
@@ -242,7 +243,7 @@ export class TaskRunner {
   /** Whether the next batches will be smaller, or an input is to be refused, so that trying again makes sense. */
   #bisect(error: ReelstreamError): boolean {
     const detail = `what comes of it cannot be written: ${error.message}`
-    return this.#bisection.rejected(this.#sent?.inputs ?? [], { code: 'COMMIT_REJECTED', detail })
+    return this.#bisection.rejected(this.#sent?.inputs ?? new FoldedInputs(), { code: 'COMMIT_REJECTED', detail })
   }
 
   /**
@@ -377,7 +378,7 @@ export class TaskRunner {
       }
       if (this.#sent === null && this.#isCommitDue(core)) this.#startCommit(core)
       if (this.#commitError !== null) throw this.#commitError
-      if (this.#inputs.length > 0 && this.#sent === null && core.pendingRecords === 0) {
+      if (this.#inputs.count > 0 && this.#sent === null && core.pendingRecords === 0) {
         this.#finishInputs()
         continue // an effect may have become free to run again
       }
@@ -400,7 +401,7 @@ export class TaskRunner {
       core.pendingRecords >= BATCH_RECORDS ||
       core.pendingBytes >= BATCH_BYTES ||
       this.#skipped >= POSITION_ALONE_AFTER ||
-      this.#inputs.length >= this.#bisection.limit
+      this.#inputs.count >= this.#bisection.limit
     )
   }
 
@@ -409,9 +410,9 @@ export class TaskRunner {
    * ignored), so no commit will follow for its sake: whoever waits for one has it.
    */
   #finishInputs(): void {
-    for (const message of this.#inputs) if ('done' in message) message.done()
-    this.#skipped += this.#inputs.length
-    this.#inputs = []
+    this.#inputs.done()
+    this.#skipped += this.#inputs.count
+    this.#inputs = new FoldedInputs()
   }
 
   #sinceCommit(): number {
@@ -454,7 +455,7 @@ export class TaskRunner {
         (refusal) => {
           if (message.kind !== 'record') throw error
           core.refuse(message.record, refusal, this.#s.clock.now())
-          this.#inputs.push(message)
+          this.#inputs.add(message)
         },
       )
     }
@@ -484,7 +485,7 @@ export class TaskRunner {
       case 'failed':
         core.fail(message.effectId, message.failure, now, message.n)
     }
-    this.#inputs.push(message)
+    this.#inputs.add(message)
   }
 
   // ---- operators
@@ -550,7 +551,7 @@ export class TaskRunner {
     })
     const sent = { batch, inputs: this.#inputs, cancelled: core.takeCancelled(), alerts: core.takeAlerts(), launches }
     this.#skipped = 0
-    this.#inputs = []
+    this.#inputs = new FoldedInputs()
     this.#launches = []
     return sent
   }
@@ -566,8 +567,8 @@ export class TaskRunner {
     this.#neverRan = []
     this.#lastCommitMs = clock.monotonicMs()
     observer.committed(processor.name, this.#lastCommitMs - startedAt, outputs.length + changelog.length)
-    this.#bisection.committed(sent.inputs.length)
-    for (const message of sent.inputs) if ('done' in message) message.done()
+    this.#bisection.committed(sent.inputs.count)
+    sent.inputs.done()
     for (const id of sent.cancelled) this.#runs.cancel(id)
     for (const { start } of sent.launches) start()
     for (const { kind, facts, ...alert } of sent.alerts) {
@@ -589,7 +590,7 @@ export class TaskRunner {
     if (this.#isLive) core.runHook('closed', this.#s.clock.now())
     const sent = this.#takeBatch(core, true)
     if (sent !== null) await this.#writer?.commit(sent.batch)
-    for (const message of sent?.inputs ?? []) if ('done' in message) message.done()
+    sent?.inputs.done()
     await this.#discard()
   }
 
@@ -598,9 +599,9 @@ export class TaskRunner {
     for (const id of [...unsure.map(({ id }) => id), ...this.#launches]) this.#runs.forget(id)
     this.#neverRan = [...this.#neverRan, ...unsure.flatMap(({ effect }) => effect ?? [])]
     this.#launches = []
-    this.#mailbox.reset([...(this.#sent?.inputs ?? []), ...this.#inputs].filter(isEffectMessage))
+    this.#mailbox.reset([...(this.#sent?.inputs.effects ?? []), ...this.#inputs.effects])
     this.#fetching = false
-    this.#inputs = []
+    this.#inputs = new FoldedInputs()
     this.#sent = null
     this.#commitError = null
     this.#skipped = 0

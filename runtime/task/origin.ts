@@ -1,5 +1,5 @@
 import { deriveId } from '../../platform/ids.ts'
-import { headerOf } from '../kafka/fetched-records.ts'
+import { headerOf, offsetNumberOf } from '../kafka/fetched-records.ts'
 import type { LogRecord } from '../kafka/log-records.ts'
 import type { Cause } from '../processor.ts'
 import type { StepOrigin } from './step.ts'
@@ -28,6 +28,7 @@ export const derivedOrigin = (
   nowMs,
   identity,
   traceparent,
+  causeId,
   cause: { id: causeId, topic: '', partition: -1, offset: null, timestampMs: nowMs, causationId: null, source: null },
 })
 
@@ -36,6 +37,7 @@ class RecordOrigin implements StepOrigin {
   readonly nowMs: number
   readonly #record: LogRecord
   #identity: string | null = null
+  #causeId: string | null = null
   #cause: Cause | null = null
 
   constructor(record: LogRecord, key: string, nowMs: number) {
@@ -54,19 +56,23 @@ class RecordOrigin implements StepOrigin {
     return this.#cause
   }
 
+  get causeId(): string {
+    this.#causeId ??= headerOf(this.#record, 'ce_id') ?? deriveId('record', this.identity)
+    return this.#causeId
+  }
+
   get traceparent(): string | null {
     return headerOf(this.#record, 'traceparent') ?? null
   }
 
   #causeOf(record: LogRecord): Cause {
     const { topic, partition, offset, timestampMs } = record
-    const id = headerOf(record, 'ce_id') ?? deriveId('record', this.identity)
     const causationId = headerOf(record, 'causationid') ?? null
     const source = headerOf(record, 'ce_source') ?? null
-    return { id, topic, partition, offset, timestampMs, causationId, source }
+    return { id: this.causeId, topic, partition, offset, timestampMs, causationId, source }
   }
 }
 
 /** A topic that was deleted and made again starts at offset 0 again: the timestamp tells the two apart. */
-const identityOf = ({ topic, partition, offset, timestampMs }: LogRecord): string =>
-  `${topic}/${partition}/${offset}@${timestampMs}`
+const identityOf = (record: LogRecord): string =>
+  `${record.topic}/${record.partition}/${offsetNumberOf(record)}@${record.timestampMs}`

@@ -65,7 +65,7 @@ export class StepWriter {
   }
 
   #perform(
-    { key, cause, nowMs, traceparent }: StepOrigin,
+    { key, causeId, nowMs, traceparent }: StepOrigin,
     asked: Step['performs'][number],
     past: History | null,
   ): void {
@@ -78,7 +78,7 @@ export class StepWriter {
     const record = {
       effect,
       input: inputBytes,
-      causeId: cause.id,
+      causeId,
       sequence,
       ...NEVER_RUN,
       resumeFrom,
@@ -103,7 +103,7 @@ export class StepWriter {
   }
 
   #setTimer(
-    { key, identity, cause, traceparent }: StepOrigin,
+    { key, identity, causeId, traceparent }: StepOrigin,
     name: string,
     atMs: number | null,
     past: History | null,
@@ -113,7 +113,7 @@ export class StepWriter {
     // On record time it fires again, at the same place; on the wall clock there is no such place.
     const hasFired = timers === this.#memory.timers && past?.happened(`timer/${timerId}`) === true
     if (atMs === null || hasFired) return this.dropTimer(key, name)
-    const timer = { timerId, atMs, causeId: cause.id, traceparent }
+    const timer = { timerId, atMs, causeId, traceparent }
     timers.put({ key, name, timer })
     this.#journal.write({ kind: 'timer', key, timer: name, value: timer })
   }

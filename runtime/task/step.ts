@@ -13,6 +13,8 @@ export interface StepOrigin {
   readonly key: string
   readonly nowMs: number
   readonly cause: Cause
+  /** That of `cause`, which need not be made for it. */
+  readonly causeId: string
   /** Identity of the cause: the same work done again gets the same ids (`topic/partition/offset@time`, `timer/<id>` …). */
   readonly identity: string
   readonly traceparent: string | null
@@ -94,9 +96,9 @@ export class Step {
 
   #envelope(type: string): Readonly<Record<string, string>> {
     const { processor, source } = this.#settings
-    const { identity, cause, nowMs, traceparent } = this.origin
+    const { identity, causeId, nowMs, traceparent } = this.origin
     const id = outputIdOf(processor.name, identity, type, this.#countOf(type))
-    return envelopeHeaders({ id, type, source, timeMs: nowMs, causationId: cause.id, traceparent })
+    return envelopeHeaders({ id, type, source, timeMs: nowMs, causationId: causeId, traceparent })
   }
 
   /** How many of this type were emitted before. Most steps emit once. */

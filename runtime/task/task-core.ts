@@ -217,11 +217,10 @@ export class TaskCore {
 
   /** Folds a record. False: it was skipped (already folded, of no interest, or of a closed key). */
   fold(record: LogRecord, nowMs: number): boolean {
-    const next = this.#memory.position.get(record.topic)
-    if (next !== undefined && record.offset < next) return false
+    if (this.#memory.position.isPast(record)) return false
     const route = this.#routeOf(record)
     const handled = route !== undefined && this.#foldRouted(record, route, nowMs)
-    this.skipTo(record.topic, record.offset + 1n)
+    this.#pass(record)
     return handled
   }
 
@@ -230,14 +229,16 @@ export class TaskCore {
     const route = this.#routeOf(record)
     if (route?.isDoor === true || !canWait(record.key)) this.#failures.bury(record, refusal)
     else this.#failures.blockWith({ kind: 'record', record }, record.key, refusal, nowMs)
-    this.skipTo(record.topic, record.offset + 1n)
+    this.#pass(record)
   }
 
   /** Everything below `offset` is done, transaction markers and compacted gaps included. */
   skipTo(topic: string, offset: bigint): void {
-    if ((this.#memory.position.get(topic) ?? -1n) >= offset) return
-    this.#memory.position.set(topic, offset)
-    this.#moved = true
+    if (this.#memory.position.skipTo(topic, offset)) this.#moved = true
+  }
+
+  #pass(record: LogRecord): void {
+    if (this.#memory.position.pass(record)) this.#moved = true
   }
 
   #foldRouted(record: LogRecord, route: Route, nowMs: number): boolean {
@@ -345,7 +346,7 @@ export class TaskCore {
     const key = keyOf(input, this.#memory.effects)
     if (key === undefined) return
     this.#failures.blockWith(input, key, refusal, nowMs)
-    if (input.kind === 'record') this.skipTo(input.record.topic, input.record.offset + 1n)
+    if (input.kind === 'record') this.#pass(input.record)
   }
 
   /** Does what operators have asked since; what is impossible by now (the key is not blocked) is done with. */
@@ -430,10 +431,10 @@ export class TaskCore {
 
   #writePosition(): void {
     const { position, recordTimeMs } = this.#memory
-    const offsets = Object.fromEntries([...position].map(([topic, offset]) => [topic, Number(offset)]))
     const { version } = this.settings.processor
     const changelogStart = this.#changelogStart
-    this.#journal.write({ kind: 'position', value: { version, offsets, recordTimeMs, changelogStart } })
+    const value = { version, offsets: position.offsets(), recordTimeMs, changelogStart }
+    this.#journal.write({ kind: 'position', value })
   }
 
   /** Records that the next batch will hold. */

@@ -4,6 +4,7 @@ import type { HeldOutput, OperatorRequest, Replay } from '../state/generated.ts'
 import { BlockedKeys } from './blocked-keys.ts'
 import { type ChangelogRecord, type Entry, fromRecord } from './changelog.ts'
 import { EffectLedger } from './effect-ledger.ts'
+import { Positions } from './positions.ts'
 import { StateStore } from './state-store.ts'
 import { TimerLedger } from './timer-ledger.ts'
 
@@ -22,7 +23,7 @@ export class TaskMemory {
   readonly blocked = new BlockedKeys()
   readonly held = new Map<string, HeldOutput>()
   readonly requests = new Map<string, OperatorRequest>()
-  readonly position = new Map<string, bigint>()
+  readonly position = new Positions()
   recordTimeMs = 0
   changelogStart = 0
   replay: Replay | null = null
