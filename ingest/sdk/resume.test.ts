@@ -72,6 +72,23 @@ t.test('a part that the server has with other bytes is sent again', async (t) =>
   t.equal(servers.reported.get(2)?.checksumSha256, checksum(changed.subarray(1000, 2000)))
 })
 
+t.test('a connection reports its part before it sends another one, and has that one signed meanwhile', async (t) => {
+  const servers = fakeServers(3000)
+  const told = Promise.withResolvers<void>()
+  const fetch: typeof globalThis.fetch = async (url, init) => {
+    const isReport = String(url).endsWith('/parts') && init?.method === 'POST'
+    if (isReport) await told.promise
+    return servers.fetch(String(url), init)
+  }
+  const upload = start(randomBytes(3000), servers, { fetch, parallel: 1 })
+  while (servers.count('sign') < 2) await new Promise(setImmediate)
+  for (let i = 0; i < 20; i++) await new Promise(setImmediate)
+  t.equal(servers.count('put'), 1)
+  told.resolve()
+  await upload.done
+  t.equal(servers.count('put'), 3)
+})
+
 t.test('the key is written down before the server hears of it, and forgotten at the end', async (t) => {
   const servers = fakeServers(2500)
   const { memory } = storage()

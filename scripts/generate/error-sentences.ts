@@ -57,7 +57,6 @@ export const ERROR_SENTENCES: Readonly<Record<string, string>> = {
   VIDEO_DELETED: 'The video was deleted while it was being uploaded.',
 
   // The command line and the upload client.
-  ALREADY_UPLOADING: 'The file is being uploaded in another tab of this browser.',
   BAD_ARGUMENTS: 'The command line is not understood; the message shows the usage.',
   CANCELLED: 'cancel() was called, or Ctrl-C was pressed.',
   CONNECTION_FAILED: 'No answer, after all repetitions.',

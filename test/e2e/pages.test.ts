@@ -235,7 +235,7 @@ t.test('a private video is asked for with the token of whoever is signed in', as
   product.put({ videoId: 'mine', visibility: 'PRIVATE' })
   const { page, complaints } = await visit(browser, `${product.url}/upload`)
   await page.getByRole('button', { name: 'Sign in' }).click()
-  await page.locator('#file').waitFor({ state: 'attached' })
+  await page.locator('#drop').waitFor()
   const asked: (string | undefined)[] = []
   page.on('request', (request) => {
     if (request.url().includes('/watch/mine/')) asked.push(request.headers().authorization)

@@ -33,6 +33,7 @@ const file = async (name: string, sizeBytes: number): Promise<string> => {
 const opened = async (product: FakeProduct) => {
   const { page, complaints } = await visit(browser, `${product.url}/upload`)
   await page.getByRole('button', { name: 'Sign in' }).click()
+  await page.locator('#drop').waitFor()
   return { page, complaints, throttle: await createThrottle(page) }
 }
 

@@ -27,6 +27,7 @@ t.test('somebody uploads and watches', async (t) => {
 
   await t.test('the upload page signs in, sends the file and offers the video as soon as it plays', async (t) => {
     await form.getByRole('button', { name: 'Sign in' }).click()
+    await form.locator('#drop').waitFor()
     await form.locator('#file').setInputFiles(await videoClip(folder, CLIP_SECONDS))
     await form.getByLabel('Title').fill('Test pattern')
     await form.getByLabel('Tags').fill('Pattern, test')

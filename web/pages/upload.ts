@@ -121,7 +121,7 @@ const remove = (fingerprint: string): void => {
 const take = async (files: readonly File[]): Promise<void> => {
   clearProblem(notice)
   const session = currentSession()
-  if (session === null) return
+  if (session === null) throw new ProblemError('UNAUTHENTICATED', 0, 'Sign in first; then choose the files again.')
   const memory = memoryOf(session.authorId)
   for (const file of files) {
     const fingerprint = await fingerprintOfFile(file)
