@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander'
 import { readConfig } from '../platform/config.ts'
-import { commands } from './commands/index.ts'
+import { commandsFor } from './commands/index.ts'
 import { EXIT, exitCodeOf, failureText } from './exit.ts'
 
 /**
@@ -20,7 +20,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 })
 
 const config = readConfig()
-for (const register of commands) register(program, config)
+for (const register of await commandsFor(process.argv.slice(2))) register(program, config)
 
 try {
   await program.parseAsync()

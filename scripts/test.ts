@@ -37,7 +37,7 @@ const SUITES: readonly Suite[] = [
     name: 'unit',
     title: 'Unit tests',
     needsServers: false,
-    options: ['--timeout=120'],
+    options: ['--timeout=300'],
     includes: (file) => !isIntegration(file) && !isEndToEnd(file) && !isChaos(file),
   },
   {
