@@ -133,8 +133,9 @@ const sendOpened = async (
   upload.on('state', (state) => {
     if (state === 'completing' || state === 'uploading') sentEverything = state === 'completing'
   })
-  stop.addEventListener('abort', () => upload.interrupt())
-  if (stop.aborted) upload.interrupt()
+  const interrupt = () => upload.interrupt()
+  stop.addEventListener('abort', interrupt)
+  if (stop.aborted) interrupt()
   try {
     report.completed(await upload.done)
     return EXIT.ok
@@ -143,6 +144,8 @@ const sendOpened = async (
     const goOn = path === undefined ? `with --idempotency-key ${upload.idempotencyKey} and the same bytes` : 'as it is'
     report.interrupted(interruption(created, sentEverything, goOn), result(created))
     return EXIT.interrupted
+  } finally {
+    stop.removeEventListener('abort', interrupt)
   }
 }
 

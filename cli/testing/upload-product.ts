@@ -1,0 +1,103 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { text } from 'node:stream/consumers'
+import Fastify from 'fastify'
+import type { Test } from 'tap'
+import gateway from '../../ingest/gateway/app.ts'
+import { DEFAULT_LIMITS } from '../../ingest/gateway/context.ts'
+import { fakePipeline } from '../../ingest/gateway/testing/fakes.ts'
+import { createUploadHandles } from '../../ingest/gateway/upload-handle.ts'
+import { systemClock } from '../../platform/clock.ts'
+import { childEnvironment } from '../../platform/config.ts'
+import { createAuthenticator, signLocalToken } from '../../platform/http/author-token.ts'
+import { silentLogger } from '../../platform/log.ts'
+import { MiB } from '../../storage/part-size.ts'
+
+/** The real program as a child process, the real gateway, and the rest of the product played by this server. */
+const SECRET = 'a secret of at least thirty-two characters'
+export const token = await signLocalToken(SECRET, 'author-1', 'Ada')
+
+export const startProduct = async (t: Test) => {
+  const pipeline = fakePipeline()
+  const folder = await mkdtemp(path.join(tmpdir(), 'cli-test-'))
+  const app = Fastify({ forceCloseConnections: true, bodyLimit: 64 * MiB })
+  const product = {
+    ...pipeline,
+    folder,
+    url: '',
+    facts: [{ type: 'SourceProbed', status: 'processing', percent: 50 }] as object[],
+    stored: new Map<string, Buffer>(),
+    uploadStatus: { status: 'completed' } as object,
+    listed: [] as object[],
+    /** Of parts that are not answered: 0 = from the first on. */
+    holdFromPut: Number.POSITIVE_INFINITY,
+    puts: 0,
+  }
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
+  app.put<{ Params: { n: string } }>('/s3/:n', async (request, reply) => {
+    product.puts += 1
+    if (product.puts > product.holdFromPut) return reply.hijack()
+    product.stored.set(request.params.n, request.body as Buffer)
+    return reply.header('etag', '"e"').send('')
+  })
+  app.get('/healthz', async () => ({ status: 'ok' }))
+  app.get('/uploads', async () => ({ items: product.listed, nextCursor: null }))
+  app.get('/uploads/:id', async () => product.uploadStatus)
+  app.get('/videos/:id/events', async (_request, reply) => {
+    const events = product.facts.map((fact, i) => `event: fact\nid: 0:${i}\ndata: ${JSON.stringify(fact)}\n\n`)
+    return reply.type('text/event-stream').send(events.join(''))
+  })
+  await app.register(gateway, {
+    context: {
+      ...pipeline,
+      store: {
+        ...pipeline.store,
+        signPart: async (_ref, part) => ({ url: `${product.url}/s3/${part.partNumber}`, headers: {}, expiresAtMs: 0 }),
+      },
+      authenticator: createAuthenticator({ jwtSecret: SECRET, jwksUrl: '' }),
+      handles: createUploadHandles('s3 secret'),
+      limits: { ...DEFAULT_LIMITS, maxUploadBytes: 100 * MiB, partSizeBytes: 5 * MiB, uploadLifeMs: 3_600_000 },
+      clock: systemClock,
+      log: silentLogger,
+      watchUrl: (videoId) => `http://web/v/${videoId}`,
+    },
+  })
+  product.url = await app.listen({ port: 0, host: '127.0.0.1' })
+  await writeFile(
+    path.join(folder, 'run.json'),
+    JSON.stringify({ gatewayUrl: product.url, apiUrl: product.url, token }),
+  )
+  t.teardown(async () => {
+    await app.close()
+    await rm(folder, { recursive: true, force: true })
+  })
+  return product
+}
+
+export type Product = Awaited<ReturnType<typeof startProduct>>
+
+export const launch = (dataDir: string, args: readonly string[], input = '') => {
+  const cli = spawn(process.execPath, [path.join(import.meta.dirname, '..', 'main.ts'), ...args], {
+    env: childEnvironment({
+      ...{ DATA_DIR: dataDir, INIT_CWD: dataDir, XDG_STATE_HOME: dataDir, GATEWAY_URL: '', AUTHOR_TOKEN: '' },
+    }),
+    stdio: ['pipe', 'pipe', 'pipe'],
+  })
+  cli.stdin.end(input)
+  const outcome = async () => {
+    const [out, err, [code]] = await Promise.all([text(cli.stdout), text(cli.stderr), once(cli, 'close')])
+    const lines = out.trim().split('\n')
+    return { code, out, err, last: (args.includes('--json') ? JSON.parse(lines.at(-1) ?? '{}') : {}) as object }
+  }
+  return { cli, outcome }
+}
+
+export const run = (dataDir: string, ...args: readonly string[]) => launch(dataDir, args).outcome()
+
+export const movie = async (folder: string, sizeBytes = 1000, name = 'holiday.mp4') => {
+  await writeFile(path.join(folder, name), Buffer.alloc(sizeBytes, 'x'))
+  return name
+}
