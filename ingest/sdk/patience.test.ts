@@ -26,3 +26,14 @@ t.test('somebody else may end it', async (t) => {
   outer.abort(new Error('enough'))
   await t.rejects(work, { message: 'enough' })
 })
+
+t.test('what happens after the end holds nobody up', async (t) => {
+  const timers = () => process.getActiveResourcesInfo().filter((kind) => kind === 'Timeout').length
+  const before = timers()
+  let late = () => {}
+  await withPatience(60_000, undefined, async (_signal, happened) => {
+    late = happened
+  })
+  late()
+  t.equal(timers(), before)
+})

@@ -12,14 +12,17 @@ export const withPatience = async <T>(
 ): Promise<T> => {
   const silence = new AbortController()
   const giveUp = () => silence.abort(new UploadError('CONNECTION_FAILED', 'The server fell silent.'))
-  let timer = setTimeout(giveUp, withinMs)
+  let timer: ReturnType<typeof setTimeout> | null = setTimeout(giveUp, withinMs)
   const happened = (): void => {
+    // What is told after the end (a stream is pulled once more) must not hold the process for another while.
+    if (timer === null) return
     clearTimeout(timer)
     timer = setTimeout(giveUp, withinMs)
   }
   try {
     return await work(signal === undefined ? silence.signal : AbortSignal.any([signal, silence.signal]), happened)
   } finally {
-    clearTimeout(timer)
+    if (timer !== null) clearTimeout(timer)
+    timer = null
   }
 }
