@@ -67,9 +67,11 @@ export const createCodec = (directory: SchemaIds): Codec => {
     return type
   }
   const readerOf = (schema: AvroSchema<unknown>): Reader => {
-    const known = readers.get(schema) ?? createReader(schema, writerType)
-    readers.set(schema, known)
-    return known
+    const known = readers.get(schema)
+    if (known !== undefined) return known
+    const reader = createReader(schema, writerType)
+    readers.set(schema, reader)
+    return reader
   }
 
   return {

@@ -285,7 +285,7 @@ class SeenHeaders {
 
   clear(record: FetchedRecord): void {
     this.record = record
-    this.#from.fill(ABSENT)
+    for (let known = 0; known < this.#from.length; known++) this.#from[known] = ABSENT
   }
 
   note(known: number, from: number, bytes: number): void {
