@@ -7,6 +7,7 @@ import { productSettings } from '../processors/settings.ts'
 import { ensureBucket } from '../storage/bucket.ts'
 import { createS3Client, s3SettingsOf } from '../storage/s3-client.ts'
 import { migrateKafka } from './migrate/kafka.ts'
+import { migrateProjections } from './migrate/projections.ts'
 import { migrateSql } from './migrate/sql.ts'
 
 /**
@@ -31,6 +32,8 @@ try {
     migrateSql(config.databaseUrl, log),
     ensureBucket(s3, config.s3Bucket, { corsOrigins: config.webOrigins }),
   ])
+  // Only now there are topics and schemas to fold from.
+  await migrateProjections(config, log)
   log.info('migrated')
 } catch (error) {
   console.error(error instanceof ReelstreamError ? describeError(error) : error)
