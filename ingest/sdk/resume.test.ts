@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import t from 'tap'
 import { createUpload, fingerprintOf, storageMemory, type UploadOptions, type UploadProgress } from './index.ts'
-import { fakeServers, problem, type Servers, webStorage, whole } from './testing/servers.ts'
+import { fakeServers, json, problem, type Servers, webStorage, whole } from './testing/servers.ts'
 
 const source = (bytes: Uint8Array, lastModified = 1) =>
   new File([new Uint8Array(bytes)], 'holiday.mp4', { type: 'video/mp4', lastModified })
@@ -255,6 +255,36 @@ t.test(
     t.same(states, ['completing', 'uploading', 'completing', 'completed'])
   },
 )
+
+t.test('a stream of which the server wants a part again fails, and not because the list is behind', async (t) => {
+  const bytes = randomBytes(2500)
+  const lost = fakeServers(0)
+  lost.partCount = null
+  lost.onReport = () => void lost.reported.delete(2)
+  await t.rejects(start(streamOf(bytes, 500), lost, { lookAgainMs: 20 }).done, { code: 'PART_LOST' })
+
+  const behind = fakeServers(0)
+  behind.partCount = null
+  behind.fault = ({ step }, nth) => {
+    if (step === 'list' && nth === 4) behind.status = { status: 'completed' }
+    return step === 'list' ? json(200, { parts: [], nextPart: null }) : undefined
+  }
+  behind.onReport = () => {
+    behind.partCount = null
+  }
+  await start(streamOf(bytes, 500), withoutCompletion(behind), { lookAgainMs: 20 }).done
+  t.ok(behind.count('list') >= 4)
+})
+
+/** Its seal completes nothing: the rest is the test's to say. */
+const withoutCompletion = (servers: Servers): Servers => {
+  const { fetch } = servers
+  servers.fetch = (input, init) => {
+    const isSeal = String(input).endsWith('/seal')
+    return isSeal ? Promise.resolve(json(202, { claimId: 'c' })) : fetch(input, init)
+  }
+  return servers
+}
 
 t.test('a fingerprint is of the file and of what matters', async (t) => {
   const file = { name: 'a.mp4', size: 10, lastModified: 5 }

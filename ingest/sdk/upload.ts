@@ -86,6 +86,8 @@ const DEFAULT_PARALLEL = 6
 const MAX_PARALLEL = 32
 const GIVE_UP_MS = 5_000
 const LOOK_AGAIN_MS = 10_000
+/** A stream cannot be read again, so it fails; a pipeline that is away for half a minute must not look like that. */
+const LOOKS_FOR_STREAM = 6
 const NOTHING: ReadonlyMap<number, PartFacts> = new Map()
 
 const ENDED: readonly UploadState[] = ['completed', 'failed', 'cancelled', 'interrupted']
@@ -242,18 +244,24 @@ class RunningUpload implements Upload {
     const { apiUrl = this.#options.gatewayUrl, token, lookAgainMs = LOOK_AGAIN_MS } = this.#options
     const where = { apiUrl, token, signal, fetch: this.#server.fetch }
     this.#enter('completing')
-    for (let listed = NOTHING; ; ) {
+    let listed: ReadonlyMap<number, PartFacts> | null = null
+    for (let unchanged = 0; ; ) {
       const outcome = await closedWithin(lookAgainMs, uploadId, where)
       if (outcome !== null) return outcome
-      const listedBefore = listed
+      const before: number | undefined = listed?.size
       listed = await recordedParts(server, uploadId, signal)
-      const missing = [...sent.values()].filter((part) => !isSamePart(part, listed.get(part.partNumber)))
+      const missing = missingFrom(listed, sent)
       // A list that still grows is only behind.
-      if (missing.length > 0 && listed.size === listedBefore.size) {
-        this.#enter('uploading')
-        await unlessClosed(() => sendParts(transfer, partsAgain(source, missing, partSizeBytes), NOTHING, sent))
-        this.#enter('completing')
+      unchanged = missing.length > 0 && listed.size === before ? unchanged + 1 : 0
+      if (unchanged === 0) continue
+      if (source.part === null) {
+        if (unchanged >= LOOKS_FOR_STREAM) throw new UploadError('PART_LOST', LOST)
+        continue
       }
+      this.#enter('uploading')
+      const again = partsAgain(source.part, missing, partSizeBytes)
+      await unlessClosed(() => sendParts(transfer, again, NOTHING, sent))
+      this.#enter('completing')
     }
   }
 
@@ -303,13 +311,14 @@ const detailsOf = (details: UploadDetails, file: UploadSource | null): UploadDet
 const bytesOf = (parts: ReadonlyMap<number, PartFacts>): number =>
   [...parts.values()].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
 
-/** @throws UploadError PART_LOST for a stream */
+const missingFrom = (listed: ReadonlyMap<number, PartFacts>, sent: ReadonlyMap<number, PartFacts>) =>
+  [...sent.values()].filter((part) => !isSamePart(part, listed.get(part.partNumber)))
+
 const partsAgain = (
-  { part }: OpenedSource,
+  part: (partNumber: number, partSizeBytes: number) => Promise<SourcePart>,
   wanted: readonly PartFacts[],
   partSizeBytes: number,
 ): (() => Promise<SourcePart | undefined>) => {
-  if (part === null) throw new UploadError('PART_LOST', LOST)
   const left = wanted.map(({ partNumber }) => partNumber)
   return async () => {
     const partNumber = left.shift()
