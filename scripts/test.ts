@@ -30,7 +30,7 @@ interface Suite {
 
 const isIntegration = (file: string) => file.endsWith('.int.test.ts')
 const isEndToEnd = (file: string) => file.startsWith('test/e2e/')
-const isChaos = (file: string) => file.startsWith('test/chaos/')
+const isChaos = (file: string) => /^test\/(chaos|ingest-faults)\//.test(file)
 
 const SUITES: readonly Suite[] = [
   {

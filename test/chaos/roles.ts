@@ -3,7 +3,6 @@ import { closeSync, openSync, readFileSync } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import type { Test } from 'tap'
 import { createChildren } from '../../local/child.ts'
 import { openDataDir } from '../../local/data-dir.ts'
 import { answersHttp } from '../../local/health.ts'
@@ -14,7 +13,7 @@ import { silentProgress } from '../../local/progress.ts'
 import { productPrograms, type Role } from '../../local/roles.ts'
 import { loadSecrets } from '../../local/secrets.ts'
 import { startLocalServers } from '../../local/servers.ts'
-import { localToken, productSettings } from '../../local/settings.ts'
+import { localToken, productSettings, type Settings } from '../../local/settings.ts'
 import { childEnvironment, readConfig } from '../../platform/config.ts'
 import { BugError } from '../../platform/errors.ts'
 import { endWithProcess } from './end-with-process.ts'
@@ -28,6 +27,8 @@ export interface Roles {
   readonly kafka: KafkaCluster
   /** For programs that talk to the product: servers, gateway, token. */
   readonly env: NodeJS.ProcessEnv
+  /** pids of the other servers, by name: `registry`, `s3`, `postgres` */
+  serverPids(): Readonly<Record<string, number>>
   /** Starts one of `processors`, `workers`, `projections`, `front`; does not wait. A second one needs a port of its own. */
   launch(name: string, port?: number): RoleProcess
   /** Starts it and waits until it is ready. */
@@ -47,8 +48,18 @@ export interface RoleProcess {
   cpuMs(): Promise<number>
 }
 
-/** Starts the servers and migrates; everything ends with the test. */
-export const openRoles = async (t: Test): Promise<Roles> => {
+export interface RolesOptions {
+  /** Start a server (not Kafka) again that died. */
+  readonly restartServers?: boolean
+  /** Settings over those that the processes would have, from those: where something is to be put in between. */
+  readonly detours?: (settings: Settings) => Promise<Settings>
+}
+
+/** Starts the servers and migrates; everything ends with `t`, a test or whoever else tears down. */
+export const openRoles = async (
+  t: { teardown(end: () => Promise<void>): void },
+  { restartServers = false, detours = async () => ({}) }: RolesOptions = {},
+): Promise<Roles> => {
   const dataDir = await openDataDir(await mkdtemp(path.join(tmpdir(), 'reelstream-roles-')))
   const [kafkaPort = 0, , registry, s3, postgres, web, processors, workers, projections] = await freePorts(9)
   const kafka = await startKafkaCluster({ dataDir: path.join(dataDir, 'broker'), ports: [kafkaPort] })
@@ -77,12 +88,14 @@ export const openRoles = async (t: Test): Promise<Roles> => {
     secrets,
     children,
     progress: silentProgress(),
-    restart: false,
+    restart: restartServers,
   })
   const programs = productPrograms(config)
+  const settings = productSettings(config, dataDir, servers.env, programs.roles, secrets)
   const env = childEnvironment({
     ...own,
-    ...productSettings(config, dataDir, servers.env, programs.roles, secrets),
+    ...settings,
+    ...(await detours(settings)),
     GATEWAY_URL: `http://127.0.0.1:${web}`,
     AUTHOR_TOKEN: await localToken(config, secrets),
   })
@@ -118,6 +131,7 @@ export const openRoles = async (t: Test): Promise<Roles> => {
   return {
     kafka,
     env,
+    serverPids: () => servers.pids(),
     launch,
     async start(name) {
       const process = launch(name)

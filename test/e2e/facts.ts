@@ -13,7 +13,7 @@ export interface Fact {
 }
 
 /** Every fact on video-events, partition by partition, as a reader with read_committed sees them. */
-export const readFacts = async (run: RunFile): Promise<readonly Fact[]> => {
+export const readFacts = async (run: Pick<RunFile, 'kafkaBrokers' | 'schemaRegistryUrl'>): Promise<readonly Fact[]> => {
   const session = await openSession({
     brokers: run.kafkaBrokers.split(','),
     registryUrl: run.schemaRegistryUrl,
