@@ -1,0 +1,113 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer, request } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { build } from 'esbuild'
+import t, { type Test } from 'tap'
+import { freePorts } from '../../local/ports.ts'
+import { readObject } from '../../storage/read-object.ts'
+import { createS3Client } from '../../storage/s3-client.ts'
+import { startFaultProxy } from '../../storage/testing/fault-proxy.ts'
+import { launchBrowser, visit } from './browser.ts'
+import { readFacts } from './facts.ts'
+import { startProduct } from './product.ts'
+
+/**
+ * docs/examples/uppy in a real Chromium: the real packages, the real product, S3 behind a proxy that flips a bit of one
+ * part on its way.
+ */
+const EXAMPLE = path.resolve(import.meta.dirname, '..', '..', 'docs', 'examples', 'uppy')
+const MiB = 1024 * 1024
+const SIZE = 3 * 8 * MiB + 12_345
+
+t.test('Uppy uploads through the gateway, and a flipped bit is noticed and sent again', async (t) => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'reelstream-uppy-'))
+  const [s3Port = 0] = await freePorts(1)
+  const proxy = await startFaultProxy(`http://127.0.0.1:${s3Port}`)
+  const browser = await launchBrowser()
+  t.teardown(async () => {
+    await browser.close()
+    await proxy.close()
+    await rm(folder, { recursive: true, force: true })
+  })
+  const product = await startProduct(t, { S3_PORT: String(s3Port), S3_PUBLIC_ENDPOINT: proxy.endpoint })
+  const run = await product.run()
+  const puts: string[] = []
+  proxy.decide = ({ method, url }) => {
+    const partNumber = /[?&]partNumber=(\d+)/.exec(url)?.[1]
+    if (method !== 'PUT' || partNumber === undefined) return undefined
+    puts.push(partNumber)
+    return partNumber === '2' && puts.filter((put) => put === '2').length === 1 ? { kind: 'flip-bit' } : undefined
+  }
+
+  const bytes = randomBytes(SIZE)
+  const file = path.join(folder, 'harbour.mp4')
+  await writeFile(file, bytes)
+  const site = await serveSite(t, run.webUrl)
+  const { page, complaints } = await visit(browser, `${site}/uppy/#token=${run.token}`, {
+    allowedOrigins: [proxy.endpoint],
+  })
+  await page.getByLabel('Video').setInputFiles(file)
+  await page.getByText(/^(Complete|Failed): /).waitFor({ timeout: 60_000 })
+  const said = (await page.locator('output').textContent()) ?? ''
+  const videoId = /\/v\/([^/]+)$/.exec(said)?.[1] ?? ''
+  t.match(said, /^Complete: /)
+
+  const facts = (await readFacts(run)).filter((fact) => fact.videoId === videoId)
+  t.equal(facts.filter(({ type }) => type === 'UploadCompleted').length, 1)
+  t.equal(facts.filter(({ type }) => type === 'PartUploaded').length, 4)
+  t.same(puts.sort(), ['1', '2', '2', '3', '4'], 'only the damaged part was sent again')
+  t.equal(await storedSha256(run, videoId), createHash('sha256').update(bytes).digest('hex'))
+  t.same(
+    complaints.filter((complaint) => !complaint.includes('400 (Bad Request)')),
+    [],
+    'the browser complains of the refused part, and of nothing else',
+  )
+})
+
+/** A team's own site: its pages, and Reelstream below the same origin. Really served: Chromium asks where a page is from. */
+const serveSite = async (t: Test, product: string): Promise<string> => {
+  const script = await bundle()
+  const page = await readFile(path.join(EXAMPLE, 'index.html'))
+  const server = createServer((incoming, answer) => {
+    const { url = '/', method, headers } = incoming
+    if (url === '/uppy/') return void answer.writeHead(200, { 'content-type': 'text/html' }).end(page)
+    if (url === '/uppy/page.js') return void answer.writeHead(200, { 'content-type': 'text/javascript' }).end(script)
+    const onward = request(new URL(url, product), { method, headers }, (said) => {
+      answer.writeHead(said.statusCode ?? 502, said.headers)
+      said.pipe(answer)
+    })
+    onward.on('error', () => answer.destroy())
+    incoming.pipe(onward)
+  })
+  await new Promise<void>((resolve) => server.listen(0, 'localhost', resolve))
+  t.teardown(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return `http://localhost:${(server.address() as AddressInfo).port}`
+}
+
+const bundle = async (): Promise<string> => {
+  const entryPoints = [path.join(EXAMPLE, 'page.ts')]
+  const { outputFiles } = await build({ entryPoints, bundle: true, format: 'esm', write: false, platform: 'browser' })
+  return outputFiles[0]?.text ?? ''
+}
+
+const storedSha256 = async (
+  {
+    s3Endpoint: endpoint,
+    s3AccessKeyId: accessKeyId,
+    s3SecretAccessKey: secretAccessKey,
+  }: Parameters<typeof readFacts>[0] & Record<'s3Endpoint' | 's3AccessKeyId' | 's3SecretAccessKey', string>,
+  videoId: string,
+): Promise<string> => {
+  const s3 = createS3Client({ endpoint, publicEndpoint: endpoint, region: 'us-east-1', accessKeyId, secretAccessKey })
+  const hash = createHash('sha256')
+  const { body } = await readObject(s3, { bucket: 'reelstream-media', key: `v/${videoId}/source` })
+  for await (const chunk of body) hash.update(chunk as Buffer)
+  s3.destroy()
+  return hash.digest('hex')
+}
