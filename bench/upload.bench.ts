@@ -1,0 +1,203 @@
+import { execFile } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { createWriteStream } from 'node:fs'
+import { mkdtemp, open, rm, writeFile } from 'node:fs/promises'
+import { loadavg, tmpdir } from 'node:os'
+import path from 'node:path'
+import { parseArgs, promisify } from 'node:util'
+import type { RunFile } from '../local/run-file.ts'
+import { ConfigError } from '../platform/errors.ts'
+import { usageOfTree } from './process-usage.ts'
+import { runningProduct } from './product.ts'
+import { keep, median } from './table.ts'
+import type { Order, Sent } from './upload/sender.ts'
+
+/**
+ * What an upload costs that cannot be lost or damaged: our SDK, which hashes every part and has each signed, against
+ * `Upload` of @aws-sdk/lib-storage, which does neither; then its memory by the size of the file; then many uploads at once.
+ *
+ * `npm run bench -- upload [--size MB] [--rounds N] [--memory MB,MB] [--concurrent N] [--concurrent-size MB]`, on a product
+ * that runs. Both send the same file in parts of the same size to the same S3 server, by turns, so that what else the
+ * machine does hits both. 0 leaves a part out. A ratio of clients that share two cores with their server is a ratio of
+ * everything; on a busy machine nothing is kept.
+ */
+const MB = 1_000_000
+const MiB = 1024 * 1024
+const PARALLEL = 6
+const PARALLEL_OF_MANY = 2
+const SAMPLE_MS = 500
+/** Above this load of the machine figures are those of its other work. */
+const BUSY = 3
+
+export const bench = async (args: readonly string[]): Promise<void> => {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      size: { type: 'string', default: '1074' },
+      rounds: { type: 'string', default: '5' },
+      memory: { type: 'string', default: '100,1000,10000' },
+      concurrent: { type: 'string', default: '200' },
+      'concurrent-size': { type: 'string', default: '20' },
+    },
+  })
+  const run = await runningProduct()
+  const folder = await mkdtemp(path.join(tmpdir(), 'reelstream-bench-'))
+  const [loadBefore = 0] = loadavg()
+  try {
+    const lines = [
+      ...(await throughput(run, folder, numberOf(values.size), numberOf(values.rounds))),
+      ...(await memory(run, folder, values.memory.split(',').map(numberOf))),
+      ...(await many(run, folder, numberOf(values.concurrent), numberOf(values['concurrent-size']))),
+    ]
+    const [loadAfter = 0] = loadavg()
+    lines.push(`Load of the machine: ${loadBefore.toFixed(1)} before, ${loadAfter.toFixed(1)} at the end.`)
+    // What this run does itself counts in the second.
+    if (loadBefore < BUSY) keep('upload', lines)
+    else console.log(lines.join('\n'))
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+const numberOf = (text: string): number => {
+  const value = Number(text)
+  if (Number.isFinite(value) && value >= 0) return value
+  throw new ConfigError('BENCH_ARGUMENT', `expected a number, got "${text}"`)
+}
+
+const throughput = async (run: RunFile, folder: string, sizeMb: number, rounds: number): Promise<readonly string[]> => {
+  if (sizeMb === 0) return []
+  const file = path.join(folder, 'throughput.bin')
+  await writeRandom(file, sizeMb * MB)
+  const order = { run, file, uploads: 1, parallel: PARALLEL, partSizeBytes: await partSizeOf(run, sizeMb * MB) }
+  const rows: string[] = []
+  const ratios: number[] = []
+  for (let round = 1; round <= rounds; round++) {
+    // The second of a pair finds a warmer machine: by turns.
+    const sdkFirst = round % 2 === 1
+    const first = await send({ ...order, by: sdkFirst ? 'sdk' : 'lib-storage' })
+    const second = await send({ ...order, by: sdkFirst ? 'lib-storage' : 'sdk' })
+    const [sdk, libStorage] = sdkFirst ? [first, second] : [second, first]
+    ratios.push(libStorage.durationMs / sdk.durationMs)
+    const rate = ({ durationMs }: Sent) => ((sizeMb * 1000) / durationMs).toFixed(1)
+    rows.push(
+      `| ${round} | ${rate(sdk)} | ${rate(libStorage)} | ${Math.round(sdk.completingMs)} | ${ratios.at(-1)?.toFixed(2)} |`,
+    )
+  }
+  return [
+    `${sizeMb} MB, parts of ${order.partSizeBytes / MiB} MiB, ${PARALLEL} at a time; each until the object is complete.`,
+    '',
+    '| round | SDK with integrity MB/s | lib-storage without MB/s | of the SDK: completing ms | ratio |',
+    '|---|---|---|---|---|',
+    ...rows,
+    `| median | | | | **${median(ratios).toFixed(2)}** |`,
+    '',
+  ]
+}
+
+/** Sparse: a file of any size costs nothing but the zeros that are sent. */
+const memory = async (run: RunFile, folder: string, sizesMb: readonly number[]): Promise<readonly string[]> => {
+  const rows: string[] = []
+  for (const sizeMb of sizesMb.filter((size) => size > 0)) {
+    const file = path.join(folder, 'sparse.bin')
+    const handle = await open(file, 'w')
+    await handle.truncate(sizeMb * MB)
+    await handle.close()
+    const partSizeBytes = await partSizeOf(run, sizeMb * MB)
+    const gateway = watchGateway(run)
+    const { maxRssBytes, durationMs } = await send({
+      run,
+      by: 'sdk',
+      file,
+      uploads: 1,
+      parallel: PARALLEL,
+      partSizeBytes,
+    })
+    rows.push(
+      `| ${sizeMb} | ${partSizeBytes / MiB} | ${mebibytes(maxRssBytes)} | ${gateway.end()} | ${(durationMs / 1000).toFixed(1)} |`,
+    )
+  }
+  if (rows.length === 0) return []
+  return [
+    '| sparse file MB | part MiB | client, largest RSS MiB | gateway, RSS MiB before → largest → after | s |',
+    '|---|---|---|---|---|',
+    ...rows,
+    '',
+  ]
+}
+
+const many = async (run: RunFile, folder: string, uploads: number, sizeMb: number): Promise<readonly string[]> => {
+  if (uploads === 0) return []
+  const file = path.join(folder, 'many.bin')
+  await writeRandom(file, sizeMb * MB)
+  const partSizeBytes = await partSizeOf(run, sizeMb * MB)
+  const gateway = watchGateway(run)
+  const { calls, durationMs } = await send({ run, by: 'sdk', file, uploads, parallel: PARALLEL_OF_MANY, partSizeBytes })
+  const tookMs = calls.map((call) => call.durationMs).sort((a, b) => a - b)
+  const quantile = (share: number) => Math.round(tookMs[Math.ceil(tookMs.length * share) - 1] ?? Number.NaN)
+  const failed = calls.filter(({ status }) => status >= 500).length
+  return [
+    `${uploads} uploads of ${sizeMb} MB at once: all complete after ${(durationMs / 1000).toFixed(1)} s.`,
+    `${calls.length} calls of gateway and API: p50 ${quantile(0.5)} ms, p99 ${quantile(0.99)} ms, ${failed} answered 5xx;`,
+    `RSS of the gateway ${gateway.end()} MiB (before → largest → after).`,
+    '',
+  ]
+}
+
+const watchGateway = ({ pids }: RunFile) => {
+  const rss = () => usageOfTree(pids.front ?? 0).reduce((sum, { rssBytes }) => sum + rssBytes, 0)
+  const before = rss()
+  let largest = before
+  const timer = setInterval(() => {
+    largest = Math.max(largest, rss())
+  }, SAMPLE_MS)
+  return {
+    end: () => {
+      clearInterval(timer)
+      const after = rss()
+      return [before, Math.max(largest, after), after].map(mebibytes).join(' → ')
+    },
+  }
+}
+
+const mebibytes = (bytes: number): string => (bytes / MiB).toFixed(0)
+
+const send = async (order: Order): Promise<Sent> => {
+  const sender = path.join(import.meta.dirname, 'upload', 'sender.ts')
+  const { stdout } = await promisify(execFile)(process.execPath, [sender, JSON.stringify(order)], {
+    maxBuffer: 64 * MiB,
+  })
+  return JSON.parse(stdout) as Sent
+}
+
+/** The plan of the gateway, by beginning an upload and giving it up. */
+const partSizeOf = async ({ gatewayUrl, token }: RunFile, sizeBytes: number): Promise<number> => {
+  const headers = { authorization: `Bearer ${token}`, 'content-type': 'application/json' }
+  const body = JSON.stringify({ title: 'Bench', fileName: 'bench', sizeBytes })
+  const answer = await fetch(`${gatewayUrl}/uploads`, { method: 'POST', headers, body })
+  const { uploadId, partSizeBytes } = (await answer.json()) as { uploadId: string; partSizeBytes: number }
+  await fetch(`${gatewayUrl}/uploads/${uploadId}`, {
+    method: 'DELETE',
+    headers: { authorization: headers.authorization },
+  })
+  return partSizeBytes
+}
+
+const BLOCK_BYTES = 64 * MiB
+
+/** One random block again and again: nothing on the way can make it smaller, and it is quickly made. */
+const writeRandom = async (file: string, sizeBytes: number): Promise<void> => {
+  const block = randomBytes(Math.min(BLOCK_BYTES, sizeBytes))
+  if (block.length === sizeBytes) return writeFile(file, block)
+  const stream = createWriteStream(file)
+  const ended = new Promise<void>((resolve, reject) => {
+    stream.once('close', resolve)
+    stream.once('error', reject)
+  })
+  for (let left = sizeBytes; left > 0; left -= block.length) {
+    const piece = left < block.length ? block.subarray(0, left) : block
+    if (!stream.write(piece)) await new Promise<void>((resolve) => stream.once('drain', resolve))
+  }
+  stream.end()
+  await ended
+}

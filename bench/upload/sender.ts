@@ -1,0 +1,101 @@
+import { createReadStream } from 'node:fs'
+import { Upload } from '@aws-sdk/lib-storage'
+import { fileSource } from '../../cli/file-source.ts'
+import { createUpload } from '../../ingest/sdk/index.ts'
+import type { RunFile } from '../../local/run-file.ts'
+import { createPresignClient } from '../../storage/s3-client.ts'
+
+/**
+ * Sends, in a process of its own, so that its memory is its own: `sender.ts '<JSON of Order>'`, answers with one line of
+ * JSON, a Sent.
+ */
+export interface Order {
+  readonly run: RunFile
+  readonly by: 'sdk' | 'lib-storage'
+  readonly file: string
+  /** How often, at once. */
+  readonly uploads: number
+  /** Parts on their way, of each upload. */
+  readonly parallel: number
+  readonly partSizeBytes: number
+}
+
+export interface Sent {
+  /** Until the last is complete. */
+  readonly durationMs: number
+  /** Of those, after the last byte was stored: 0 for who cannot tell. */
+  readonly completingMs: number
+  readonly maxRssBytes: number
+  readonly calls: readonly Call[]
+}
+
+/** One request to the gateway or the API. */
+export interface Call {
+  readonly durationMs: number
+  readonly status: number
+}
+
+const KiB = 1024
+const BUCKET = 'reelstream-media'
+
+const send = async (order: Order): Promise<Sent> => {
+  const calls: Call[] = []
+  const startedMs = performance.now()
+  const one = order.by === 'sdk' ? () => withSdk(order, calls) : () => withLibStorage(order)
+  const sentAtMs = await Promise.all(Array.from({ length: order.uploads }, one))
+  const endedMs = performance.now()
+  return {
+    durationMs: endedMs - startedMs,
+    completingMs: endedMs - Math.max(...sentAtMs),
+    maxRssBytes: process.resourceUsage().maxRSS * KiB,
+    calls,
+  }
+}
+
+/** @returns when its last byte was stored */
+const withSdk = async ({ run, file, parallel }: Order, calls: Call[]): Promise<number> => {
+  const source = await fileSource(file)
+  const timed: typeof fetch = async (url, init) => {
+    const startedMs = performance.now()
+    const answer = await fetch(url, init)
+    if (String(url).startsWith(run.gatewayUrl)) {
+      calls.push({ durationMs: performance.now() - startedMs, status: answer.status })
+    }
+    return answer
+  }
+  const { gatewayUrl, apiUrl, token } = run
+  const details = { title: 'Bench' }
+  const upload = createUpload(source, { gatewayUrl, apiUrl, token, details, parallel, fetch: timed })
+  let sentAtMs = 0
+  upload.on('state', (state) => {
+    if (state === 'completing') sentAtMs = performance.now()
+  })
+  try {
+    await upload.done
+    return sentAtMs
+  } finally {
+    await source.close()
+  }
+}
+
+/** As its documentation has it, and no checksums. */
+const withLibStorage = async ({ run, file, parallel, partSizeBytes }: Order): Promise<number> => {
+  const client = createPresignClient({
+    endpoint: run.s3Endpoint,
+    publicEndpoint: run.s3Endpoint,
+    region: 'us-east-1',
+    accessKeyId: run.s3AccessKeyId,
+    secretAccessKey: run.s3SecretAccessKey,
+  })
+  const upload = new Upload({
+    client,
+    params: { Bucket: BUCKET, Key: `bench/${crypto.randomUUID()}`, Body: createReadStream(file) },
+    queueSize: parallel,
+    partSize: partSizeBytes,
+  })
+  await upload.done()
+  client.destroy()
+  return performance.now()
+}
+
+console.log(JSON.stringify(await send(JSON.parse(process.argv[2] ?? '') as Order)))
