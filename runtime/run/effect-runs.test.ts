@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import t from 'tap'
 import { systemClock } from '../../platform/clock.ts'
@@ -134,4 +135,16 @@ t.test('what is not of the declared type ends the effect: nothing else could wai
   report.launch(effectOf('a', 'o-1'))
   await nextTurn()
   t.match(report.told, [misfit])
+})
+
+t.test('a run that has ended leaves nothing that listens', async (t) => {
+  const signals: AbortSignal[] = []
+  const { launch } = open((_input, { signal, effectId }) => {
+    signals.push(signal)
+    return Promise.resolve({ trackingId: effectId })
+  })
+  launch(effectOf('a', 'o-1'))
+  t.equal(getEventListeners(signals[0] as AbortSignal, 'abort').length, 1, 'while it runs')
+  await nextTurn()
+  t.same(getEventListeners(signals[0] as AbortSignal, 'abort'), [])
 })

@@ -132,14 +132,16 @@ export class EffectRuns {
     const { processor, log, tell, clock, observer } = this.#settings
     const { effect: name, runs, resumeFrom, failures } = effect.record
     const { policy, report, outcome } = processor.effects[name] ?? {}
-    const timeout = new AbortController()
+    // One controller for every reason: Node keeps a signal of AbortSignal.any() with a listener for ever, and all that
+    // the listener knows with it.
+    const { signal } = run.controller
     const timeoutMs = policy?.timeoutMs ?? null
     const endTimeout =
-      timeoutMs === null ? () => undefined : clock.after(timeoutMs, () => timeout.abort(timedOut(timeoutMs)))
-    const signal = AbortSignal.any([run.controller.signal, timeout.signal])
+      timeoutMs === null ? () => undefined : clock.after(timeoutMs, () => run.controller.abort(timedOut(timeoutMs)))
     const fields = { effect: name, effectId: effect.id, key: effect.key, attempt: runs }
     const startedAt = clock.monotonicMs()
-    const aborted = rejectionOf(signal)
+    using aborted = rejectionOf(signal)
+    const isGivenUp = (): boolean => signal.reason === CANCELLED || signal.reason === INTERRUPTED
     const runLog = log.child(fields)
     const context: EffectRun<unknown> = {
       effectId: effect.id,
@@ -154,7 +156,7 @@ export class EffectRuns {
         if (n <= resumeFrom || signal.aborted) return
         this.#mustFit(report, value)
         const journaled = new Promise<void>((done) => tell({ kind: 'report', effectId: effect.id, n, value, done }))
-        await Promise.race([journaled, aborted])
+        await Promise.race([journaled, aborted.promise])
       },
     }
     const done = () => this.forget(effect.id)
@@ -165,20 +167,19 @@ export class EffectRuns {
     }
     const work = this.#start(name, effect.input, context)
     try {
-      const value = await Promise.race([work, aborted])
+      const value = await Promise.race([work, aborted.promise])
       this.#mustFit(outcome, value)
       runLog.info({ durationMs: ended('settled') }, 'effect settled')
-      if (!run.controller.signal.aborted)
-        tell({ kind: 'settled', effectId: effect.id, outcome: { ok: true, value }, done })
+      if (!isGivenUp()) tell({ kind: 'settled', effectId: effect.id, outcome: { ok: true, value }, done })
     } catch (error) {
       // Whatever it still does is void, but a successor must not run beside it.
       if (signal.aborted) await this.#atMost(LET_GO_MS, Promise.allSettled([work]))
-      if (run.controller.signal.aborted) {
+      if (isGivenUp()) {
         ended('aborted')
         return
       }
       ended('failed')
-      const failure = failureOf(timeout.signal.aborted ? timeout.signal.reason : error)
+      const failure = failureOf(signal.aborted ? signal.reason : error)
       runLog.warn({ err: error, code: failure.code, retryable: failure.retryable }, 'effect failed')
       tell({ kind: 'failed', effectId: effect.id, n: failures + 1, failure, done })
     } finally {
@@ -216,15 +217,14 @@ const LET_GO_MS = 10_000
 type EffectReads = (effect: LiveEffect) => ReadonlyMap<string, readonly (readonly [string, unknown])[]>
 
 /** Rejects when the signal aborts: an executor that does not listen to it must not hold the task for ever. */
-const rejectionOf = (signal: AbortSignal): Promise<never> => {
-  const rejection = new Promise<never>((_, reject) => {
-    const fail = () => reject(signal.reason)
-    if (signal.aborted) fail()
-    else signal.addEventListener('abort', fail, { once: true })
-  })
+const rejectionOf = (signal: AbortSignal): Disposable & { readonly promise: Promise<never> } => {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const fail = () => reject(signal.reason)
+  if (signal.aborted) fail()
+  else signal.addEventListener('abort', fail, { once: true })
   // Raced against wherever it matters; elsewhere an abort concerns nobody.
-  rejection.catch(() => undefined)
-  return rejection
+  promise.catch(() => undefined)
+  return { promise, [Symbol.dispose]: () => signal.removeEventListener('abort', fail) }
 }
 
 const timedOut = (timeoutMs: number): UpstreamError =>
