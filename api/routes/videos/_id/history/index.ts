@@ -7,9 +7,12 @@ import { assertVisible } from '../../../../reading/guarded-video.ts'
 import { reading } from '../../../../reading/read.ts'
 import { HistoryBody, VideoParams } from '../../../../reading/schemas.ts'
 
+/** The largest integer of a Postgres column: beyond it the database refuses the question. */
+const MAX_SEQ = 2_147_483_647
+
 /** GET /videos/:id/history: what is known about a video, and why: its facts in order, each with the video after it. */
 const Query = Type.Object({
-  afterSeq: Type.Integer({ minimum: 0, default: 0, description: 'Facts after this number.' }),
+  afterSeq: Type.Integer({ minimum: 0, maximum: MAX_SEQ, default: 0, description: 'Facts after this number.' }),
   limit: Type.Integer({ minimum: 1, maximum: 200, default: 50 }),
   after: AfterQuery,
 })
