@@ -1,11 +1,12 @@
 import t from 'tap'
-import { readLadder } from '../../media/ladder-file.ts'
 import { readConfig } from '../../platform/config.ts'
 import { silentLogger } from '../../platform/log.ts'
 import { createTestDatabase } from '../../prisma/testing.ts'
-import { productTopology } from '../../processors/index.ts'
-import { productSettings } from '../../processors/settings.ts'
-import { migrateKafka } from './kafka.ts'
+import { topicSpecs } from '../../processors/topics.ts'
+import { SCHEMA_IDS_TOPIC } from '../../runtime/codec/schema-directory.ts'
+import { realKafka } from '../../runtime/kafka/testing/real-kafka.ts'
+import { ensureTopics } from '../../runtime/kafka/topics.ts'
+import { videoEvents } from '../../schemas/topics.ts'
 import { migrateProjections } from './projections.ts'
 import { migrateSql } from './sql.ts'
 
@@ -13,7 +14,11 @@ t.test('tables of another release are folded anew and swapped, those of this one
   const database = await createTestDatabase((url) => migrateSql(url, silentLogger))
   t.teardown(() => database.close())
   const config = { ...readConfig(), databaseUrl: database.url }
-  await migrateKafka(config, productTopology(productSettings(config, readLadder(), 'migrate')), silentLogger)
+  const read: readonly string[] = [videoEvents.name, SCHEMA_IDS_TOPIC]
+  await ensureTopics(
+    realKafka(),
+    topicSpecs(config, []).filter(({ name }) => read.includes(name)),
+  )
   t.same(await migrateProjections(config, silentLogger), [])
 
   await database.db.$executeRaw`UPDATE engine.versions SET definition = 'older' WHERE projection = 'video-catalogue'`
