@@ -14,6 +14,7 @@ import type { Admin, Kafka } from 'kafkajs'
 import { ConfigError } from '../../platform/errors.ts'
 import { asUpstreamError, kafkaErrorOf } from './kafka-errors.ts'
 import { ConfigResourceTypes } from './kafkajs.ts'
+import { createPartitionReader } from './partition-reader.ts'
 
 export interface TopicSpec {
   readonly name: string
@@ -50,7 +51,7 @@ export const ensureTopics = (kafka: Kafka, specs: readonly TopicSpec[]): Promise
     const missing = await missingOf(admin, specs)
     if (missing.length > 0) await create(admin, missing)
     await onceKnown(() => refuseDrift(admin, specs))
-    await Promise.all(missing.map(({ name }) => onceKnown(() => admin.fetchTopicOffsets(name))))
+    if (missing.length > 0) await onceLed(kafka, missing)
     return missing.map(({ name }) => name)
   })
 
@@ -113,20 +114,32 @@ const missingOf = async (admin: Admin, specs: readonly TopicSpec[]): Promise<Top
 
 /**
  * In a cluster the broker that is asked may hear of a new topic a moment after the one that made it has answered, and of
- * its leaders after that; and a leader of it. kafkajs waits for the leaders, and fails when it is too early for the topic.
+ * its leaders after that. kafkajs waits for the leaders, and fails when it is too early for the topic.
  */
-const TOO_EARLY = ['UNKNOWN_TOPIC_OR_PARTITION', 'LEADER_NOT_AVAILABLE', 'NOT_LEADER_FOR_PARTITION']
+const TOO_EARLY = ['UNKNOWN_TOPIC_OR_PARTITION', 'LEADER_NOT_AVAILABLE']
 const KNOWN_WITHIN_MS = 10_000
 const ASK_AGAIN_MS = 100
 
-const onceKnown = async (check: () => Promise<unknown>): Promise<void> => {
+const onceKnown = async (check: () => Promise<void>): Promise<void> => {
   for (const deadline = Date.now() + KNOWN_WITHIN_MS; ; await sleep(ASK_AGAIN_MS)) {
     try {
-      await check()
-      return
+      return await check()
     } catch (error) {
       if (!TOO_EARLY.includes(kafkaErrorOf(error)) || Date.now() > deadline) throw error
     }
+  }
+}
+
+/** A broker that is named as a leader may not know it yet, and refuses what is written to it. */
+const onceLed = async (kafka: Kafka, specs: readonly TopicSpec[]): Promise<void> => {
+  const reader = await createPartitionReader(kafka)
+  try {
+    const asked = specs.flatMap(({ name, partitions }) =>
+      Array.from({ length: partitions }, (_, partition) => reader.offsets(name, partition)),
+    )
+    await Promise.all(asked)
+  } finally {
+    await reader.close()
   }
 }
 
