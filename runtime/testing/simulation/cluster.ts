@@ -102,7 +102,7 @@ export class Cluster {
   /** Mended code, and an operator who has the keys folded again that are blocked, or may come to be. */
   mend(keys: readonly string[]): void {
     this.#isMended = true
-    for (const process of this.#living()) this.#kill(process, REPLACED)
+    this.#replaceLiving()
     const { time, tasks } = this.#s
     for (const key of keys) {
       const value = { command: 'RETRY', key, atMs: time.nowMs } as const
@@ -112,9 +112,17 @@ export class Cluster {
     }
   }
 
+  /** An accident for each: a run that was about to begin never does. */
+  #replaceLiving(): void {
+    for (const process of this.#living()) {
+      this.journal.hadAccident()
+      this.#kill(process, REPLACED)
+    }
+  }
+
   /** Every process dies, and others must go on with what the log says. */
   replaceAll(): void {
-    for (const process of this.#living()) this.#kill(process, REPLACED)
+    this.#replaceLiving()
     this.#compact({ dropTombstones: this.#s.random.chance(0.5) })
   }
 
