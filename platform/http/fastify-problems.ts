@@ -1,5 +1,5 @@
-import type { FastifyInstance, FastifyReply } from 'fastify'
-import { ReelstreamError } from '../errors.ts'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { BadInputError, ReelstreamError } from '../errors.ts'
 import { PROBLEM_CONTENT_TYPE, type Problem, problem, problemOf } from './problem.ts'
 
 /** Seconds after which a client may try again what failed because something of ours is away or behind. */
@@ -16,6 +16,7 @@ export const answerWithProblems = (
   app: FastifyInstance,
   problemFor: (error: Error) => Problem | undefined = () => undefined,
 ): void => {
+  app.addHook('onRequest', refuseUnstorable)
   app.setErrorHandler((error: Error, request, reply) => {
     const answer = problemFor(error) ?? problemOfAny(error)
     if (answer.status >= 500) request.log.error({ err: error, code: answer.code }, 'request failed')
@@ -27,6 +28,15 @@ export const answerWithProblems = (
     if (answer.status === 401) void reply.header('www-authenticate', 'Bearer')
     return sendProblem(reply, answer)
   })
+}
+
+/**
+ * PostgreSQL has no U+0000, in no parameter of any route: asked for, it fails, and would look as if the database were away,
+ * which clients wait out.
+ */
+const refuseUnstorable = async (request: FastifyRequest): Promise<void> => {
+  if (!request.url.includes('%00')) return
+  throw new BadInputError('VALIDATION_FAILED', 'A URL with U+0000 in it names nothing.')
 }
 
 /** For the outermost server only: what no route answers. */

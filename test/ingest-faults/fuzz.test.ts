@@ -9,6 +9,8 @@ import { type OpenApi, operationsOf, requestsTo } from './openapi-requests.ts'
  * Requests made from the product's own OpenAPI document, valid and not, against the real product: none is answered with
  * 5xx, and none of what was let in stops those that fold it, which only an upload that completes afterwards can show.
  */
+/** The same requests each time, so that a change is answered for by who made it; others by another number. */
+const SEED = 623793577
 const TIME_MS = 15_000
 
 t.test('no request makes a 5xx, and nothing that was let in stops the pipeline', async (t) => {
@@ -39,7 +41,7 @@ t.test('no request makes a 5xx, and nothing that was let in stops the pipeline',
     statuses.set(answer.status, (statuses.get(answer.status) ?? 0) + 1)
     return answer.status < 500
   })
-  await fc.assert(property, { numRuns: 2_000, interruptAfterTimeLimit: TIME_MS, endOnFailure: true })
+  await fc.assert(property, { seed: SEED, numRuns: 2_000, interruptAfterTimeLimit: TIME_MS, endOnFailure: true })
   t.comment([...statuses].map(([status, count]) => `${status}: ${count}`).join(', '))
   for (const status of [200, 202, 400, 404]) t.ok(statuses.has(status), `some were answered ${status}`)
 
