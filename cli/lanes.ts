@@ -3,6 +3,7 @@ import { BadInputError, UpstreamError } from '../platform/errors.ts'
 import { newId } from '../platform/ids.ts'
 import type { AvroSchema } from '../runtime/codec/avro.ts'
 import { envelopeHeaders } from '../runtime/codec/envelope.ts'
+import { membersOf, withAdmin } from '../runtime/kafka/admin.ts'
 import type { IdempotentProducer } from '../runtime/kafka/idempotent-producer.ts'
 import type { OutputRecord } from '../runtime/kafka/log-records.ts'
 import { dropTopics, ensureTopics, type TopicSpec } from '../runtime/kafka/topics.ts'
@@ -145,21 +146,6 @@ const partitionsOf = (kafka: Session['kafka'], names: readonly string[]): Promis
     return names.map((name) => topics.find((topic) => topic.name === name)?.partitions.length ?? 0)
   })
 
-const membersOf = (kafka: Session['kafka'], group: string): Promise<number> =>
-  withAdmin(kafka, async (admin) => (await admin.describeGroups([group])).groups[0]?.members.length ?? 0)
-
-type Admin = ReturnType<Session['kafka']['admin']>
-
-const withAdmin = async <T>(kafka: Session['kafka'], act: (admin: Admin) => Promise<T>): Promise<T> => {
-  const admin = kafka.admin()
-  await admin.connect()
-  try {
-    return await act(admin)
-  } finally {
-    await admin.disconnect()
-  }
-}
-
 /** Resolves when the scheduler has it in its state: from then on nothing is released. One that does not run releases nothing. */
 const holdReleases = async (tools: LaneTools, untilMs: number): Promise<void> => {
   const { operator, scheduler, session, signal } = tools
@@ -210,7 +196,7 @@ const recreate = async (wanted: number, tools: LaneTools): Promise<void> => {
 }
 
 /** The broker refuses while the group has members. */
-const deleteGroup = async (admin: Admin, group: string): Promise<void> => {
+const deleteGroup = async (admin: ReturnType<Session['kafka']['admin']>, group: string): Promise<void> => {
   try {
     await admin.deleteGroups([group])
   } catch (error) {

@@ -12,6 +12,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Admin, Kafka } from 'kafkajs'
 import { ConfigError } from '../../platform/errors.ts'
+import { withAdmin } from './admin.ts'
 import { asUpstreamError, kafkaErrorOf } from './kafka-errors.ts'
 import { ConfigResourceTypes } from './kafkajs.ts'
 import { createPartitionReader } from './partition-reader.ts'
@@ -47,7 +48,7 @@ const CONTRACT: Readonly<Record<string, Holds>> = {
  * processes at once. UpstreamError TOPICS_UNAVAILABLE (retryable) when the broker cannot be asked.
  */
 export const ensureTopics = (kafka: Kafka, specs: readonly TopicSpec[]): Promise<string[]> =>
-  withAdmin(kafka, specs, async (admin) => {
+  checking(kafka, specs, async (admin) => {
     const missing = await missingOf(admin, specs)
     if (missing.length > 0) await create(admin, missing)
     await onceKnown(() => refuseDrift(admin, specs))
@@ -60,7 +61,7 @@ export const ensureTopics = (kafka: Kafka, specs: readonly TopicSpec[]): Promise
  * ConfigError TOPICS_MISSING or TOPIC_DRIFT, UpstreamError TOPICS_UNAVAILABLE (retryable).
  */
 export const requireTopics = async (kafka: Kafka, specs: readonly TopicSpec[]): Promise<void> => {
-  await withAdmin(kafka, specs, async (admin) => {
+  await checking(kafka, specs, async (admin) => {
     const missing = (await missingOf(admin, specs)).map(({ name }) => name)
     if (missing.length > 0) {
       throw new ConfigError(
@@ -81,7 +82,7 @@ export const requireTopics = async (kafka: Kafka, specs: readonly TopicSpec[]): 
  * UpstreamError TOPICS_UNAVAILABLE (retryable).
  */
 export const dropTopics = async (kafka: Kafka, names: readonly string[]): Promise<void> => {
-  await withAdmin(kafka, names, async (admin) => {
+  await checking(kafka, names, async (admin) => {
     const thereOf = async () => (await admin.listTopics()).filter((name) => names.includes(name))
     const there = await thereOf()
     if (there.length > 0) await admin.deleteTopics({ topics: there })
@@ -90,20 +91,16 @@ export const dropTopics = async (kafka: Kafka, names: readonly string[]): Promis
   })
 }
 
-const withAdmin = async (
+const checking = async (
   kafka: Kafka,
   subjects: readonly unknown[],
   act: (admin: Admin) => Promise<string[]>,
 ): Promise<string[]> => {
   if (subjects.length === 0) return []
-  const admin = kafka.admin()
   try {
-    await admin.connect()
-    return await act(admin)
+    return await withAdmin(kafka, act)
   } catch (error) {
     throw asUpstreamError('TOPICS_UNAVAILABLE', 'Topics could not be checked', error)
-  } finally {
-    await admin.disconnect()
   }
 }
 

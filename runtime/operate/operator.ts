@@ -1,6 +1,7 @@
 import { BadInputError, UpstreamError } from '../../platform/errors.ts'
 import { newId } from '../../platform/ids.ts'
 import type { Codec } from '../codec/avro.ts'
+import { membersOf } from '../kafka/admin.ts'
 import type { Kafka } from '../kafka/client.ts'
 import type { IdempotentProducer } from '../kafka/idempotent-producer.ts'
 import type { PartitionReader } from '../kafka/partition-reader.ts'
@@ -219,19 +220,12 @@ const forget = async (log: TaskLog): Promise<number> => {
 }
 
 const requireStopped = async (kafka: Kafka, { name }: Processor): Promise<void> => {
-  const admin = kafka.admin()
-  await admin.connect()
-  try {
-    const { groups } = await admin.describeGroups([name])
-    const members = groups[0]?.members.length ?? 0
-    if (members === 0) return
-    throw new BadInputError(
-      'PROCESSOR_RUNNING',
-      `${name} runs in ${members} processes: stop them first, or nothing is won`,
-    )
-  } finally {
-    await admin.disconnect()
-  }
+  const members = await membersOf(kafka, name)
+  if (members === 0) return
+  throw new BadInputError(
+    'PROCESSOR_RUNNING',
+    `${name} runs in ${members} processes: stop them first, or nothing is won`,
+  )
 }
 
 const notAnswered = ({ name }: Processor): UpstreamError =>
