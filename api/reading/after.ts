@@ -7,8 +7,8 @@
  */
 import { Type } from 'typebox'
 import { BadInputError, UpstreamError } from '../../platform/errors.ts'
+import { reading } from '../../prisma/reading.ts'
 import type { ApiContext } from '../context.ts'
-import { reading } from './read.ts'
 
 export const AfterQuery = Type.Optional(
   Type.String({

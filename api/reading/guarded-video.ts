@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
+import { reading } from '../../prisma/reading.ts'
 import type { ApiContext } from '../context.ts'
-import { reading } from './read.ts'
 import { maySee, videoNotFound, viewerOf } from './viewer.ts'
 
 /** Throws VIDEO_NOT_FOUND unless the video is there and the caller may see it. */

@@ -8,9 +8,10 @@
  * A video is ready with its last playlist, and its pictures follow a second later: a stream that has told of the one
  * stays open for the other, for a bounded time, since a video may never get any.
  */
+
+import { reading } from '../../prisma/reading.ts'
 import type { ApiContext } from '../context.ts'
 import { masterUrlOf } from '../watch/playlist-urls.ts'
-import { reading } from './read.ts'
 
 export interface LiveEvent {
   readonly event: 'fact' | 'status'

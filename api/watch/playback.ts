@@ -1,8 +1,8 @@
 /** What the watch routes need to know of a video: who may watch, and which playlists are the newest. */
 import { LRUCache } from 'lru-cache'
+import { reading } from '../../prisma/reading.ts'
 import type { ApiContext } from '../context.ts'
 import type { PositionListener } from '../reading/position-listener.ts'
-import { reading } from '../reading/read.ts'
 import type { Guarded } from '../reading/viewer.ts'
 
 export interface Playback extends Guarded {

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { UpstreamError } from '../../platform/errors.ts'
 import type { Database } from '../../prisma/client.ts'
+import { reading } from '../../prisma/reading.ts'
 import type { Visibility } from '../../schemas/generated.ts'
 import type { RecordedUpload, UploadReads } from './upload-reads.ts'
 
@@ -12,10 +12,10 @@ export const prismaUploadReads = (
   database: Database,
   { timeoutMs = READ_TIMEOUT_MS }: { readonly timeoutMs?: number } = {},
 ): UploadReads => {
-  const reading = <T>(query: () => Promise<T>) => readWithin(timeoutMs, query)
+  const asking = <T>(query: () => Promise<T>) => readWithin(timeoutMs, query)
   return {
     findUpload: (videoId) =>
-      reading(async () => {
+      asking(async () => {
         const row = await database.upload.findUnique({ where: { videoId } })
         if (row === null) return null
         return {
@@ -35,7 +35,7 @@ export const prismaUploadReads = (
       }),
 
     findParts: (videoId, after, limit) =>
-      reading(async () => {
+      asking(async () => {
         const where = { videoId, partNumber: { gt: after }, code: null }
         const rows = await database.uploadPart.findMany({ where, orderBy: { partNumber: 'asc' }, take: limit })
         return rows.map(({ partNumber, sizeBytes, checksum, etag }) => ({
@@ -47,7 +47,7 @@ export const prismaUploadReads = (
       }),
 
     openUploads: (authorId) =>
-      reading(async () => {
+      asking(async () => {
         const [row] = await database.$queryRaw<{ uploads: number; bytes: number }[]>`
         SELECT count(*)::int AS uploads, coalesce(sum(coalesce(u.size_bytes, stored.bytes)), 0)::float8 AS bytes
           FROM read.uploads u
@@ -58,7 +58,7 @@ export const prismaUploadReads = (
       }),
 
     findVideo: (videoId) =>
-      reading(async () => {
+      asking(async () => {
         const row = await database.video.findUnique({ where: { id: videoId } })
         if (row === null) return null
         const { authorId, revision, status, title, description, author, tags, metadata } = row
@@ -77,7 +77,7 @@ export const prismaUploadReads = (
     async waitForOutcome(claimId, patienceMs) {
       const deadlineMs = performance.now() + patienceMs
       for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 1.5, MAX_PAUSE_MS)) {
-        const row = await reading(() => database.outcome.findUnique({ where: { claimId } }))
+        const row = await asking(() => database.outcome.findUnique({ where: { claimId } }))
         if (row !== null) return { code: row.code, detail: row.detail }
         if (performance.now() + pauseMs > deadlineMs) return null
         await sleep(pauseMs)
@@ -97,9 +97,7 @@ const readWithin = async <T>(timeoutMs: number, query: () => Promise<T>): Promis
   const late = Promise.withResolvers<never>()
   const timer = setTimeout(() => late.reject(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs)
   try {
-    return await Promise.race([query(), late.promise])
-  } catch (error) {
-    throw new UpstreamError('DATABASE_UNAVAILABLE', 'The database cannot be read right now.', { cause: error })
+    return await reading(() => Promise.race([query(), late.promise]))
   } finally {
     clearTimeout(timer)
   }

@@ -1,5 +1,5 @@
-import { UpstreamError } from '../../platform/errors.ts'
 import type { Database } from '../../prisma/client.ts'
+import { reading } from '../../prisma/reading.ts'
 import type { OpenUpload, RecordedUpload, RecordedVideo } from './decide.ts'
 
 /** What the reconciler asks of the read models. Every method throws UpstreamError DATABASE_UNAVAILABLE (retryable). */
@@ -66,11 +66,3 @@ export const prismaReconcileReads = (database: Database): ReconcileReads => ({
       return new Map(rows.map(({ partition, nextOffset }) => [partition, nextOffset]))
     }),
 })
-
-const reading = async <T>(query: () => Promise<T>): Promise<T> => {
-  try {
-    return await query()
-  } catch (error) {
-    throw new UpstreamError('DATABASE_UNAVAILABLE', 'The database cannot be read right now.', { cause: error })
-  }
-}

@@ -1,7 +1,7 @@
 import type { FastifyPluginAsync } from 'fastify'
 import { UpstreamError } from '../../../platform/errors.ts'
+import { reading } from '../../../prisma/reading.ts'
 import type { RouteOptions } from '../../context.ts'
-import { reading } from '../../reading/read.ts'
 
 /** GET /readyz: the catalogue can be read, and its changes are heard. */
 const readyz: FastifyPluginAsync<RouteOptions> = async (app, { context }) => {

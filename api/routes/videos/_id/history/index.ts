@@ -1,10 +1,10 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { problemResponses } from '../../../../../platform/http/problem-schema.ts'
+import { reading } from '../../../../../prisma/reading.ts'
 import type { RouteOptions } from '../../../../context.ts'
 import { AfterQuery, waitForAfter } from '../../../../reading/after.ts'
 import { assertVisible } from '../../../../reading/guarded-video.ts'
-import { reading } from '../../../../reading/read.ts'
 import { HistoryBody, VideoParams } from '../../../../reading/schemas.ts'
 
 /** The largest integer of a Postgres column: beyond it the database refuses the question. */

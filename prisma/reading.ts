@@ -1,4 +1,4 @@
-import { ReelstreamError, UpstreamError } from '../../platform/errors.ts'
+import { ReelstreamError, UpstreamError } from '../platform/errors.ts'
 
 /**
  * Runs a query. What the database throws becomes UpstreamError DATABASE_UNAVAILABLE: a 503 that says "again later".
@@ -11,7 +11,7 @@ export const reading = async <T>(query: () => Promise<T>): Promise<T> => {
     } catch (error) {
       if (error instanceof ReelstreamError) throw error
       if (sqlStateOf(error) === FEATURE_NOT_SUPPORTED && attempt < ATTEMPTS) continue
-      throw new UpstreamError('DATABASE_UNAVAILABLE', 'The catalogue cannot be read right now.', { cause: error })
+      throw new UpstreamError('DATABASE_UNAVAILABLE', 'The database cannot be read right now.', { cause: error })
     }
   }
 }
