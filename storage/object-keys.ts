@@ -34,10 +34,16 @@ export interface RenditionRef {
   readonly rendition: string
 }
 
+/** Prefix of everything that belongs to any video; folders below it are named by the videos. */
+export const VIDEOS_PREFIX = 'v/'
+
 /** Prefix of everything that belongs to a video. Ends with a slash and is itself never a key. */
-export const videoPrefix = (videoId: string): string => `v/${segment(videoId)}/`
+export const videoPrefix = (videoId: string): string => `${VIDEOS_PREFIX}${segment(videoId)}/`
 
 export const sourceKey = (videoId: string): string => `${videoPrefix(videoId)}source`
+
+/** Whose source the key is, or null when it is not that of one. */
+export const videoIdOfSource = (key: string): string | null => /^v\/([^/]+)\/source$/.exec(key)?.[1] ?? null
 
 /** Prefix of everything that one encode made. */
 export const generationPrefix = (videoId: string, generation: number): string =>

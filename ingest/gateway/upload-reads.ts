@@ -1,4 +1,5 @@
 import type { VideoDetails } from '../../schemas/generated.ts'
+import type { StoredPart } from '../part-claim.ts'
 
 /**
  * What the gateway has to know before it lets somebody act: who owns what, and what state it is in. A port, read-only:
@@ -16,7 +17,7 @@ export interface UploadReads {
    * Recorded parts with a number above `after`, ascending, at most `limit`. A part that was rejected since, because S3
    * does not have what was reported, is not among them.
    */
-  findParts(videoId: string, after: number, limit: number): Promise<readonly RecordedPart[]>
+  findParts(videoId: string, after: number, limit: number): Promise<readonly StoredPart[]>
   /** What the author has open; of an upload whose length is not known, what is stored of it. */
   openUploads(authorId: string): Promise<OpenUploads>
   /** How the claim ended; null when nothing is known after `timeoutMs`. Never for PartUploaded, which leaves none. */
@@ -37,15 +38,6 @@ export interface RecordedUpload {
   readonly expiresAtMs: number
   /** Comparisons with S3 that found reported parts wrong: since then the same bytes may have to be reported anew. */
   readonly rejections: number
-}
-
-export interface RecordedPart {
-  readonly partNumber: number
-  readonly sizeBytes: number
-  /** SHA-256, base64. */
-  readonly checksumSha256: string
-  /** Without quotes. */
-  readonly etag: string
 }
 
 export interface OpenUploads {

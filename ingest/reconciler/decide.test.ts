@@ -1,11 +1,11 @@
 import t from 'tap'
+import type { StoredPart as ListedPart } from '../../storage/multipart.ts'
 import { MiB } from '../../storage/part-size.ts'
 import {
   decideMultipart,
   decideObjects,
   decideParts,
   type Finding,
-  type ListedPart,
   type OpenUpload,
   type RecordedUpload,
   type RecordedVideo,

@@ -1,3 +1,5 @@
+import type { StoredPart as ListedPart } from '../../storage/multipart.ts'
+import { VIDEOS_PREFIX, videoIdOfSource } from '../../storage/object-keys.ts'
 import { MAX_PARTS, partRange } from '../../storage/part-size.ts'
 import type { StoredPart } from '../part-claim.ts'
 
@@ -59,21 +61,12 @@ export interface OpenUpload {
   readonly rejections: number
 }
 
-/** As ListParts gives it. */
-export interface ListedPart extends Omit<StoredPart, 'checksumSha256'> {
-  /** Null where the server lists no checksums. */
-  readonly checksumSha256: string | null
-}
-
 export interface Patience {
   /** Nothing that is younger is touched, ms. */
   readonly graceMs: number
   /** How long the objects of a deleted video are kept, ms. */
   readonly retentionMs: number
 }
-
-/** The multipart of a source, or null when the key is not that of one. */
-export const videoIdOfSource = (key: string): string | null => /^v\/([^/]+)\/source$/.exec(key)?.[1] ?? null
 
 /**
  * @param video null = nothing is recorded
@@ -139,7 +132,7 @@ export const decideObjects = (
   nowMs: number,
   { graceMs, retentionMs }: Patience,
 ): Finding | null => {
-  const prefix = `v/${videoId}/`
+  const prefix = `${VIDEOS_PREFIX}${videoId}/`
   if (video === null) return { kind: 'left', what: prefix, why: 'nothing is recorded of this video' }
   if (video.status === 'deleted') {
     if (nowMs - video.updatedAtMs < retentionMs) {

@@ -2,6 +2,7 @@ import type { Clock } from '../../platform/clock.ts'
 import { describeError } from '../../platform/errors.ts'
 import { deleteObjectsBelow, listFolders } from '../../storage/list-objects.ts'
 import { abortMultipart, listMultipartUploads, listParts } from '../../storage/multipart.ts'
+import { VIDEOS_PREFIX, videoIdOfSource } from '../../storage/object-keys.ts'
 import type { S3Client } from '../../storage/s3-client.ts'
 import { hasCode } from '../../storage/s3-errors.ts'
 import type { ClaimProducer } from '../claim-producer.ts'
@@ -16,7 +17,6 @@ import {
   type OpenUpload,
   type Patience,
   type RecordedVideo,
-  videoIdOfSource,
 } from './decide.ts'
 import type { LogHorizon } from './log-horizon.ts'
 import type { ReconcileReads } from './reconcile-reads.ts'
@@ -142,7 +142,6 @@ const carryOut = async ({ s3, bucket, claims }: ReconcileWorld, action: Action, 
 const BATCH = 1_000
 /** How long the pipeline may take to pass what was claimed before a list was made. */
 const HORIZON_MS = 30_000
-const SOURCES = 'v/'
 
 async function* multiparts(
   world: ReconcileWorld,
@@ -152,7 +151,7 @@ async function* multiparts(
 ): AsyncGenerator<Finding> {
   const { s3, bucket } = world
   const ageOf = await measureAges(s3, bucket, { signal })
-  for await (const batch of batched(listMultipartUploads(s3, { bucket, prefix: SOURCES }, { signal }))) {
+  for await (const batch of batched(listMultipartUploads(s3, { bucket, prefix: VIDEOS_PREFIX }, { signal }))) {
     seen.multiparts += batch.length
     options.onProgress?.({ stage: 'multiparts', seen: seen.multiparts })
     const listed = batch.map(({ key, uploadId, initiatedAtMs }) => ({
@@ -226,7 +225,7 @@ async function* objects(
   signal: AbortSignal,
   seen: Seen,
 ): AsyncGenerator<Finding> {
-  for await (const ids of listFolders(s3, { bucket, prefix: SOURCES }, { signal })) {
+  for await (const ids of listFolders(s3, { bucket, prefix: VIDEOS_PREFIX }, { signal })) {
     const videos = await reads.videos(ids)
     for (const id of ids) {
       const finding = decideObjects(id, videos.get(id) ?? null, clock.now(), options)

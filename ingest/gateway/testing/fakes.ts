@@ -4,7 +4,8 @@ import type { VideoDetails } from '../../../schemas/generated.ts'
 import type { MultipartRef } from '../../../storage/multipart.ts'
 import type { PartToSign } from '../../../storage/presign.ts'
 import { CLAIM_DOUBTFUL, type Claim, type ClaimProducer } from '../../claim-producer.ts'
-import type { ClaimOutcome, RecordedPart, RecordedUpload, RecordedVideo, UploadReads } from '../upload-reads.ts'
+import type { StoredPart } from '../../part-claim.ts'
+import type { ClaimOutcome, RecordedUpload, RecordedVideo, UploadReads } from '../upload-reads.ts'
 import type { UploadStore } from '../upload-store.ts'
 
 export type SentClaim = Claim & { readonly videoId: string; readonly id: string }
@@ -21,7 +22,7 @@ export interface FakePipeline {
   readonly uploads: Map<string, RecordedUpload>
   readonly videos: Map<string, RecordedVideo>
   /** Recorded parts by video and number; what a test takes out was rejected. */
-  readonly parts: Map<string, Map<number, RecordedPart>>
+  readonly parts: Map<string, Map<number, StoredPart>>
   /** Open multipart uploads by id. */
   readonly multiparts: Map<string, MultipartRef>
   readonly fault: {
@@ -41,7 +42,7 @@ export const fakePipeline = (bucket = 'media'): FakePipeline => {
   const sent: SentClaim[] = []
   const uploads = new Map<string, RecordedUpload>()
   const videos = new Map<string, RecordedVideo>()
-  const parts = new Map<string, Map<number, RecordedPart>>()
+  const parts = new Map<string, Map<number, StoredPart>>()
   const multiparts = new Map<string, MultipartRef>()
   const outcomes = new Map<string, ClaimOutcome>()
   const fault: FakePipeline['fault'] = {}
@@ -87,7 +88,7 @@ export const fakePipeline = (bucket = 'media'): FakePipeline => {
     }
   }
 
-  const partsOf = (videoId: string): RecordedPart[] =>
+  const partsOf = (videoId: string): StoredPart[] =>
     [...(parts.get(videoId)?.values() ?? [])].sort((a, b) => a.partNumber - b.partNumber)
 
   return {
