@@ -9,12 +9,13 @@ import {
   type UploadSource,
 } from '../ingest/sdk/index.ts'
 import type { ChosenFile } from './chosen-files.ts'
+import { MAX_TITLE } from './command-options.ts'
 import type { Connection } from './connection.ts'
 import { EXIT, exitCodeOf } from './exit.ts'
 import { fileSource } from './file-source.ts'
-import { followPipeline } from './follow-pipeline.ts'
 import { mediaTypeOf } from './media-names.ts'
 import type { FileReport } from './upload-report.ts'
+import { waitUntilReady } from './wait-until-ready.ts'
 
 /** What all files of one command have in common. */
 export interface UploadCommand {
@@ -63,10 +64,6 @@ export interface RunningFile {
 
 export const uploadFile = (open: () => Promise<Opened>, report: FileReport, command: UploadCommand): RunningFile => {
   let created: CreatedUpload | undefined
-  const failing = (error: unknown): number => {
-    report.failed(error, result(created))
-    return exitCodeOf(error)
-  }
   const send = async (): Promise<number> => {
     try {
       const opened = await open()
@@ -78,23 +75,15 @@ export const uploadFile = (open: () => Promise<Opened>, report: FileReport, comm
         await opened.close()
       }
     } catch (error) {
-      return failing(error)
+      report.failed(error, result(created))
+      return exitCodeOf(error)
     }
   }
   const settle = async (): Promise<number> => {
     const code = await sent
-    if (code !== EXIT.ok || created === undefined || !command.wait) return code
-    try {
-      await followPipeline(created.videoId, command.connection, report.step, command.stop)
-      if (command.stop.aborted) {
-        report.interrupted('Not waiting any longer. The video goes on by itself.', result(created))
-        return EXIT.interrupted
-      }
-      report.ready({ videoId: created.videoId, watchUrl: created.watchUrl })
-      return EXIT.ok
-    } catch (error) {
-      return failing(error)
-    }
+    const video = result(created)
+    if (code !== EXIT.ok || video === undefined || !command.wait) return code
+    return waitUntilReady(video, command.connection, report, command.stop)
   }
   const sent = send()
   return { sent, settled: settle() }
@@ -158,6 +147,3 @@ const interruption = (created: CreatedUpload | undefined, sentEverything: boolea
 
 const result = (upload: CreatedUpload | undefined) =>
   upload === undefined ? undefined : { videoId: upload.videoId, watchUrl: upload.watchUrl }
-
-/** Of a title; the name of a file may be longer. */
-const MAX_TITLE = 200

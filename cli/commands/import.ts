@@ -1,16 +1,23 @@
-import { type Command, InvalidArgumentError, Option } from 'commander'
-import type { UploadDetails } from '../../ingest/sdk/index.ts'
+import { type Command, InvalidArgumentError } from 'commander'
 import { onStopSignal } from '../../local/stop-signal.ts'
 import type { Config } from '../../platform/config.ts'
 import { BadInputError } from '../../platform/errors.ts'
+import {
+  connectionOptions,
+  detailOptions,
+  givenDetails,
+  MAX_TITLE,
+  type VideoFlags,
+  waitOption,
+} from '../command-options.ts'
 import { type Connection, findConnection } from '../connection.ts'
 import { EXIT, exitCodeOf } from '../exit.ts'
-import { followPipeline } from '../follow-pipeline.ts'
 import { importObject, type ObjectPlace, objectPlaceOf } from '../import-object.ts'
 import { importUrl } from '../import-url.ts'
 import { localSettings } from '../local-settings.ts'
 import { fileMemory, uploadMemoryFile } from '../upload-memory.ts'
 import { type FileReport, jsonReport, lineReport } from '../upload-report.ts'
+import { waitUntilReady } from '../wait-until-ready.ts'
 
 /**
  * `reelstream import s3://bucket/key | https://…`: a video that is somewhere else already.
@@ -18,39 +25,25 @@ import { type FileReport, jsonReport, lineReport } from '../upload-report.ts'
  * An object of the product's own S3 is claimed where it is. What is behind a URL is downloaded here and uploaded, past a
  * guard that lets nobody use this machine to look into its network. Exit codes as those of `upload`.
  */
-interface ImportFlags {
+interface ImportFlags extends VideoFlags {
   readonly title?: string
-  readonly description?: string
-  readonly author?: string
   readonly authorId?: string
-  readonly tag: readonly string[]
-  readonly visibility?: UploadDetails['visibility']
   readonly timeoutMinutes: number
-  readonly wait?: boolean
-  readonly json?: boolean
-  readonly gateway?: string
-  readonly token?: string
 }
 
 export const registerImport = (program: Command, config: Config): void => {
-  program
+  const command = program
     .command('import')
     .description('import an object of the S3 in use, or what is behind a URL')
     .argument('<source>', 's3://bucket/key, https://… or http://…')
     .option('--title <text>', 'title (default: the name of the file)')
-    .option('--description <text>', 'description')
-    .option('--author <name>', 'display name of the author')
+  detailOptions(command)
     .option('--author-id <id>', 'whose video an object becomes (default: of whom the token is)')
-    .option('--tag <tag>', 'a tag; may be given several times', collect, [])
-    .addOption(new Option('--visibility <who>', 'who may find it').choices(['PUBLIC', 'UNLISTED', 'PRIVATE']))
     .option('--timeout-minutes <n>', 'how long the download of a URL may take', minutes, 24 * 60)
-    .option('--wait', 'wait until the video is ready, and show how it gets there')
-    .option('--json', 'one JSON object per line; the last one has videoId and watchUrl')
-    .option('--gateway <url>', 'gateway to upload to (default: GATEWAY_URL, else the one running here)')
-    .option('--token <token>', "author's token (default: AUTHOR_TOKEN, else the local author's)")
-    .action(async (source: string, flags: ImportFlags) => {
-      process.exitCode = await run(source, flags, await localSettings(config))
-    })
+  waitOption(command).option('--json', 'one JSON object per line; the last one has videoId and watchUrl')
+  connectionOptions(command, 'upload to').action(async (source: string, flags: ImportFlags) => {
+    process.exitCode = await run(source, flags, await localSettings(config))
+  })
 }
 
 const run = async (source: string, flags: ImportFlags, config: Config): Promise<number> => {
@@ -69,7 +62,7 @@ const run = async (source: string, flags: ImportFlags, config: Config): Promise<
     const command = {
       connection,
       memory: fileMemory(uploadMemoryFile(config.stateDir)),
-      details: { title: flags.title, tags: flags.tag, ...written(flags) },
+      details: { title: flags.title, tags: flags.tag, ...givenDetails(flags) },
       parallel: PARALLEL,
       idempotencyKey: undefined,
       wait: flags.wait === true,
@@ -104,32 +97,8 @@ const runObject = async (
   const details = { title, description, author, visibility, tags, fileName, metadata: null }
   const imported = await importObject(config, { place, connection, authorId: flags.authorId, details })
   report.completed(imported)
-  if (flags.wait !== true) return EXIT.ok
-  try {
-    await followPipeline(imported.videoId, connection, report.step, signal)
-  } catch (error) {
-    report.failed(error, imported)
-    return exitCodeOf(error)
-  }
-  if (signal.aborted) {
-    report.interrupted('Not waiting any longer. The video goes on by itself.', imported)
-    return EXIT.interrupted
-  }
-  report.ready(imported)
-  return EXIT.ok
+  return flags.wait === true ? waitUntilReady(imported, connection, report, signal) : EXIT.ok
 }
-
-/** The options that were given. */
-const written = ({ description, author, visibility }: ImportFlags) => ({
-  ...(description === undefined ? {} : { description }),
-  ...(author === undefined ? {} : { author }),
-  ...(visibility === undefined ? {} : { visibility }),
-})
-
-/** Of a title; the name of a file may be longer. */
-const MAX_TITLE = 200
-
-const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value]
 
 const minutes = (text: string): number => {
   const value = Number(text)

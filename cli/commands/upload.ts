@@ -1,9 +1,9 @@
-import { type Command, InvalidArgumentError, Option } from 'commander'
-import type { UploadDetails } from '../../ingest/sdk/index.ts'
+import { type Command, InvalidArgumentError } from 'commander'
 import { onStopSignal } from '../../local/stop-signal.ts'
 import type { Config } from '../../platform/config.ts'
 import { BadInputError } from '../../platform/errors.ts'
 import { chooseFiles } from '../chosen-files.ts'
+import { connectionOptions, detailOptions, givenDetails, type VideoFlags, waitOption } from '../command-options.ts'
 import { findConnection } from '../connection.ts'
 import { EXIT, exitCodeOf } from '../exit.ts'
 import { barReport } from '../upload-bars.ts'
@@ -19,41 +19,27 @@ import { jsonReport, lineReport, type UploadReport } from '../upload-report.ts'
  * more. With --wait it means that the videos are ready to be watched. Of several files some go side by side; each that
  * fails is said, and the others go on, unless nobody can be reached. docs/uploads.md
  */
-interface UploadFlags {
+interface UploadFlags extends VideoFlags {
   readonly title?: string
-  readonly description?: string
-  readonly author?: string
-  readonly tag: readonly string[]
-  readonly visibility?: UploadDetails['visibility']
   readonly fileName?: string
   readonly parallel: number
   readonly idempotencyKey?: string
-  readonly wait?: boolean
-  readonly json?: boolean
-  readonly gateway?: string
-  readonly token?: string
 }
 
 export const registerUpload = (program: Command, config: Config): void => {
-  program
+  const command = program
     .command('upload')
     .description('upload video files; the same command again goes on with what was interrupted')
     .argument('<files...>', 'files, folders (with the videos in them), or - for standard input')
     .option('--title <text>', 'title of the one file (default: the name of the file)')
-    .option('--description <text>', 'description')
-    .option('--author <name>', 'display name of the author')
-    .option('--tag <tag>', 'a tag; may be given several times', collect, [])
-    .addOption(new Option('--visibility <who>', 'who may find it').choices(['PUBLIC', 'UNLISTED', 'PRIVATE']))
+  detailOptions(command)
     .option('--file-name <name>', 'name of what comes from standard input (default: the title)')
     .option('--parallel <n>', 'parts of a file on their way at a time, at most', wholeNumber, 6)
     .option('--idempotency-key <key>', 'names the upload of the one file: the same key goes on with it')
-    .option('--wait', 'wait until the video is ready, and show how it gets there')
-    .option('--json', 'one JSON object per line; the last of a file has videoId and watchUrl')
-    .option('--gateway <url>', 'gateway to upload to (default: GATEWAY_URL, else the one running here)')
-    .option('--token <token>', "author's token (default: AUTHOR_TOKEN, else the local author's)")
-    .action(async (names: readonly string[], flags: UploadFlags) => {
-      process.exitCode = await upload(names, flags, config)
-    })
+  waitOption(command).option('--json', 'one JSON object per line; the last of a file has videoId and watchUrl')
+  connectionOptions(command, 'upload to').action(async (names: readonly string[], flags: UploadFlags) => {
+    process.exitCode = await upload(names, flags, config)
+  })
 }
 
 type Start = (command: UploadCommand) => RunningFile
@@ -111,21 +97,17 @@ const commandFrom = async (flags: UploadFlags, config: Config, report: UploadRep
       process.exit(EXIT.interrupted)
     },
   })
-  const { description, author, visibility, title, tag: tags } = flags
+  const { title, tag: tags } = flags
   return {
     connection: await findConnection(config, flags),
     memory: fileMemory(uploadMemoryFile(config.stateDir)),
-    details: { title, tags, ...given({ description, author, visibility }) },
+    details: { title, tags, ...givenDetails(flags) },
     parallel: flags.parallel,
     idempotencyKey: flags.idempotencyKey,
     wait: flags.wait === true,
     stop: stopping.signal,
   }
 }
-
-/** The options that were given: one that is not there is not the same as one that is undefined. */
-const given = <T extends object>(options: T): { [Name in keyof T]?: Exclude<T[Name], undefined> } =>
-  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as never
 
 /** Small files are mostly waiting for answers; large ones share the line. */
 const FILES_AT_A_TIME = 2
@@ -148,8 +130,6 @@ const uploadAll = async (starts: readonly Start[], command: UploadCommand): Prom
   const failed = codes.find((code) => code !== EXIT.ok)
   return failed ?? (command.stop.aborted && codes.length < starts.length ? EXIT.interrupted : EXIT.ok)
 }
-
-const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value]
 
 const wholeNumber = (text: string): number => {
   const value = Number(text)

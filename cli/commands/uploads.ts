@@ -1,6 +1,7 @@
 import { type Command, Option } from 'commander'
 import { abortUpload, listUploads, type UploadSummary, waitUntilClosed } from '../../ingest/sdk/index.ts'
 import type { Config } from '../../platform/config.ts'
+import { type ConnectionFlags, connectionOptions } from '../command-options.ts'
 import { findConnection } from '../connection.ts'
 import { CommandFailure, EXIT, exitCodeOf, failureText } from '../exit.ts'
 import { jsonLine, table } from '../table.ts'
@@ -8,23 +9,21 @@ import { fileMemory, uploadMemoryFile } from '../upload-memory.ts'
 import { sizeText } from '../upload-report.ts'
 
 /** `reelstream uploads list|abort`: the author's uploads as the log has them, wherever they were begun. */
-interface ListFlags {
+interface ListFlags extends ConnectionFlags {
   readonly status?: UploadSummary['status']
   readonly json?: boolean
-  readonly gateway?: string
-  readonly token?: string
 }
 
 type AbortFlags = Omit<ListFlags, 'status'>
 
 export const registerUploads = (program: Command, config: Config): void => {
   const command = program.command('uploads').description('uploads of the author: what is open, what was given up')
-  withConnection(command.command('list', { isDefault: true }))
+  connectionOptions(command.command('list', { isDefault: true }), 'ask')
     .description('all of them, newest first')
     .addOption(new Option('--status <status>', 'only these').choices(['open', 'completed', 'aborted']))
     .option('--json', 'one JSON object per line')
     .action((flags: ListFlags) => list(flags, config))
-  withConnection(command.command('abort'))
+  connectionOptions(command.command('abort'), 'ask')
     .description('give open uploads up, here and in S3')
     .argument('<uploadIds...>', 'as `uploads list` shows them')
     .option('--json', 'one JSON object per line')
@@ -32,11 +31,6 @@ export const registerUploads = (program: Command, config: Config): void => {
       process.exitCode = await abort(uploadIds, flags, config)
     })
 }
-
-const withConnection = (command: Command): Command =>
-  command
-    .option('--gateway <url>', 'gateway to ask (default: GATEWAY_URL, else the one running here)')
-    .option('--token <token>', "author's token (default: AUTHOR_TOKEN, else the local author's)")
 
 const list = async ({ status, json, ...flags }: ListFlags, config: Config): Promise<void> => {
   const { apiUrl, token } = await findConnection(config, flags)
