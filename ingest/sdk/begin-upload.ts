@@ -1,6 +1,6 @@
 import { asUploadError, UploadError } from './errors.ts'
 import { hasExpired, type OpenUpload, type UploadMemory } from './memory.ts'
-import { requestJson, type Server } from './requests.ts'
+import { requestJson, type Server, uploadPath } from './requests.ts'
 import type { PartFacts } from './send-part.ts'
 import type { CreatedUpload, UploadDetails } from './types.ts'
 
@@ -103,10 +103,10 @@ export const recordedParts = async (
 ): Promise<ReadonlyMap<number, PartFacts>> => {
   const parts = new Map<number, PartFacts>()
   for (let afterPart: number | null = 0; afterPart !== null; ) {
-    const path = `/uploads/${encodeURIComponent(uploadId)}/parts?afterPart=${afterPart}&limit=${PAGE}`
+    const path = `${uploadPath(uploadId)}/parts?afterPart=${afterPart}&limit=${PAGE}`
     const page: PartsPage = await requestJson<PartsPage>(server, path, { signal })
     for (const part of page.parts) parts.set(part.partNumber, part)
-    afterPart = page.nextPart === null ? null : (page.parts.at(-1)?.partNumber ?? null)
+    afterPart = page.nextPart
   }
   return parts
 }

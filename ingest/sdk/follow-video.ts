@@ -1,4 +1,4 @@
-import { failureOf, send } from './requests.ts'
+import { failureOf, send, serverAt } from './requests.ts'
 import { pause, Retryable, retrying } from './retry.ts'
 import { parseServerSentEvents, type ServerSentEvent } from './server-sent-events.ts'
 import type { TokenSource } from './types.ts'
@@ -31,8 +31,8 @@ export const followVideo = async (
   onEvent: (event: VideoEvent) => void,
   options: FollowOptions,
 ): Promise<void> => {
-  const { apiUrl, token, signal, fetch = globalThis.fetch.bind(globalThis) } = options
-  const server = { url: apiUrl, token, fetch }
+  const { apiUrl, signal } = options
+  const server = serverAt(apiUrl, options)
   let lastEventId = options.lastEventId ?? ''
   const connect = async (): Promise<ReadableStream<Uint8Array> | null> => {
     const headers = { accept: 'text/event-stream', ...(lastEventId === '' ? {} : { 'last-event-id': lastEventId }) }

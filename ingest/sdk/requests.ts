@@ -11,6 +11,21 @@ export interface Server {
   readonly fetch: typeof fetch
 }
 
+interface Access {
+  readonly token?: TokenSource | undefined
+  /** Default: that of the platform. */
+  readonly fetch?: typeof fetch | undefined
+}
+
+export const serverAt = (url: string, { token, fetch = globalThis.fetch.bind(globalThis) }: Access): Server => ({
+  url,
+  token,
+  fetch,
+})
+
+/** Of one upload, at the gateway and at the API. */
+export const uploadPath = (uploadId: string): string => `/uploads/${encodeURIComponent(uploadId)}`
+
 interface Request {
   readonly method?: string
   readonly headers?: Readonly<Record<string, string>>

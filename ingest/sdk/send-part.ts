@@ -1,7 +1,7 @@
 import { batching } from './batch.ts'
 import { UploadError } from './errors.ts'
 import type { PutBytes } from './put-bytes.ts'
-import { connecting, failureOf, requestJson, type Server } from './requests.ts'
+import { connecting, failureOf, requestJson, type Server, uploadPath } from './requests.ts'
 import { Retryable } from './retry.ts'
 
 /** What S3 and the log keep of a part. */
@@ -56,7 +56,7 @@ export const createPartSender = (
   putBytes: PutBytes,
   signal: AbortSignal,
 ): PartSender => {
-  const path = `/uploads/${encodeURIComponent(uploadId)}/parts`
+  const path = `${uploadPath(uploadId)}/parts`
   const sign = batching(async (parts: readonly PartFacts[]) => {
     const body = {
       parts: parts.map(({ partNumber, sizeBytes, checksumSha256 }) => ({ partNumber, sizeBytes, checksumSha256 })),

@@ -6,7 +6,7 @@ import { Parallelism } from './parallelism.ts'
 import { PauseGate } from './pause-gate.ts'
 import { ProgressMeter, type UploadProgress } from './progress.ts'
 import { type PutBytes, putBytesWith } from './put-bytes.ts'
-import { requestJson, type Server } from './requests.ts'
+import { requestJson, type Server, serverAt, uploadPath } from './requests.ts'
 import { createPartSender, isSamePart, type PartFacts } from './send-part.ts'
 import { type OpenedSource, openSource, type SourcePart } from './source-parts.ts'
 import { sendParts } from './transfer.ts'
@@ -112,8 +112,8 @@ class RunningUpload implements Upload {
   constructor(source: UploadSource | ReadableStream<Uint8Array>, options: UploadOptions) {
     this.#source = source
     this.#options = options
-    const { fetch = globalThis.fetch.bind(globalThis), parallel = DEFAULT_PARALLEL, memory } = options
-    this.#server = { url: options.gatewayUrl, token: options.token, fetch }
+    const { parallel = DEFAULT_PARALLEL, memory } = options
+    this.#server = serverAt(options.gatewayUrl, options)
     this.#putBytes = putBytesWith(options.fetch)
     this.#parallelism = new Parallelism(Math.max(1, Math.min(parallel, MAX_PARALLEL)))
     const remembers = memory !== undefined && 'slice' in source
@@ -268,7 +268,7 @@ class RunningUpload implements Upload {
   async #seal(sent: ReadonlyMap<number, PartFacts>, server: Server, uploadId: string): Promise<void> {
     const body = { partCount: sent.size, sizeBytes: bytesOf(sent) }
     this.#meter.ended(body.sizeBytes)
-    await requestJson(server, `${pathOf(uploadId)}/seal`, { method: 'POST', body, signal: this.#ended.signal })
+    await requestJson(server, `${uploadPath(uploadId)}/seal`, { method: 'POST', body, signal: this.#ended.signal })
   }
 
   /** Best effort: an upload that nobody could be told of expires by itself. */
@@ -277,7 +277,7 @@ class RunningUpload implements Upload {
     if (this.#handle === null) return
     const { server, uploadId } = this.#handle
     const signal = AbortSignal.timeout(GIVE_UP_MS)
-    await requestJson(server, pathOf(uploadId), { method: 'DELETE', signal }).catch(() => undefined)
+    await requestJson(server, uploadPath(uploadId), { method: 'DELETE', signal }).catch(() => undefined)
   }
 
   #enter(state: UploadState): void {
@@ -298,8 +298,6 @@ const unlessClosed = async (work: () => Promise<void>): Promise<void> => {
     if (!(error instanceof UploadError && error.code === 'UPLOAD_CLOSED')) throw error
   }
 }
-
-const pathOf = (uploadId: string): string => `/uploads/${encodeURIComponent(uploadId)}`
 
 /** What the source says of itself goes with what people say. */
 const detailsOf = (details: UploadDetails, file: UploadSource | null): UploadDetails => {

@@ -1,4 +1,4 @@
-import { requestJson } from './requests.ts'
+import { requestJson, serverAt, uploadPath } from './requests.ts'
 import type { WaitOptions } from './wait-until-complete.ts'
 
 /** One upload of an author, as lists have it. */
@@ -33,8 +33,8 @@ const PAGE = 100
 export async function* listUploads(
   options: WaitOptions & { readonly status?: UploadSummary['status'] | undefined },
 ): AsyncGenerator<UploadSummary> {
-  const { apiUrl, token, signal, status, fetch = globalThis.fetch.bind(globalThis) } = options
-  const server = { url: apiUrl, token, fetch }
+  const { apiUrl, signal, status } = options
+  const server = serverAt(apiUrl, options)
   for (let cursor: string | null = ''; cursor !== null; ) {
     const query = new URLSearchParams({ limit: String(PAGE) })
     if (status !== undefined) query.set('status', status)
@@ -53,7 +53,6 @@ export const abortUpload = async (
   uploadId: string,
   options: Omit<WaitOptions, 'apiUrl'> & { readonly gatewayUrl: string },
 ): Promise<void> => {
-  const { gatewayUrl, token, signal, fetch = globalThis.fetch.bind(globalThis) } = options
-  const server = { url: gatewayUrl, token, fetch }
-  await requestJson(server, `/uploads/${encodeURIComponent(uploadId)}`, { method: 'DELETE', signal })
+  const { gatewayUrl, signal } = options
+  await requestJson(serverAt(gatewayUrl, options), uploadPath(uploadId), { method: 'DELETE', signal })
 }

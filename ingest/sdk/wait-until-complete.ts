@@ -1,5 +1,5 @@
 import { UploadError } from './errors.ts'
-import { requestJson } from './requests.ts'
+import { requestJson, serverAt, uploadPath } from './requests.ts'
 import { pause } from './retry.ts'
 import type { TokenSource } from './types.ts'
 
@@ -41,10 +41,11 @@ export const waitUntilClosed = async (uploadId: string, options: WaitOptions): P
 export const closedWithin = async (
   withinMs: number,
   uploadId: string,
-  { apiUrl, token, signal, fetch = globalThis.fetch.bind(globalThis) }: WaitOptions,
+  options: WaitOptions,
 ): Promise<UploadOutcome | null> => {
-  const server = { url: apiUrl, token, fetch }
-  const path = `/uploads/${encodeURIComponent(uploadId)}`
+  const { apiUrl, signal } = options
+  const server = serverAt(apiUrl, options)
+  const path = uploadPath(uploadId)
   const endMs = performance.now() + withinMs
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 1.5, MAX_PAUSE_MS)) {
     const { status, code = null, detail = null } = await requestJson<UploadStatus>(server, path, { signal })
