@@ -4,15 +4,14 @@
  */
 import { SingleBar } from 'cli-progress'
 import type { Command } from 'commander'
-import pg from 'pg'
 import { type Config, requireSettings } from '../../platform/config.ts'
 import { BadInputError } from '../../platform/errors.ts'
 import { createLogger } from '../../platform/log.ts'
 import type { Projection } from '../../projections/engine/projection.ts'
-import { type RebuildProgress, rebuild, type Verification } from '../../projections/engine/rebuild.ts'
+import type { RebuildProgress, Verification } from '../../projections/engine/rebuild.ts'
 import { rollBack } from '../../projections/engine/versions.ts'
 import { projections } from '../../projections/index.ts'
-import { openProjectionSources } from '../../projections/sources.ts'
+import { rebuildProjection, withConnection } from '../../projections/rebuild-projection.ts'
 import { confirm } from '../confirm.ts'
 import { localSettings } from '../local-settings.ts'
 
@@ -48,28 +47,24 @@ const projectionNamed = (name: string): Projection => {
 
 const runRebuild = async (config: Config, projection: Projection, flags: RebuildFlags): Promise<void> => {
   requireSettings(config, ['databaseUrl', 'kafkaBrokers', 'schemaRegistryUrl'])
-  const sources = await openProjectionSources(config, `${config.appId}.rebuild`, createLogger('rebuild', 'warn'))
-  const [connection, snapshot] = [await connect(config.databaseUrl), await connect(config.databaseUrl)]
   const stop = new AbortController()
   const onInterrupt = () => stop.abort(new BadInputError('INTERRUPTED', 'Interrupted; the live version is untouched.'))
   process.once('SIGINT', onInterrupt)
   const bar = progressBar()
   try {
-    const { version, events, swapped } = await rebuild(
-      { ...sources, pg: connection, snapshot, partitions: sources.partitionsOf(projection.reads) },
-      projection,
-      {
-        verify: flags.verify === true,
-        signal: stop.signal,
-        onProgress: bar.update,
-        async confirm(verification) {
-          bar.stop()
-          if (verification !== undefined) report(verification)
-          if (verification?.equal === false && flags.yes) return false
-          return flags.yes === true || confirm(`Serve ${projection.name} from the new copy?`)
-        },
+    const { version, events, swapped } = await rebuildProjection(config, projection, {
+      clientId: `${config.appId}.rebuild`,
+      log: createLogger('rebuild', 'warn'),
+      verify: flags.verify === true,
+      signal: stop.signal,
+      onProgress: bar.update,
+      async confirm(verification) {
+        bar.stop()
+        if (verification !== undefined) report(verification)
+        if (verification?.equal === false && flags.yes) return false
+        return flags.yes === true || confirm(`Serve ${projection.name} from the new copy?`)
       },
-    )
+    })
     bar.stop()
     console.log(`${events} events folded.`)
     if (!swapped) {
@@ -83,18 +78,13 @@ const runRebuild = async (config: Config, projection: Projection, flags: Rebuild
   } finally {
     bar.stop()
     process.off('SIGINT', onInterrupt)
-    await Promise.all([connection.end(), snapshot.end(), sources.close()])
   }
 }
 
 const runRollback = async (config: Config, projection: Projection): Promise<void> => {
   requireSettings(config, ['databaseUrl'])
-  const connection = await connect(config.databaseUrl)
-  try {
-    console.log(`${projection.name} is served from version ${await rollBack(connection, projection)} again.`)
-  } finally {
-    await connection.end()
-  }
+  const version = await withConnection(config.databaseUrl, (client) => rollBack(client, projection))
+  console.log(`${projection.name} is served from version ${version} again.`)
 }
 
 const report = ({ equal, tables, differences }: Verification): void => {
@@ -126,12 +116,4 @@ const progressBar = () => {
       running = false
     },
   }
-}
-
-const connect = async (url: string): Promise<pg.Client> => {
-  const client = new pg.Client({ connectionString: url })
-  // The query that was running says what happened.
-  client.on('error', () => undefined)
-  await client.connect()
-  return client
 }
