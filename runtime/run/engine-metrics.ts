@@ -71,57 +71,55 @@ export const engineMetrics = (registry: Registry): EngineObserver => {
 
 /** Gauges of the tasks as they are when somebody asks. */
 export const taskGauges = (registry: Registry, report: () => readonly TaskReport[]): void => {
-  const gauge = (name: string, help: string, labelNames: readonly string[], fill: (gauge: Gauge) => void): void => {
+  /** A gauge of each task, or of several things of each: what they are called, and how much it is. */
+  const gauge = (
+    name: string,
+    help: string,
+    of: readonly string[],
+    samples: (task: TaskReport) => readonly (readonly [labels: Readonly<Record<string, string>>, value: number])[],
+  ): void => {
     new Gauge({
       name,
       help,
-      labelNames,
+      labelNames: ['processor', 'task', ...of],
       registers: [registry],
       collect() {
         this.reset()
-        fill(this)
+        for (const one of report()) {
+          const { processor, task } = one
+          for (const [labels, value] of samples(one)) this.set({ processor, task, ...labels }, value)
+        }
       },
     })
   }
-  const ofTask = ['processor', 'task']
-  gauge('reelstream_task_state', 'The state that a task of this process is in: 1.', [...ofTask, 'state'], (it) => {
-    for (const { processor, task, state } of report()) it.set({ processor, task, state }, 1)
-  })
+  gauge('reelstream_task_state', 'The state that a task of this process is in: 1.', ['state'], ({ state }) => [
+    [{ state }, 1],
+  ])
   gauge(
     'reelstream_task_position',
     'Next offset of an input that a task folds, as of its last look.',
-    [...ofTask, 'topic'],
-    (it) => {
-      for (const { processor, task, inputs } of report()) {
-        for (const { topic, position } of inputs) it.set({ processor, task, topic }, position)
-      }
-    },
+    ['topic'],
+    ({ inputs }) => inputs.map(({ topic, position }) => [{ topic }, position]),
   )
   gauge(
     'reelstream_task_lag_records',
     'Records of an input that a task has not folded, as of its last fetch.',
-    [...ofTask, 'topic'],
-    (it) => {
-      for (const { processor, task, inputs } of report()) {
-        for (const { topic, lag } of inputs) it.set({ processor, task, topic }, lag)
-      }
-    },
+    ['topic'],
+    ({ inputs }) => inputs.map(({ topic, lag }) => [{ topic }, lag]),
   )
-  gauge('reelstream_task_lag_seconds', 'Age of the oldest fetched record that a task has not folded.', ofTask, (it) => {
-    for (const { processor, task, oldestMs } of report()) it.set({ processor, task }, oldestMs / 1000)
-  })
-  gauge('reelstream_blocked_keys', 'Keys that wait behind a failure: reelstream blocked list.', ofTask, (it) => {
-    for (const { processor, task, blocked } of report()) it.set({ processor, task }, blocked)
-  })
-  const ofEffect = [...ofTask, 'effect']
-  gauge('reelstream_effects_pending', 'Effects that were asked for and have not settled.', ofEffect, (it) => {
-    for (const { processor, task, effects } of report()) {
-      for (const { effect, pending } of effects) it.set({ processor, task, effect }, pending)
-    }
-  })
-  gauge('reelstream_effect_oldest_seconds', 'Age of the oldest pending effect.', ofEffect, (it) => {
-    for (const { processor, task, effects } of report()) {
-      for (const { effect, oldestMs } of effects) it.set({ processor, task, effect }, oldestMs / 1000)
-    }
-  })
+  gauge(
+    'reelstream_task_lag_seconds',
+    'Age of the oldest fetched record that a task has not folded.',
+    [],
+    ({ oldestMs }) => [[{}, oldestMs / 1000]],
+  )
+  gauge('reelstream_blocked_keys', 'Keys that wait behind a failure: reelstream blocked list.', [], ({ blocked }) => [
+    [{}, blocked],
+  ])
+  gauge('reelstream_effects_pending', 'Effects that were asked for and have not settled.', ['effect'], ({ effects }) =>
+    effects.map(({ effect, pending }) => [{ effect }, pending]),
+  )
+  gauge('reelstream_effect_oldest_seconds', 'Age of the oldest pending effect.', ['effect'], ({ effects }) =>
+    effects.map(({ effect, oldestMs }) => [{ effect }, oldestMs / 1000]),
+  )
 }
