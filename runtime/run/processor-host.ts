@@ -7,6 +7,7 @@ import { inputTopicsOf, type Processor } from '../processor.ts'
 import type { Remaining } from '../task/replay.ts'
 import { type BoundProcessor, EffectSlots } from './executors.ts'
 import { type EngineObserver, unobserved } from './observer.ts'
+import { type PendingEffects, pendingByName } from './pending-effects.ts'
 import type { TaskLog } from './task-log.ts'
 import { TaskRunner } from './task-runner.ts'
 
@@ -45,8 +46,8 @@ export interface TaskReport {
   readonly inputs: readonly { readonly topic: string; readonly position: number; readonly lag: number }[]
   /** Age of the oldest record that was fetched and is not folded, ms; 0 without one. */
   readonly oldestMs: number
-  /** Effects that have not settled, by name, and for how long the first of them has been waiting. */
-  readonly effects: readonly { readonly effect: string; readonly pending: number; readonly oldestMs: number }[]
+  /** Effects that have not settled, by name. */
+  readonly effects: readonly PendingEffects[]
 }
 
 /** Lag gauge only, so rarely. */
@@ -108,11 +109,7 @@ export class ProcessorHost {
       held: runner.remaining,
       inputs: this.#inputsOf(task, runner),
       oldestMs: runner.oldestMs === null ? 0 : this.#ageOf(runner.oldestMs),
-      effects: [...Map.groupBy(runner.effects, ({ record }) => record.effect)].map(([effect, pending]) => ({
-        effect,
-        pending: pending.length,
-        oldestMs: this.#ageOf(Math.min(...pending.map(({ record }) => record.askedAtMs))),
-      })),
+      effects: pendingByName(runner.effects, this.#s.clock.now()),
     }))
   }
 
