@@ -3,13 +3,10 @@ import { loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import { readConfig } from '../platform/config.ts'
 import { ConfigError, UpstreamError } from '../platform/errors.ts'
-import { silentLogger } from '../platform/log.ts'
-import { createKafka } from '../runtime/kafka/client.ts'
-import { createPartitionReader } from '../runtime/kafka/partition-reader.ts'
-import { startBroker } from './engine/broker.ts'
-import { type FoldNames, foldCodec } from './engine/fold.ts'
+import type { FoldNames } from './engine/fold.ts'
 import { measureIdle } from './engine/idle.ts'
 import { buildJava, type Java } from './engine/java.ts'
+import { withLab } from './engine/lab.ts'
 import { measureRestore } from './engine/restore.ts'
 import { COMMIT_INTERVAL_MS, type Side, startEngine, startStreams } from './engine/sides.ts'
 import { measureThroughput, type Throughput } from './engine/throughput.ts'
@@ -54,12 +51,9 @@ export const bench = async (args: readonly string[]): Promise<void> => {
   const { values } = parseArgs({ args: [...args], options: OPTIONS })
   const config = readConfig()
   const java = await buildJava(config)
-  const broker = await startBroker(config)
-  const kafka = createKafka({ brokers: broker.brokers, clientId: 'bench', logger: silentLogger })
-  const reader = await createPartitionReader(kafka)
-  try {
+  await withLab(config, async (lab) => {
     const one: Bench = {
-      lab: { brokers: broker.brokers, kafka, reader, codec: foldCodec() },
+      lab,
       java,
       records: Number(values.records),
       pairs: Number(values.pairs),
@@ -73,10 +67,7 @@ export const bench = async (args: readonly string[]): Promise<void> => {
     const isWhole = values.only === OPTIONS.only.default && values.sides === OPTIONS.sides.default
     if (isWhole && one.records >= LEAST_PUBLISHED) keep('engine', lines)
     else console.log(lines.join('\n'))
-  } finally {
-    await reader.close()
-    await broker.stop()
-  }
+  })
 }
 
 /** Lines of the table of each part. */

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { UpstreamError } from '../platform/errors.ts'
 
 /** What one process has used and holds, from /proc (proc(5)). */
 export interface ProcessUsage {
@@ -21,6 +22,13 @@ const KiB = 1024
 /** The process and everything that descends from it. One that ends meanwhile is left out. */
 export const usageOfTree = (rootPid: number): readonly ProcessUsage[] =>
   treeOf(rootPid).flatMap((pid) => usageOf(pid) ?? [])
+
+/** Of one process alone. @throws UpstreamError BENCH_FAILED when it has ended */
+export const usageOfProcess = (pid: number): ProcessUsage => {
+  const found = usageOf(pid)
+  if (found !== undefined) return found
+  throw new UpstreamError('BENCH_FAILED', `process ${pid} has ended`)
+}
 
 const treeOf = (rootPid: number): readonly number[] => {
   const childrenOf = Map.groupBy(

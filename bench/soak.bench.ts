@@ -1,23 +1,19 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { readConfig } from '../platform/config.ts'
-import { UpstreamError } from '../platform/errors.ts'
-import { silentLogger } from '../platform/log.ts'
-import { createKafka } from '../runtime/kafka/client.ts'
 import { createIdempotentProducer } from '../runtime/kafka/idempotent-producer.ts'
-import { createPartitionReader } from '../runtime/kafka/partition-reader.ts'
-import { startBroker } from './engine/broker.ts'
-import { foldCodec, sampleInput } from './engine/fold.ts'
+import { sampleInput } from './engine/fold.ts'
+import { withLab } from './engine/lab.ts'
 import { startEngine } from './engine/sides.ts'
 import { fillInput, type Lab, prepareRun } from './engine/topics.ts'
-import { usageOfTree } from './process-usage.ts'
+import { usageOfProcess } from './process-usage.ts'
 import { keep, median } from './table.ts'
 
 /**
  * Whether the engine's memory stays flat under work that does not end: a fold with four tasks and a bounded set of keys,
  * fed at a steady rate, looked at every ten seconds. At the end every input must have had its output.
  *
- * `npm run bench -- soak [minutes] [records a second]`
+ * `npm run bench -- soak [minutes] [records a second]`; one that is shorter is printed and not kept.
  */
 const MINUTES = 20
 const RATE = 2_000
@@ -35,18 +31,13 @@ interface Look {
   readonly rssBytes: number
 }
 
-export const bench = async ([minutes = String(MINUTES), rate = String(RATE)]: readonly string[]): Promise<void> => {
-  const broker = await startBroker(readConfig())
-  const kafka = createKafka({ brokers: broker.brokers, clientId: 'bench', logger: silentLogger })
-  const reader = await createPartitionReader(kafka)
-  try {
-    const lab = { brokers: broker.brokers, kafka, reader, codec: foldCodec() }
-    const perTick = Math.round((Number(rate) * TICK_MS) / 1000)
-    keep('soak', linesOf(await soak(lab, Number(minutes) * 60_000, perTick)))
-  } finally {
-    await reader.close()
-    await broker.stop()
-  }
+export const bench = ([minutes = String(MINUTES), rate = String(RATE)]: readonly string[]): Promise<void> => {
+  const perTick = Math.round((Number(rate) * TICK_MS) / 1000)
+  return withLab(readConfig(), async (lab) => {
+    const lines = linesOf(await soak(lab, Number(minutes) * 60_000, perTick))
+    if (Number(minutes) >= MINUTES) keep('soak', lines)
+    else console.log(lines.join('\n'))
+  })
 }
 
 const soak = async (lab: Lab, lengthMs: number, perTick: number) => {
@@ -66,7 +57,9 @@ const soak = async (lab: Lab, lengthMs: number, perTick: number) => {
       const numbers = Array.from({ length: perTick }, (_, n) => sent + n)
       await producer.send(numbers.map((n) => sampleInput(lab.codec, names.input, n, KEYS, true)))
       sent += perTick
-      if (sinceStart() >= (looks.length + 1) * LOOK_MS) looks.push({ atMs: sinceStart(), rssBytes: rssOf(side.pid) })
+      if (sinceStart() >= (looks.length + 1) * LOOK_MS) {
+        looks.push({ atMs: sinceStart(), rssBytes: usageOfProcess(side.pid).rssBytes })
+      }
       await delay(Math.max(0, (sent / perTick) * TICK_MS - sinceStart()))
     }
     return { looks, sent, folded: await foldedOf(lab, names.output, sent) }
@@ -74,12 +67,6 @@ const soak = async (lab: Lab, lengthMs: number, perTick: number) => {
     await producer.close()
     await side.stop()
   }
-}
-
-const rssOf = (pid: number): number => {
-  const [found] = usageOfTree(pid)
-  if (found === undefined) throw new UpstreamError('BENCH_FAILED', `process ${pid} has ended`)
-  return found.rssBytes
 }
 
 /** Committed outputs, once there are as many as inputs, or no more within the patience. */

@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
-import { UpstreamError } from '../../platform/errors.ts'
 import { createIdempotentProducer } from '../../runtime/kafka/idempotent-producer.ts'
-import { usageOfTree } from '../process-usage.ts'
+import { usageOfProcess } from '../process-usage.ts'
 import { type FoldNames, sampleInput } from './fold.ts'
 import { startEngine } from './sides.ts'
 import { fillInput, type Lab, prepareRun } from './topics.ts'
@@ -28,9 +27,9 @@ export const measureIdle = async (lab: Lab, tasks: number): Promise<Idle> => {
     await side.ready
     await wakeEach(lab, names, tasks)
     await delay(SETTLE_MS)
-    const before = usage(side.pid)
+    const before = usageOfProcess(side.pid)
     await delay(WINDOW_MS)
-    const after = usage(side.pid)
+    const after = usageOfProcess(side.pid)
     const { rssBytes, sockets } = after
     return { tasks, cpuShare: (after.cpuMs - before.cpuMs) / WINDOW_MS, rssBytes, sockets }
   } finally {
@@ -44,10 +43,4 @@ const wakeEach = async ({ kafka, codec }: Lab, { input }: FoldNames, tasks: numb
   const all = Array.from({ length: tasks }, (_, partition) => partition)
   await producer.send(all.map((partition) => ({ ...sampleInput(codec, input, partition, tasks, false), partition })))
   await producer.close()
-}
-
-const usage = (pid: number) => {
-  const [found] = usageOfTree(pid)
-  if (found === undefined) throw new UpstreamError('BENCH_FAILED', `process ${pid} has ended`)
-  return found
 }

@@ -3,7 +3,7 @@ import { createIdempotentProducer } from '../../runtime/kafka/idempotent-produce
 import type { OutputRecord } from '../../runtime/kafka/log-records.ts'
 import { changelogOf } from '../../runtime/run/kafka-task-log.ts'
 import { type Entry, toRecord } from '../../runtime/task/changelog.ts'
-import { usageOfTree } from '../process-usage.ts'
+import { usageOfProcess } from '../process-usage.ts'
 import { type FoldNames, foldProcessor, sampleInput } from './fold.ts'
 import { startEngine } from './sides.ts'
 import { fillInput, type Lab, prepareRun } from './topics.ts'
@@ -32,7 +32,7 @@ export const measureRestore = async (lab: Lab, open: number, finished: number): 
   try {
     await side.ready
     const readyMs = performance.now() - startedAtMs
-    const rssBytes = usageOfTree(side.pid)[0]?.rssBytes ?? Number.NaN
+    const { rssBytes } = usageOfProcess(side.pid)
     return { entries: open + finished, readyMs, firstOutputMs: await firstOutput(lab, names), rssBytes }
   } finally {
     await side.stop()

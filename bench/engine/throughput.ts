@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import { UpstreamError } from '../../platform/errors.ts'
-import { usageOfTree } from '../process-usage.ts'
+import { usageOfProcess } from '../process-usage.ts'
 import type { FoldNames } from './fold.ts'
 import type { Side } from './sides.ts'
 import { type InputSpec, type Lab, prepareRun } from './topics.ts'
@@ -61,9 +61,8 @@ const reached = async (lab: Lab, { pid }: Side, topic: string, partitions: numbe
   for (;;) {
     const offset = await endOf(lab, topic, partitions)
     if (offset >= wanted) {
-      const usage = usageOfTree(pid)[0]
-      if (usage === undefined) throw new UpstreamError('BENCH_FAILED', `process ${pid} has ended`)
-      return { offset, atMs: performance.now(), cpuMs: usage.cpuMs, rssBytes: usage.rssBytes }
+      const { cpuMs, rssBytes } = usageOfProcess(pid)
+      return { offset, atMs: performance.now(), cpuMs, rssBytes }
     }
     if (performance.now() > deadline) throw new UpstreamError('BENCH_FAILED', `${topic} stands at ${offset}`)
     await delay(POLL_MS)
