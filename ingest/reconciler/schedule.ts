@@ -52,7 +52,7 @@ const tell = (log: ReconcileSchedule['log'], { finding, outcome, error }: Found)
 /** False when the process ends first. */
 const passed = async (ms: number, signal: AbortSignal): Promise<boolean> => {
   try {
-    await sleep(ms, undefined, { signal, ref: false })
+    await sleep(ms, undefined, { signal })
     return true
   } catch {
     return false // Only the signal ends a sleep.
