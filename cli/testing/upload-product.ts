@@ -7,18 +7,14 @@ import { text } from 'node:stream/consumers'
 import Fastify from 'fastify'
 import type { Test } from 'tap'
 import gateway from '../../ingest/gateway/app.ts'
-import { DEFAULT_LIMITS } from '../../ingest/gateway/context.ts'
+import { TEST_SECRET, testContext } from '../../ingest/gateway/testing/context.ts'
 import { fakePipeline } from '../../ingest/gateway/testing/fakes.ts'
-import { createUploadHandles } from '../../ingest/gateway/upload-handle.ts'
-import { systemClock } from '../../platform/clock.ts'
 import { childEnvironment } from '../../platform/config.ts'
-import { createAuthenticator, signLocalToken } from '../../platform/http/author-token.ts'
-import { silentLogger } from '../../platform/log.ts'
+import { signLocalToken } from '../../platform/http/author-token.ts'
 import { MiB } from '../../storage/part-size.ts'
 
 /** The real program as a child process, the real gateway, and the rest of the product played by this server. */
-const SECRET = 'a secret of at least thirty-two characters'
-export const token = await signLocalToken(SECRET, 'author-1', 'Ada')
+export const token = await signLocalToken(TEST_SECRET, 'author-1', 'Ada')
 
 export const startProduct = async (t: Test) => {
   const pipeline = fakePipeline()
@@ -51,19 +47,14 @@ export const startProduct = async (t: Test) => {
     return reply.type('text/event-stream').send(events.join(''))
   })
   await app.register(gateway, {
-    context: {
-      ...pipeline,
+    context: testContext(pipeline, {
       store: {
         ...pipeline.store,
         signPart: async (_ref, part) => ({ url: `${product.url}/s3/${part.partNumber}`, headers: {}, expiresAtMs: 0 }),
       },
-      authenticator: createAuthenticator({ jwtSecret: SECRET, jwksUrl: '' }),
-      handles: createUploadHandles('s3 secret'),
-      limits: { ...DEFAULT_LIMITS, maxUploadBytes: 100 * MiB, partSizeBytes: 5 * MiB, uploadLifeMs: 3_600_000 },
-      clock: systemClock,
-      log: silentLogger,
+      limits: { maxUploadBytes: 100 * MiB, partSizeBytes: 5 * MiB },
       watchUrl: (videoId) => `http://web/v/${videoId}`,
-    },
+    }),
   })
   product.url = await app.listen({ port: 0, host: '127.0.0.1' })
   await writeFile(

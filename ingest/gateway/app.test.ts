@@ -1,20 +1,18 @@
 import Fastify, { type InjectOptions } from 'fastify'
 import t, { type Test } from 'tap'
-import { createAuthenticator, localAuthorId, signLocalToken } from '../../platform/http/author-token.ts'
+import { localAuthorId, signLocalToken } from '../../platform/http/author-token.ts'
 import { answerUnknownPaths } from '../../platform/http/fastify-problems.ts'
-import { silentLogger } from '../../platform/log.ts'
 import { MiB } from '../../storage/part-size.ts'
 import gateway from './app.ts'
-import { DEFAULT_LIMITS, type GatewayLimits } from './context.ts'
+import type { GatewayLimits } from './context.ts'
+import { TEST_SECRET, testContext } from './testing/context.ts'
 import { type FakePipeline, fakePipeline } from './testing/fakes.ts'
-import { createUploadHandles } from './upload-handle.ts'
 
-const SECRET = 'a secret of at least thirty-two characters'
 const ada = localAuthorId('Ada')
 const tokens = {
-  ada: await signLocalToken(SECRET, ada, 'Ada'),
-  bob: await signLocalToken(SECRET, localAuthorId('Bob'), 'Bob'),
-  admin: await signLocalToken(SECRET, 'root', 'Root', 'ADMIN'),
+  ada: await signLocalToken(TEST_SECRET, ada, 'Ada'),
+  bob: await signLocalToken(TEST_SECRET, localAuthorId('Bob'), 'Bob'),
+  admin: await signLocalToken(TEST_SECRET, 'root', 'Root', 'ADMIN'),
 }
 
 const newUpload = { fileName: 'holiday.mp4', contentType: 'video/mp4', sizeBytes: 20 * MiB, title: 'Holiday' }
@@ -35,26 +33,11 @@ const startGateway = async (
   const app = Fastify()
   answerUnknownPaths(app)
   await app.register(gateway, {
-    localSignInSecret: options.signIn === true ? SECRET : undefined,
-    context: {
-      ...pipeline,
-      authenticator: createAuthenticator({ jwtSecret: SECRET, jwksUrl: '' }),
-      handles: createUploadHandles('s3 secret'),
-      limits: {
-        ...DEFAULT_LIMITS,
-        maxUploadBytes: 1024 * MiB,
-        partSizeBytes: 8 * MiB,
-        unsizedPartSizeBytes: 16 * MiB,
-        maxOpenUploads: 100,
-        maxOpenBytes: 2048 * MiB,
-        uploadLifeMs: 3_600_000,
-        outcomeTimeoutMs: 50,
-        ...options.limits,
-      },
+    localSignInSecret: options.signIn === true ? TEST_SECRET : undefined,
+    context: testContext(pipeline, {
+      limits: { maxOpenUploads: 100, maxOpenBytes: 2048 * MiB, outcomeTimeoutMs: 50, ...options.limits },
       clock: { now: () => time.nowMs },
-      log: silentLogger,
-      watchUrl: (videoId, origin) => `${origin}/v/${videoId}`,
-    },
+    }),
   })
   t.teardown(() => app.close())
   const call = async (

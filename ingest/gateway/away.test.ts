@@ -2,20 +2,19 @@ import { createServer, type Socket } from 'node:net'
 import Fastify from 'fastify'
 import t, { type Test } from 'tap'
 import { systemClock } from '../../platform/clock.ts'
-import { createAuthenticator, signLocalToken } from '../../platform/http/author-token.ts'
+import { signLocalToken } from '../../platform/http/author-token.ts'
 import { silentLogger } from '../../platform/log.ts'
 import { createDatabase } from '../../prisma/client.ts'
 import { createCodec } from '../../runtime/codec/avro.ts'
 import { memoryDirectory } from '../../runtime/codec/schema-directory.ts'
 import { examples } from '../../schemas/examples.ts'
-import { MiB } from '../../storage/part-size.ts'
 import { createPresignClient, createS3Client } from '../../storage/s3-client.ts'
 import { kafkaClaimProducer } from '../kafka-claim-producer.ts'
 import gateway from './app.ts'
-import { DEFAULT_LIMITS, type GatewayContext } from './context.ts'
+import type { GatewayContext } from './context.ts'
 import { prismaUploadReads } from './prisma-upload-reads.ts'
+import { TEST_SECRET, testContext } from './testing/context.ts'
 import { fakePipeline } from './testing/fakes.ts'
-import { createUploadHandles } from './upload-handle.ts'
 import { s3UploadStore } from './upload-store.ts'
 
 /**
@@ -25,12 +24,11 @@ import { s3UploadStore } from './upload-store.ts'
  * Dead is played by the pipeline in memory. Silent is real: the adapters of the product on connections on which nobody
  * answers, which is worse, because nothing fails by itself.
  */
-const SECRET = 'a secret of at least thirty-two characters'
-const token = await signLocalToken(SECRET, 'ada', 'Ada')
+const token = await signLocalToken(TEST_SECRET, 'ada', 'Ada')
 
 type Need = 'kafka' | 's3' | 'database'
 
-const startGateway = async (t: Test, adapters: Partial<GatewayContext> = {}) => {
+const startGateway = async (t: Test, adapters: Partial<Pick<GatewayContext, 'reads' | 'claims' | 'store'>> = {}) => {
   const pipeline = fakePipeline()
   const routes: string[] = []
   const app = Fastify()
@@ -38,23 +36,8 @@ const startGateway = async (t: Test, adapters: Partial<GatewayContext> = {}) => 
     for (const each of [method].flat()) if (each !== 'HEAD') routes.push(`${each} ${url}`)
   })
   await app.register(gateway, {
-    localSignInSecret: SECRET,
-    context: {
-      ...pipeline,
-      authenticator: createAuthenticator({ jwtSecret: SECRET, jwksUrl: '' }),
-      handles: createUploadHandles('s3 secret'),
-      limits: {
-        ...DEFAULT_LIMITS,
-        maxUploadBytes: 1024 * MiB,
-        partSizeBytes: 8 * MiB,
-        uploadLifeMs: 3_600_000,
-        outcomeTimeoutMs: 20,
-      },
-      clock: systemClock,
-      log: silentLogger,
-      watchUrl: (videoId) => `http://web/v/${videoId}`,
-      ...adapters,
-    },
+    localSignInSecret: TEST_SECRET,
+    context: testContext(pipeline, { limits: { outcomeTimeoutMs: 20 }, ...adapters }),
   })
   t.teardown(() => app.close())
   const call = async (method: string, url: string, body?: object, key = 'key') => {

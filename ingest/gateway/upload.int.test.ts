@@ -2,8 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import Fastify from 'fastify'
 import t from 'tap'
 import { systemClock } from '../../platform/clock.ts'
-import { createAuthenticator, signLocalToken } from '../../platform/http/author-token.ts'
-import { silentLogger } from '../../platform/log.ts'
+import { signLocalToken } from '../../platform/http/author-token.ts'
 import type { PartUploaded } from '../../schemas/generated.ts'
 import { completeMultipart, listMultipartUploads } from '../../storage/multipart.ts'
 import { MiB } from '../../storage/part-size.ts'
@@ -13,36 +12,23 @@ import { startFaultProxy } from '../../storage/testing/fault-proxy.ts'
 import { scratchBucket } from '../../storage/testing/scratch-bucket.ts'
 import { createUpload } from '../sdk/index.ts'
 import gateway from './app.ts'
-import { DEFAULT_LIMITS } from './context.ts'
+import { TEST_SECRET, testContext } from './testing/context.ts'
 import { fakePipeline } from './testing/fakes.ts'
-import { createUploadHandles } from './upload-handle.ts'
 import { s3UploadStore } from './upload-store.ts'
 
 /** Client, gateway and a real S3 server; in the place of Kafka and its processors, a fold in memory. */
-const SECRET = 'a secret of at least thirty-two characters'
 const { bucket, settings, s3 } = await scratchBucket()
 const faults = await startFaultProxy(settings.endpoint)
 const presigner = createPresignClient({ ...settings, publicEndpoint: faults.endpoint })
 const pipeline = fakePipeline(bucket)
 const s3Behind = createS3Client({ ...settings, endpoint: faults.endpoint })
-const token = await signLocalToken(SECRET, 'author-1', 'Ada')
+const token = await signLocalToken(TEST_SECRET, 'author-1', 'Ada')
 const app = Fastify()
 await app.register(gateway, {
-  context: {
-    ...pipeline,
+  context: testContext(pipeline, {
     store: s3UploadStore({ s3: s3Behind, presigner, bucket, clock: systemClock }),
-    authenticator: createAuthenticator({ jwtSecret: SECRET, jwksUrl: '' }),
-    handles: createUploadHandles('s3 secret'),
-    limits: {
-      ...DEFAULT_LIMITS,
-      maxUploadBytes: 1024 * MiB,
-      partSizeBytes: 5 * MiB,
-      uploadLifeMs: 3_600_000,
-    },
-    clock: systemClock,
-    log: silentLogger,
-    watchUrl: (videoId, origin) => `${origin}/v/${videoId}`,
-  },
+    limits: { partSizeBytes: 5 * MiB },
+  }),
 })
 /** What finish-upload and the API do, in short. */
 app.get<{ Params: { id: string } }>('/uploads/:id', async ({ params: { id } }) => {

@@ -2,19 +2,16 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import t, { type Test } from 'tap'
 import { startTestApi } from '../../api/testing/test-api.ts'
 import gateway from '../../ingest/gateway/app.ts'
-import { DEFAULT_LIMITS } from '../../ingest/gateway/context.ts'
+import { TEST_SECRET, testContext } from '../../ingest/gateway/testing/context.ts'
 import { fakePipeline } from '../../ingest/gateway/testing/fakes.ts'
 import { createUploadHandles } from '../../ingest/gateway/upload-handle.ts'
-import { systemClock } from '../../platform/clock.ts'
 import { createAuthenticator, signLocalToken } from '../../platform/http/author-token.ts'
-import { silentLogger } from '../../platform/log.ts'
 import { decide } from '../../processors/admit-events/decide.ts'
 import { evolve } from '../../processors/admit-events/evolve.ts'
 import { fact } from '../../projections/testing/story.ts'
 import { EXAMPLE_VIDEO_ID, examples } from '../../schemas/examples.ts'
 import type { Actor } from '../../schemas/generated.ts'
 import { type VideoClaim, videoIntake } from '../../schemas/topics.ts'
-import { MiB } from '../../storage/part-size.ts'
 
 /**
  * Who may do what: every route that is registered and every claim that there is, against everybody who may try. The
@@ -22,8 +19,7 @@ import { MiB } from '../../storage/part-size.ts'
  *
  * The video is private and its upload open, so that whatever somebody else sees of it is too much.
  */
-const SECRET = 'a secret of at least thirty-two characters'
-const authenticator = createAuthenticator({ jwtSecret: SECRET, jwksUrl: '' })
+const authenticator = createAuthenticator({ jwtSecret: TEST_SECRET, jwksUrl: '' })
 const ADA = 'ada'
 
 /** In the order of the columns of the tables. */
@@ -89,9 +85,9 @@ const matchesRow = (t: Test, route: string, answers: readonly string[], row: Row
 
 const open = async (owner: string) => {
   const tokens = {
-    author: await signLocalToken(SECRET, owner, 'Ada'),
-    other: await signLocalToken(SECRET, 'bob', 'Bob'),
-    admin: await signLocalToken(SECRET, 'root', 'Root', 'ADMIN'),
+    author: await signLocalToken(TEST_SECRET, owner, 'Ada'),
+    other: await signLocalToken(TEST_SECRET, 'bob', 'Bob'),
+    admin: await signLocalToken(TEST_SECRET, 'root', 'Root', 'ADMIN'),
     nobody: null,
   }
   return tokens
@@ -106,16 +102,8 @@ t.test('the gateway', async (t) => {
   const app = Fastify()
   app.addHook('onRoute', (route) => void routes.push(route))
   await app.register(gateway, {
-    localSignInSecret: SECRET,
-    context: {
-      ...pipeline,
-      authenticator,
-      handles: createUploadHandles('s3 secret'),
-      limits: { ...DEFAULT_LIMITS, maxUploadBytes: 1024 * MiB, partSizeBytes: 8 * MiB, uploadLifeMs: 3_600_000 },
-      clock: systemClock,
-      log: silentLogger,
-      watchUrl: (videoId) => `http://web/v/${videoId}`,
-    },
+    localSignInSecret: TEST_SECRET,
+    context: testContext(pipeline),
   })
   t.teardown(() => app.close())
   const known = await open(ADA)
