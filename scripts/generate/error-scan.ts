@@ -34,7 +34,7 @@ const SHAPES = [
 ].map((shape) => new RegExp(shape, 'g'))
 
 /** The pages only show codes that others made. */
-const FOLDERS = 'platform,storage,media,runtime,processors,projections,api,ingest,cli,local,scripts'
+const FOLDERS = 'platform,storage,media,runtime,processors,projections,api,ingest,prisma,cli,local,scripts'
 
 /** Every code of every source, sorted; one entry per code, class and folder. */
 export const findErrorCodes = async (root: string): Promise<readonly FoundCode[]> => {
@@ -61,7 +61,8 @@ export const codesIn = (source: string, folder: string): readonly FoundCode[] =>
 const kindOf = (made: string): ErrorKind | '' =>
   made === 'BadInput' || made === 'Upstream' || made === 'Config' || made === 'Bug' ? made : ''
 
-const isSource = (file: string): boolean => !/\.test\.ts$|generated\.ts$|\/testing|^scripts\/generate\/error/.test(file)
+const isSource = (file: string): boolean =>
+  !/\.test\.ts$|generated(?:\.ts$|\/)|\/testing|^scripts\/generate\/error/.test(file)
 
 /** `processors/finish-upload`, `ingest/gateway`, else the first folder. */
 const folderOf = (file: string): string => {
