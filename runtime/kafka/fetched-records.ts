@@ -130,6 +130,10 @@ export const headerOf = (record: LogRecord, name: string): string | undefined =>
 export const offsetNumberOf = (record: LogRecord): number =>
   record instanceof FetchedRecord ? record.offsetNumber : Number(record.offset)
 
+/** About how many bytes of memory a record holds on to: of a fetched one, its share of the batch that it is a view of. */
+export const fetchedBytesOf = (record: LogRecord): number =>
+  record instanceof FetchedRecord ? record.batchShareBytes : (record.value?.length ?? 0)
+
 /** Where a record is from: shared by all of its batch. */
 interface Place {
   readonly source: RecordSource
@@ -172,6 +176,11 @@ export class FetchedRecord implements LogRecord {
 
   get offsetNumber(): number {
     return this.#place.batch.firstOffset + this.#offsetDelta
+  }
+
+  get batchShareBytes(): number {
+    const { bytes, recordsAt, count } = this.#place.batch
+    return Math.ceil((bytes.length - recordsAt) / count)
   }
 
   get timestampMs(): number {

@@ -45,6 +45,15 @@ export const asUpstreamError = (code: string, message: string, error: unknown, f
   return new UpstreamError(code, `${message}: ${detail}`, {
     cause: error,
     facts: { ...facts, kafkaError },
-    retryable: kafkaError !== 'MESSAGE_TOO_LARGE',
+    retryable: !REFUSALS.has(kafkaError),
   })
 }
+
+/** What the broker says of the records themselves: it will say the same of them again. */
+const REFUSALS: ReadonlySet<string> = new Set([
+  'MESSAGE_TOO_LARGE',
+  'RECORD_LIST_TOO_LARGE',
+  'INVALID_RECORD',
+  'INVALID_TIMESTAMP',
+  'POLICY_VIOLATION',
+])

@@ -91,7 +91,7 @@ t.test('the registry away: the task waits, and goes on when it is back', async (
   })
   t.teardown(() => running.stop())
   await shop.producer.send([withSchemaId(orderOf(shop, 'foreign', 1), UNKNOWN_ID), orderOf(shop, 'fine', 1)])
-  await until('the task waits', () => running.report().some(({ state }) => state === 'reopening'))
+  await until('the task waits', () => running.report().some(({ state }) => state === 'waiting'))
   t.same(await shop.sent('OrderSent'), [])
   t.match(running.report(), [{ blocked: 0 }])
   isAway = false

@@ -1,3 +1,4 @@
+import { fetchedBytesOf } from '../kafka/fetched-records.ts'
 import type { LogRecord } from '../kafka/log-records.ts'
 import type { EffectMessage } from './effect-runs.ts'
 
@@ -7,9 +8,11 @@ export type Message =
   | { readonly kind: 'record'; readonly record: LogRecord }
   | { readonly kind: 'skip'; readonly topic: string; readonly offset: bigint }
 
-/** Fetching stops above, and goes on below. */
-const HIGH = 1_000
-const LOW = 250
+/** Fetching stops above one of these, and goes on below both. What was fetched last may be above by one fetch (1 MiB). */
+const HIGH = { messages: 1_000, bytes: 2 * 1024 * 1024 }
+const LOW = { messages: 250, bytes: 512 * 1024 }
+/** Messages that are taken before the list is cut. */
+const CUT_AFTER = 1_000
 
 interface Fetching {
   readonly pause: () => void
@@ -25,6 +28,8 @@ export class Mailbox {
   #messages: Message[] = []
   /** Of #messages, those before it are taken. */
   #taken = 0
+  /** Of the records that wait. */
+  #bytes = 0
   #paused = false
 
   constructor(fetching: Fetching) {
@@ -53,24 +58,36 @@ export class Mailbox {
 
   push(message: Message): void {
     this.#messages.push(message)
-    if (this.#paused || this.size <= HIGH) return
+    if (message.kind === 'record') this.#bytes += fetchedBytesOf(message.record)
+    if (this.#paused || (this.size <= HIGH.messages && this.#bytes <= HIGH.bytes)) return
     this.#paused = true
     this.#fetching.pause()
   }
 
   /** Takes the first off. */
   shift(): void {
+    const { first } = this
+    if (first?.kind === 'record') this.#bytes -= fetchedBytesOf(first.record)
     this.#taken += 1
-    if (this.#taken < this.#messages.length && this.#taken < HIGH) return
+    if (this.#taken < this.#messages.length && this.#taken < CUT_AFTER) return
     this.#messages = this.#messages.slice(this.#taken)
     this.#taken = 0
   }
 
   /** Fetches again once there is room. */
   refill(): void {
-    if (!this.#paused || this.size > LOW) return
+    if (!this.#paused || this.size > LOW.messages || this.#bytes > LOW.bytes) return
     this.#paused = false
     this.#fetching.resume()
+  }
+
+  /** Drops all that waits, because nobody wants it, and fetches on. Returns where that ended, by topic. */
+  passOver(): ReadonlyMap<string, bigint> {
+    const ends = new Map<string, bigint>()
+    for (const message of this.#messages) if (message.kind === 'skip') ends.set(message.topic, message.offset)
+    this.#drop([])
+    this.refill()
+    return ends
   }
 
   hasRecord(isWanted: (record: LogRecord) => boolean): boolean {
@@ -81,11 +98,22 @@ export class Mailbox {
     return this.#messages.slice(this.#taken).filter(isEffectMessage)
   }
 
+  /** What effects said was folded before what is in front. */
+  dropEffectMessages(): void {
+    this.#messages = this.#messages.slice(this.#taken).filter((message) => !isEffectMessage(message))
+    this.#taken = 0
+  }
+
   /** Drops what can be fetched again; puts in front what was taken and not committed. */
   reset(uncommitted: readonly EffectMessage[] = []): void {
-    this.#messages = [...uncommitted, ...this.effectMessages()]
-    this.#taken = 0
+    this.#drop([...uncommitted, ...this.effectMessages()])
     this.#paused = false
+  }
+
+  #drop(kept: readonly EffectMessage[]): void {
+    this.#messages = [...kept]
+    this.#taken = 0
+    this.#bytes = 0
   }
 }
 

@@ -1,7 +1,8 @@
 import t from 'tap'
 import { UpstreamError } from '../../platform/errors.ts'
+import type { SchemaDirectory } from '../codec/schema-directory.ts'
 import { CRASH_LIMIT } from '../effect-policy.ts'
-import type { BoxSent, Parcel, Receipt } from '../testing/example.ts'
+import { type BoxSent, OrderPlacedSchema, type Parcel, type Receipt, sendOrders } from '../testing/example.ts'
 import { runnerBed } from '../testing/runner-bed.ts'
 import type { SimulatedProcess } from '../testing/simulation/simulated-process.ts'
 import type { EffectRun } from './executors.ts'
@@ -11,6 +12,7 @@ import type { EffectRun } from './executors.ts'
  * happened; then the task opens again, and what its effects said is told again.
  */
 const BOX_MS = 200
+const HOUR_MS = 3_600_000
 
 const sending =
   (begin: (run: EffectRun<BoxSent>) => unknown = () => undefined) =>
@@ -60,4 +62,120 @@ t.test('a run that never began because its commit was not answered is no death',
   await bed.pass(200_000)
   t.same(bed.facts('o-1'), ['BoxSent', 'OrderSent'])
   t.equal(attempts.length, 1)
+})
+
+t.test('a dormant task passes over what it does not read, however much a fetch brings', async (t) => {
+  const bed = await runnerBed(sending())
+  await bed.pass(100)
+  t.equal(bed.runner.state, 'dormant')
+  bed.placeOthers(1_500)
+  await bed.pass(100)
+  bed.place('o-1', 0)
+  await bed.pass(1_000)
+  t.same(bed.facts('o-1'), ['OrderSent'])
+})
+
+t.test('the position follows what was passed over', async (t) => {
+  await t.test('at once when it is much', async (t) => {
+    const bed = await runnerBed(sending())
+    await bed.pass(100)
+    bed.placeOthers(1_500)
+    await bed.pass(1_000)
+    t.equal(bed.committed(), 1_500)
+  })
+  await t.test('within the hour when it is little, of a dormant task and of one that works', async (t) => {
+    const bed = await runnerBed(sending())
+    await bed.pass(100)
+    bed.placeOthers(3)
+    await bed.pass(60_000)
+    t.equal(bed.committed(), 0)
+    await bed.pass(HOUR_MS)
+    t.equal(bed.committed(), 3)
+    t.equal(bed.runner.state, 'running')
+    bed.placeOthers(4)
+    await bed.pass(2 * HOUR_MS)
+    t.equal(bed.committed(), 7)
+  })
+})
+
+t.test('what another owner has folded meanwhile is passed over, and the task goes on', async (t) => {
+  const bed = await runnerBed(sending())
+  await bed.pass(100)
+  for (let n = 0; n < 1_500; n++) bed.place(`past-${n}`, 0)
+  bed.moveBehindItsBack(1_500)
+  await bed.pass(1_000)
+  bed.place('o-1', 0)
+  await bed.pass(1_000)
+  t.same(bed.facts('o-1'), ['OrderSent'])
+  t.same(bed.facts('past-0'), [])
+})
+
+t.test('a task that wakes reads of its changelog what is new', async (t) => {
+  const bed = await runnerBed(sending())
+  for (let n = 0; n < 20; n++) bed.place(`o-${n}`, 0)
+  await bed.pass(100_000)
+  bed.restart()
+  await bed.pass(100)
+  t.equal(bed.runner.state, 'dormant')
+  const [entries = 0] = bed.restored.slice(-1)
+  t.ok(entries > 20)
+  bed.place('later', 0)
+  await bed.pass(1_000)
+  t.same(bed.facts('later'), ['OrderSent'])
+  t.same(bed.restored.slice(-2), [entries, 0])
+})
+
+t.test('a processor that starts now begins once, whoever dies before its first batch', async (t) => {
+  const processor = { ...sendOrders, start: 'now' } as const
+  const bed = await runnerBed(sending(), { processor, isNew: true, before: 5 })
+  await bed.pass(100)
+  t.equal(bed.committed(), 5)
+  bed.restart()
+  bed.place('o-1', 0)
+  await bed.pass(5_000)
+  t.same(bed.facts('o-1'), ['OrderSent'])
+})
+
+t.test('a task that fails as soon as it is open is opened less and less often', async (t) => {
+  const bed = await runnerBed(sending())
+  bed.lose('endTransaction', 1_000)
+  bed.place('o-1', 0)
+  await bed.pass(60_000)
+  t.ok(bed.requests('initProducer') < 25, `${bed.requests('initProducer')} takeovers in a minute`)
+})
+
+t.test('a task whose next schema cannot be learned stays open, and commits what was before it', async (t) => {
+  let isAway = true
+  const learn = async (schemaId: number, directory: SchemaDirectory) => {
+    if (isAway) throw new UpstreamError('REGISTRY_UNAVAILABLE', 'the registry is away')
+    directory.add(schemaId, OrderPlacedSchema.schema)
+  }
+  const bed = await runnerBed(sending(), { learn })
+  bed.place('o-1', 0)
+  bed.placeUnlearned('o-2', 9_999)
+  await bed.pass(60_000)
+  t.same([bed.facts('o-1'), bed.runner.state], [['OrderSent'], 'waiting'])
+  t.equal(bed.requests('initProducer'), 1)
+  isAway = false
+  await bed.pass(10_000)
+  t.same([bed.facts('o-2'), bed.runner.state], [['OrderSent'], 'running'])
+})
+
+t.test('a task that is given up while it is restored does not take anything over', async (t) => {
+  const bed = await runnerBed(sending())
+  bed.place('o-1', 2)
+  await bed.pass(BOX_MS)
+  bed.restart()
+  void bed.runner.close()
+  await bed.pass(1_000)
+  t.equal(bed.runner.state, 'closed')
+  t.equal(bed.requests('initProducer'), 1, 'only that of the dead one')
+})
+
+t.test('a task whose position the log has lost stops, and says so', async (t) => {
+  const bed = await runnerBed(sending())
+  await bed.pass(100)
+  bed.runner.fail(new UpstreamError('POSITION_LOST', 'there is a hole', { retryable: false }))
+  await bed.pass(100)
+  t.match(bed.runner, { state: 'failed', failure: { code: 'POSITION_LOST' } })
 })

@@ -51,9 +51,13 @@ export interface TaskRunnerSettings {
   readonly learn: (schemaId: number) => Promise<void>
 }
 
-/** `held`: a replay has more left to do than is done unasked. `full`: its blocked keys have no room for more. */
+/**
+ * `held`: a replay has more left to do than is done unasked. `full`: its blocked keys have no room for more. `waiting`: for
+ * the schema of its next record.
+ */
 export type TaskState =
   | 'starting'
+  | 'waiting'
   | 'dormant'
   | 'replaying'
   | 'held'
@@ -72,6 +76,13 @@ interface Sent {
   readonly launches: readonly Launch[]
 }
 
+/** A memory as the changelog has it up to `next`. */
+interface Restored {
+  readonly core: TaskCore
+  readonly needsReplay: boolean
+  readonly next: bigint
+}
+
 interface Launch {
   readonly id: string
   /** The effect as the batch has it: its run is begun. Undefined when a later step of the batch removed it. */
@@ -86,8 +97,17 @@ const BATCH_BYTES = 900_000
 /** Steps between two looks at the rest of the process. */
 const SLICE = 250
 const POSITION_ALONE_AFTER = 1_000
-const REOPEN_FIRST_MS = 100
-const REOPEN_MOST_MS = 5_000
+/** The position follows what was passed over within this time, ms: far less than any input keeps its records. */
+const POSITION_ALONE_MS = 60 * 60 * 1000
+/** A task that is open for so long, ms, was not opened in vain. */
+const WORKED_WELL_MS = 10_000
+/**
+ * For how long a dormant task goes on from what it has restored, ms. Another owner may have been here meanwhile, unknown
+ * to a process that was frozen, and compaction removes the ends of entries after a day (delete.retention.ms).
+ */
+const DORMANT_MEMORY_MS = 12 * 60 * 60 * 1000
+const BACKOFF_FIRST_MS = 100
+const BACKOFF_MOST_MS = 5_000
 const FENCED_WAIT_MS = 3_000
 const INTERRUPT_GRACE_MS = 3_000
 /**
@@ -109,6 +129,7 @@ export class TaskRunner {
   readonly #offFree: () => void
   #state: TaskState = 'starting'
   #failure: ReelstreamError | null = null
+  #broken: ReelstreamError | null = null
   #stopping = false
   #wake: () => void = () => undefined
   #core: TaskCore | null = null
@@ -119,10 +140,17 @@ export class TaskRunner {
   #sending: Promise<void> = Promise.resolve()
   #commitError: unknown = null
   #lastCommitMs = 0
+  /** Inputs that were passed over since the last batch: the position has moved, and nothing else. */
   #skipped = 0
+  /** Errors in succession, without a batch in between. */
+  #failures = 0
+  /** When the work began; null while the task is not open. */
+  #openedAtMs: number | null = null
   /** Sought and resumed: what is delivered continues at the position. */
   #fetching = false
   #isLive = false
+  /** The first message in the mailbox is of a schema that cannot be learned at the moment. */
+  #unlearned: { readonly failures: number; readonly againAtMs: number } | null = null
   #changelogEnd = 0n
   #lastPollMs = 0
   #launches: string[] = []
@@ -188,6 +216,12 @@ export class TaskRunner {
     this.#wake()
   }
 
+  /** Something outside it has failed for good: it stops for this reason, and only a new opening lets it go on. */
+  fail(error: ReelstreamError): void {
+    this.#broken = error
+    this.#wake()
+  }
+
   /** Gives the task up gracefully: effects are interrupted, the last batch is committed. Never throws. */
   async close(): Promise<void> {
     this.#stopping = true
@@ -203,32 +237,45 @@ export class TaskRunner {
   // ---- life
 
   async #live(): Promise<void> {
-    for (let failures = 0; !this.#stopping; ) {
+    for (let isFirst = true; !this.#stopping; isFirst = false) {
       try {
-        if (failures === 0 && (await this.#sleepDormant())) continue
-        await this.#open()
-        failures = 0
+        const dormant = isFirst ? await this.#sleepDormant() : null
+        if (this.#stopping) break
+        await this.#open(dormant)
+        this.#openedAtMs = this.#s.clock.monotonicMs()
         await this.#work()
         await this.#closeGracefully()
       } catch (error) {
         const isFound = isRejection(error) && this.#bisect(error)
         await this.#discard()
+        if (error === GIVEN_UP) break
         if (!isFound && !isTransient(error)) {
           this.#stop(error)
           break
         }
-        failures += 1
-        this.#state = 'reopening'
-        this.#s.observer.reopened(this.#s.processor.name, error instanceof ReelstreamError ? error.code : 'UNEXPECTED')
-        const waitMs = reopenAfterMs(error, failures, this.#s.clock.random())
-        this.#s.log.warn({ err: error, failures, waitMs: Math.round(waitMs) }, 'task reopens')
-        await this.#pauseFor(waitMs)
+        await this.#waitToReopen(error)
       }
     }
     await this.#runs.interruptAll(INTERRUPT_GRACE_MS)
     for (const id of this.#runs.ids()) this.#runs.forget(id)
     this.#offFree()
     if (this.#state !== 'failed') this.#state = 'closed'
+  }
+
+  /**
+   * What fails as soon as the task is open costs a takeover and a restore each time: the wait grows until a batch of the
+   * open task was committed, or it has worked for a while.
+   */
+  async #waitToReopen(error: unknown): Promise<void> {
+    const { clock, log, observer, processor } = this.#s
+    if (this.#openedAtMs !== null && clock.monotonicMs() - this.#openedAtMs >= WORKED_WELL_MS) this.#failures = 0
+    this.#openedAtMs = null
+    this.#failures += 1
+    this.#state = 'reopening'
+    observer.reopened(processor.name, error instanceof ReelstreamError ? error.code : 'UNEXPECTED')
+    const waitMs = reopenAfterMs(error, this.#failures, clock.random())
+    log.warn({ err: error, failures: this.#failures, waitMs: Math.round(waitMs) }, 'task reopens')
+    await this.#pauseFor(waitMs)
   }
 
   #stop(error: unknown): void {
@@ -247,51 +294,63 @@ export class TaskRunner {
   }
 
   /**
-   * Reads the changelog without taking the task over. True: nothing to do before a record of interest arrives, which is
-   * awaited here; its record stays in the mailbox.
+   * Reads the changelog without taking the task over, and awaits a record of interest, which stays in the mailbox; or
+   * that so much has passed, or so long ago, that the position should follow: inputs forget what is old. Returns what was
+   * restored, for the opening to go on from; null when there is nothing to gain by it.
    */
-  async #sleepDormant(): Promise<boolean> {
-    if (this.#s.processor.behaviour.opened !== null) return false
-    const { core, needsReplay } = await this.#restore()
-    if (needsReplay || core.isWaiting || this.#runs.ids().length > 0) return false
+  async #sleepDormant(): Promise<Restored | null> {
+    if (this.#s.processor.behaviour.opened !== null) return null
+    const { clock } = this.#s
+    const restored = await this.#restore()
+    const { core } = restored
+    if (restored.needsReplay || core.isWaiting || this.#runs.ids().length > 0) return restored
     this.#state = 'dormant'
     this.#startFetching(core)
-    for (;;) {
-      if (this.#stopping) return true
-      if (this.#mailbox.hasRecord((record) => core.isRelevant(record))) return false
-      this.#mailbox.reset()
-      await this.#nextWake(null)
+    const startedAtMs = clock.monotonicMs()
+    let firstPassedAtMs: number | null = null
+    while (!this.#stopping && !this.#mailbox.hasRecord((record) => core.isRelevant(record))) {
+      if (this.#broken !== null) throw this.#broken
+      this.#skipped += this.#mailbox.size
+      for (const [topic, offset] of this.#mailbox.passOver()) core.skipTo(topic, offset)
+      if (this.#skipped > 0) firstPassedAtMs ??= clock.monotonicMs()
+      const leftMs = firstPassedAtMs === null ? null : firstPassedAtMs + POSITION_ALONE_MS - clock.monotonicMs()
+      if (this.#skipped >= POSITION_ALONE_AFTER || (leftMs !== null && leftMs <= 0)) break
+      await this.#nextWake(leftMs)
     }
+    return clock.monotonicMs() - startedAtMs < DORMANT_MEMORY_MS ? restored : null
   }
 
-  async #open(): Promise<void> {
+  async #open(dormant: Restored | null): Promise<void> {
     this.#writer = await this.#s.taskLog.open()
     this.#isLive = false
-    const { core, needsReplay } = await this.#restore()
+    const { core, needsReplay } = await this.#restore(dormant)
     this.#core = core
     if (needsReplay) await this.#beginReplay(core)
     await this.#serveOperators(core)
     this.#proceed(core)
-    await this.#commit()
+    // Where a processor that starts `now` has begun, must not be asked a second time.
+    await this.#commit(needsReplay)
     await this.#bootstrap(core)
     // A dormant task fetches already, from the same position or an earlier one, which folding skips: seeking again would
-    // cost the first event the rest of a long poll.
-    if (!this.#fetching) this.#startFetching(core)
+    // cost the first event the rest of a long poll. A replay begins at another.
+    if (needsReplay || !this.#fetching) this.#startFetching(core)
     this.#s.log.debug({ effects: core.effects().length, state: this.#state }, 'task opened')
   }
 
-  async #restore(): Promise<{ readonly core: TaskCore; readonly needsReplay: boolean }> {
+  /** From the changelog, or from where an earlier restore of the same task has ended. */
+  async #restore(before: Restored | null = null): Promise<Restored> {
     const { processor, codec, source, task, instanceId, clock, observer } = this.#s
-    const core = new TaskCore({ processor, codec, source, task, instanceId })
+    const core = before?.core ?? new TaskCore({ processor, codec, source, task, instanceId })
     const startedAt = clock.monotonicMs()
     let entries = 0
     const { beginning, next } = await this.#readChangelog(async (records) => {
+      if (this.#stopping) throw GIVEN_UP
       entries += records.length
       for (const record of records) await this.#patience.learning(() => core.restore(record))
-    })
+    }, before?.next)
     this.#changelogEnd = next
     observer.restored(processor.name, clock.monotonicMs() - startedAt, entries)
-    return { core, needsReplay: core.needsReplay(beginning) }
+    return { core, needsReplay: core.needsReplay(beginning), next }
   }
 
   /** One that is cut off while it is read is no hole in an input: what was lost shows when it is read again. */
@@ -325,7 +384,7 @@ export class TaskRunner {
     const now = this.#s.clock.now()
     core.endReplay(now)
     const { phase } = core
-    this.#state = phase === 'live' ? (core.isFull ? 'full' : 'running') : phase
+    this.#state = this.#unlearned !== null ? 'waiting' : phase === 'live' ? (core.isFull ? 'full' : 'running') : phase
     if (phase !== 'live' || this.#isLive) return
     this.#isLive = true
     for (const id of this.#runs.ids()) if (core.effect(id) === undefined) this.#runs.cancel(id)
@@ -347,9 +406,11 @@ export class TaskRunner {
     for (const { topic, bootstrap } of this.#s.processor.reads) {
       if (!bootstrap) continue
       await this.#s.taskLog.readInput(topic.name, core.position(topic.name) ?? 0n, async (records, nextOffset) => {
-        for (const record of records) await this.#fold(core, { kind: 'record', record })
+        for (const record of records) {
+          await this.#fold(core, { kind: 'record', record })
+          if (this.#isBatchFull(core)) await this.#commit(true)
+        }
         core.skipTo(topic.name, nextOffset)
-        if (this.#isBatchFull(core)) await this.#commit()
       })
     }
   }
@@ -369,8 +430,10 @@ export class TaskRunner {
   async #work(): Promise<void> {
     const core = this.#core as TaskCore
     while (!this.#stopping) {
+      if (this.#broken !== null) throw this.#broken
       if (core.isOperable) await this.#listenToOperators(core)
-      if (this.#state === 'running' || this.#state === 'replaying') await this.#foldSlice(core)
+      if (this.#isFolding) await this.#foldSlice(core)
+      else if (this.#unlearned !== null) this.#foldEffectMessages(core)
       this.#proceed(core)
       if (this.#isLive) {
         core.fireDue(this.#s.clock.now())
@@ -387,13 +450,25 @@ export class TaskRunner {
     }
   }
 
+  get #isFolding(): boolean {
+    if (this.#unlearned !== null) return this.#unlearned.againAtMs <= this.#s.clock.monotonicMs()
+    return this.#state === 'running' || this.#state === 'replaying'
+  }
+
   #canFold(core: TaskCore): boolean {
-    const isOpen = this.#state === 'running' || this.#state === 'replaying'
-    return isOpen && this.#mailbox.size > 0 && !this.#isBatchFull(core)
+    return this.#isFolding && this.#mailbox.size > 0 && !this.#isBatchFull(core)
   }
 
   #isCommitDue(core: TaskCore): boolean {
-    return this.#isBatchFull(core) || (core.pendingRecords > 0 && this.#sinceCommit() >= COMMIT_INTERVAL_MS)
+    const leftMs = this.#untilCommitMs(core)
+    return this.#isBatchFull(core) || (leftMs !== null && leftMs <= 0)
+  }
+
+  /** How long what was folded, or passed over, may wait for its commit; null when there is nothing. */
+  #untilCommitMs(core: TaskCore): number | null {
+    const sinceMs = this.#s.clock.monotonicMs() - this.#lastCommitMs
+    if (core.pendingRecords > 0) return COMMIT_INTERVAL_MS - sinceMs
+    return this.#skipped > 0 ? POSITION_ALONE_MS - sinceMs : null
   }
 
   #isBatchFull(core: TaskCore): boolean {
@@ -415,17 +490,18 @@ export class TaskRunner {
     this.#inputs = new FoldedInputs()
   }
 
-  #sinceCommit(): number {
-    return this.#s.clock.monotonicMs() - this.#lastCommitMs
-  }
-
   #waitMs(core: TaskCore): number | null {
     // Its end wakes the loop.
     if (this.#sent !== null) return null
-    if (core.pendingRecords > 0) return Math.max(1, COMMIT_INTERVAL_MS - this.#sinceCommit())
+    const commitMs = this.#untilCommitMs(core)
     const now = this.#s.clock.now()
     const dueMs = core.nextDueMs(now)
-    const waits = [dueMs === null ? null : Math.max(1, dueMs - now), core.isOperable ? OPERATOR_POLL_MS : null]
+    const waits = [
+      commitMs === null ? null : Math.max(1, commitMs),
+      this.#unlearned === null ? null : Math.max(1, this.#unlearned.againAtMs - this.#s.clock.monotonicMs()),
+      dueMs === null ? null : Math.max(1, dueMs - now),
+      core.isOperable ? OPERATOR_POLL_MS : null,
+    ]
     return waits.reduce(
       (least, wait) => (least === null || wait === null ? (least ?? wait) : Math.min(least, wait)),
       null,
@@ -437,10 +513,36 @@ export class TaskRunner {
       const message = this.#mailbox.first
       if (message === undefined) break
       const folding = this.#fold(core, message)
-      if (folding !== undefined) await folding
+      if (folding !== undefined && !(await this.#isLearned(folding))) return
       this.#mailbox.shift()
     }
     this.#mailbox.refill()
+  }
+
+  /**
+   * Whether the message was folded once its schema was learned. While the registry is away it waits where it is: the
+   * task need not be opened anew for that, and what it has folded before is committed.
+   */
+  async #isLearned(folding: Promise<void>): Promise<boolean> {
+    const { clock, log } = this.#s
+    try {
+      await folding
+      this.#unlearned = null
+      return true
+    } catch (error) {
+      if (!isRetryable(error)) throw error
+      const failures = (this.#unlearned?.failures ?? 0) + 1
+      const waitMs = backoffMs(failures, clock.random())
+      this.#unlearned = { failures, againAtMs: clock.monotonicMs() + waitMs }
+      log.warn({ err: error, failures, waitMs: Math.round(waitMs) }, 'task waits for a schema')
+      return false
+    }
+  }
+
+  /** What effects say need not wait for the schema of a record that was before it in the mailbox. */
+  #foldEffectMessages(core: TaskCore): void {
+    for (const message of this.#mailbox.effectMessages()) this.#foldMessage(core, message)
+    this.#mailbox.dropEffectMessages()
   }
 
   /** A promise only when a schema has to be learned first: a batch is folded without waiting. */
@@ -483,7 +585,10 @@ export class TaskRunner {
         else core.settle(message.effectId, message.outcome, now)
         break
       case 'failed':
-        core.fail(message.effectId, message.failure, now, message.n)
+        if (refusal !== null) {
+          const outcome = { ok: false, code: message.failure.code, detail: message.failure.detail } as const
+          core.block({ kind: 'outcome', effectId: message.effectId, outcome }, refusal, now)
+        } else core.fail(message.effectId, message.failure, now, message.n)
     }
     this.#inputs.add(message)
   }
@@ -520,7 +625,7 @@ export class TaskRunner {
 
   /** Takes what was folded as the next batch and sends it; what follows from it follows when it is there. */
   #startCommit(core: TaskCore): void {
-    const sent = this.#takeBatch(core)
+    const sent = this.#takeBatch(core, true)
     if (sent === null) return
     this.#sent = sent
     this.#sending = this.#send(sent).catch((error: unknown) => {
@@ -532,15 +637,17 @@ export class TaskRunner {
   }
 
   /** Commits and waits for it. */
-  async #commit(): Promise<void> {
-    const sent = this.#takeBatch(this.#core as TaskCore)
+  async #commit(positionAlone = false): Promise<void> {
+    const sent = this.#takeBatch(this.#core as TaskCore, positionAlone)
     if (sent === null) return
     this.#sent = sent
     await this.#send(sent)
   }
 
-  #takeBatch(core: TaskCore, positionAlone = this.#skipped >= POSITION_ALONE_AFTER): Sent | null {
+  #takeBatch(core: TaskCore, positionAlone: boolean): Sent | null {
     const batch = core.takeBatch({ positionAlone })
+    // What was passed over may all lie before the position: another owner has folded it.
+    if (positionAlone) this.#skipped = 0
     if (batch === null) return null
     // The executor reads what this batch holds, not what is folded while it is committed.
     const launches = this.#launches.map((id): Launch => {
@@ -585,7 +692,7 @@ export class TaskRunner {
     await this.#sending
     if (this.#commitError !== null) throw this.#commitError
     // What the effects said before they were stopped still counts.
-    for (const message of this.#mailbox.effectMessages()) this.#foldMessage(core, message)
+    this.#foldEffectMessages(core)
     for (const id of this.#runs.ids()) core.interrupt(id)
     if (this.#isLive) core.runHook('closed', this.#s.clock.now())
     const sent = this.#takeBatch(core, true)
@@ -604,6 +711,7 @@ export class TaskRunner {
     this.#inputs = new FoldedInputs()
     this.#sent = null
     this.#commitError = null
+    this.#unlearned = null
     this.#skipped = 0
     this.#core = null
     const writer = this.#writer
@@ -643,8 +751,13 @@ const isTransient = (error: unknown): boolean =>
 
 const isFenced = (error: unknown): boolean => error instanceof ReelstreamError && error.code === 'FENCED'
 
-/** Jittered back-off. A fenced owner waits for longer than a heartbeat, in which the group tells it what it lost. */
-const reopenAfterMs = (error: unknown, failures: number, random: number): number => {
-  const backoffMs = Math.min(REOPEN_MOST_MS, REOPEN_FIRST_MS * 2 ** (failures - 1)) * (0.5 + random / 2)
-  return isFenced(error) ? Math.max(FENCED_WAIT_MS, backoffMs) : backoffMs
-}
+/** Jittered. `random`: 0 … 1. */
+const backoffMs = (failures: number, random: number): number =>
+  Math.min(BACKOFF_MOST_MS, BACKOFF_FIRST_MS * 2 ** (failures - 1)) * (0.5 + random / 2)
+
+/** A fenced owner waits for longer than a heartbeat, in which the group tells it what it lost. */
+const reopenAfterMs = (error: unknown, failures: number, random: number): number =>
+  Math.max(isFenced(error) ? FENCED_WAIT_MS : 0, backoffMs(failures, random))
+
+/** The task was closed while it was restored: whoever has it now must not be fenced any more. */
+const GIVEN_UP = new Error('the task was given up while it was restored')

@@ -1,12 +1,14 @@
 import { silentLogger } from '../../platform/log.ts'
 import { createCodec } from '../codec/avro.ts'
 import { envelopeHeaders } from '../codec/envelope.ts'
-import { memoryDirectory } from '../codec/schema-directory.ts'
-import { inputTopicsOf } from '../processor.ts'
+import { memoryDirectory, type SchemaDirectory } from '../codec/schema-directory.ts'
+import { inputTopicsOf, type Processor } from '../processor.ts'
 import { type AnyExecutors, EffectSlots } from '../run/executors.ts'
 import { initialPositions } from '../run/initial-positions.ts'
 import { unobserved } from '../run/observer.ts'
 import { TaskRunner } from '../run/task-runner.ts'
+import { PositionSchema } from '../state/generated.ts'
+import { isPosition, toRecord } from '../task/changelog.ts'
 import * as shop from './example.ts'
 import { MemoryLog } from './memory-log.ts'
 import { memoryTaskLog, NoAnswer, type Request, type RequestName } from './memory-task-log.ts'
@@ -19,86 +21,182 @@ import { VirtualTime } from './simulation/virtual-time.ts'
  * which answer of the log is lost, and when.
  */
 export interface RunnerBed {
+  readonly log: MemoryLog
+  /** The one that was started last. */
   readonly runner: TaskRunner
   /** Lets so much time pass, with all that happens in it. */
   pass(ms: number): Promise<void>
+  /** The process dies, another one takes over. */
+  restart(): void
   place(key: string, boxes: number): void
+  /** An order without boxes, written with a schema of this id. */
+  placeUnlearned(key: string, schemaId: number): void
+  /** Records that the processor does not read. */
+  placeOthers(count: number): void
+  /** Another owner of the task commits that it has folded what is before this offset. */
+  moveBehindItsBack(offset: number): void
   /** The next such requests are carried out, their answers do not come. */
   lose(answer: RequestName, times?: number): void
+  /** Such requests so far. */
+  requests(name: RequestName): number
+  /** Changelog entries that each restore has read. */
+  readonly restored: readonly number[]
+  /** The position that the changelog has. */
+  committed(): number | undefined
   /** Types of the facts about an order, in order. */
   facts(key: string): readonly string[]
 }
 
-const START_MS = Date.UTC(2026, 0, 1)
-const CODEC = createCodec(memoryDirectory())
+export interface RunnerBedOptions {
+  readonly processor?: Processor
+  /** Default: there is nothing to learn. */
+  readonly learn?: (schemaId: number, directory: SchemaDirectory) => Promise<void>
+  /** The changelog holds nothing. Default: it holds a first position. */
+  readonly isNew?: boolean
+  /** Records of an input before the task exists. */
+  readonly before?: number
+}
 
-export const runnerBed = async (executorsOf: (process: SimulatedProcess) => AnyExecutors): Promise<RunnerBed> => {
+const START_MS = Date.UTC(2026, 0, 1)
+const DIRECTORY = memoryDirectory()
+const CODEC = createCodec(DIRECTORY)
+const CHANGELOG = 'send-orders-state'
+/** More than a mailbox takes: what a fetch of small records brings. */
+const FETCH_RECORDS = 5_000
+
+export const runnerBed = async (
+  executorsOf: (process: SimulatedProcess) => AnyExecutors,
+  options: RunnerBedOptions = {},
+): Promise<RunnerBed> => {
+  const { processor = shop.sendOrders, learn = async () => undefined, isNew = false, before = 0 } = options
   const random = seededRandom(1)
   const time = new VirtualTime(random, START_MS)
-  const process = new SimulatedProcess('p1', time, random)
   const log = new MemoryLog({ now: () => time.nowMs })
-  const processor = shop.sendOrders
-  for (const topic of ['orders', 'deliveries', 'send-orders-state']) log.createTopic(topic, 1)
+  for (const topic of ['orders', 'deliveries', CHANGELOG]) log.createTopic(topic, 1)
   const offsets = async (topic: string, partition: number) => log.offsets(topic, partition)
-  for (const record of await initialPositions([processor], () => 1, { offsets }, CODEC)) log.produce(record)
+  if (!isNew) for (const record of await initialPositions([processor], () => 1, { offsets }, CODEC)) log.produce(record)
   const lost: RequestName[] = []
-  const request: Request = async (name, execute) => {
-    await process.sleep(1)
-    const answer = execute()
-    if (name !== lost[0]) return answer
-    lost.shift()
-    throw new NoAnswer(name)
+  const requested: RequestName[] = []
+  const restored: number[] = []
+  const flow = { position: 0n, flowing: false }
+  let process: SimulatedProcess
+  let runner: TaskRunner
+
+  const deliver = (to: TaskRunner): void => {
+    if (to !== runner || !flow.flowing) return
+    const { records, nextOffset } = log.fetch('orders', 0, flow.position, FETCH_RECORDS)
+    if (nextOffset === flow.position) return
+    flow.position = nextOffset
+    runner.deliver('orders', records, nextOffset)
+    deliverSoon()
   }
-  let position = 0n
-  const runner = new TaskRunner({
-    processor,
-    executors: executorsOf(process),
-    slots: new EffectSlots(processor.effects),
-    task: 0,
-    instanceId: 'p1',
-    source: '/test/send-orders',
-    codec: CODEC,
-    log: silentLogger,
-    observer: unobserved,
-    clock: process.clock,
-    taskLog: memoryTaskLog({
-      log,
-      transactionalId: 'test.send-orders.0',
-      changelog: 'send-orders-state',
+  const deliverSoon = (): void => {
+    const to = runner
+    time.after(1, process, () => deliver(to))
+  }
+  const start = (): void => {
+    process = new SimulatedProcess('p1', time, random)
+    const dying = process
+    const request: Request = async (name, execute) => {
+      await dying.sleep(1)
+      requested.push(name)
+      const answer = execute()
+      if (name !== lost[0]) return answer
+      lost.shift()
+      throw new NoAnswer(name)
+    }
+    flow.flowing = false
+    runner = new TaskRunner({
+      processor,
+      executors: executorsOf(process),
+      slots: new EffectSlots(processor.effects),
       task: 0,
-      inputs: inputTopicsOf(processor),
-      outputs: ['deliveries'],
-      request,
-    }),
-    seek: (_topic, offset) => {
-      position = offset
-    },
-    resume: () => time.after(1, process, deliver),
-    pause: () => undefined,
-    learn: async () => undefined,
-  })
-  const deliver = (): void => {
-    const { records, nextOffset } = log.fetch('orders', 0, position)
-    position = nextOffset
-    if (records.length > 0) runner.deliver('orders', records, nextOffset)
+      instanceId: 'p1',
+      source: '/test/send-orders',
+      codec: CODEC,
+      log: silentLogger,
+      observer: { ...unobserved, restored: (_processor, _tookMs, entries) => void restored.push(entries) },
+      clock: process.clock,
+      taskLog: memoryTaskLog({
+        log,
+        transactionalId: 'test.send-orders.0',
+        changelog: CHANGELOG,
+        task: 0,
+        inputs: inputTopicsOf(processor),
+        outputs: ['deliveries'],
+        request,
+      }),
+      seek: (_topic, offset) => {
+        flow.position = offset
+      },
+      resume: () => {
+        flow.flowing = true
+        deliverSoon()
+      },
+      pause: () => {
+        flow.flowing = false
+      },
+      learn: (schemaId) => learn(schemaId, DIRECTORY),
+    })
   }
+
   let produced = 0
-  const place = (key: string, boxes: number): void => {
-    const schema = shop.OrderPlacedSchema
+  const produce = (key: string, type: string, value: Buffer): void => {
     const id = `input-${++produced}`
-    const about = { id, type: schema.name, source: '/test', timeMs: time.nowMs, causationId: null, traceparent: null }
-    log.produce({ topic: 'orders', key, value: CODEC.encode(schema, { boxes }), headers: envelopeHeaders(about) })
-    time.after(1, process, deliver)
+    const about = { id, type, source: '/test', timeMs: time.nowMs, causationId: null, traceparent: null }
+    log.produce({ topic: 'orders', key, value, headers: envelopeHeaders(about) })
   }
+  const others = (count: number): void => {
+    for (let n = 0; n < count; n++) produce('o', 'shop.Other', Buffer.from('whatever'))
+  }
+  others(before)
+  start()
   return {
-    runner,
-    pass: (ms) => time.runUntil(time.nowMs + ms),
-    place,
+    log,
+    get runner() {
+      return runner
+    },
+    restored,
+    pass: (ms) => {
+      time.after(0, process, () => undefined) // promises are settled with events
+      return time.runUntil(time.nowMs + ms)
+    },
+    restart: () => {
+      process.kill()
+      start()
+    },
+    place: (key, boxes) => {
+      produce(key, shop.OrderPlacedSchema.name, CODEC.encode(shop.OrderPlacedSchema, { boxes }))
+      deliverSoon()
+    },
+    placeUnlearned: (key, schemaId) => {
+      const value = CODEC.encode(shop.OrderPlacedSchema, { boxes: 0 })
+      value.writeInt32BE(schemaId, 1)
+      produce(key, shop.OrderPlacedSchema.name, value)
+      deliverSoon()
+    },
+    placeOthers: (count) => {
+      others(count)
+      deliverSoon()
+    },
+    moveBehindItsBack: (offset) => {
+      const { version } = processor
+      const value = { version, offsets: { orders: offset }, recordTimeMs: 0, changelogStart: 0 }
+      const entry = toRecord({ kind: 'position', value }, CODEC, processor.state)
+      log.produce({ topic: CHANGELOG, partition: 0, ...entry, headers: {} })
+    },
     lose: (answer, times = 1) => lost.push(...Array<RequestName>(times).fill(answer)),
+    requests: (name) => requested.filter((each) => each === name).length,
+    committed: () => positionIn(log),
     facts: (key) =>
       log
         .readAll('deliveries')
         .filter((record) => record.key === key)
         .map(({ headers }) => (headers.ce_type ?? '').replace('shop.', '')),
   }
+}
+
+const positionIn = (log: MemoryLog): number | undefined => {
+  const last = log.readAll(CHANGELOG).findLast(({ key }) => isPosition({ key: key ?? '', value: null }))
+  return last?.value == null ? undefined : CODEC.decode(PositionSchema, last.value).offsets.orders
 }
