@@ -15,6 +15,8 @@ interface Observed {
   readonly tasks: () => number[]
   readonly lost: number[]
   readonly records: LogRecord[]
+  /** Positions that the log did not hold. */
+  readonly holes: ReelstreamError[]
   readonly crashes: ReelstreamError[]
   readonly assignments: () => number
   /** Where its last batch ended. */
@@ -27,6 +29,7 @@ const observe = async (t: Test, options: GroupOptions, of: Kafka = kafka): Promi
   let assignments = 0
   const lost: number[] = []
   const records: LogRecord[] = []
+  const holes: ReelstreamError[] = []
   const crashes: ReelstreamError[] = []
   let position = -1n
   const member = await joinGroup(of, options, {
@@ -39,6 +42,7 @@ const observe = async (t: Test, options: GroupOptions, of: Kafka = kafka): Promi
       records.push(...batch)
       position = nextOffset
     },
+    lost: (_topic, _partition, error) => holes.push(error),
     crashed: (error) => crashes.push(error),
   })
   t.teardown(() => member.leave())
@@ -51,6 +55,7 @@ const observe = async (t: Test, options: GroupOptions, of: Kafka = kafka): Promi
     tasks: () => tasks,
     lost,
     records,
+    holes,
     crashes,
     assignments: () => assignments,
     position: () => position,
@@ -221,20 +226,24 @@ t.test('committed offsets are a lag gauge that others can read', async (t) => {
   t.match(offsets, { topic, partitions: [{ partition: 0, offset: '42' }] })
 })
 
-t.test('a position that the log no longer holds ends the member', async (t) => {
-  const topic = await createTopic(kafka, 'hole')
-  await append(kafka, topic, ['a', 'b', 'c'])
+t.test('a position that the log no longer holds ends its partition, and the others flow', async (t) => {
+  const topic = await createTopic(kafka, 'hole', { partitions: 2 })
+  await append(kafka, topic, ['a', 'b', 'c'], 0)
   const admin = kafka.admin()
   await admin.connect()
   await admin.fetchTopicOffsets(topic) // deleteTopicRecords does not load the metadata it needs
   await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: '2' }] })
   await admin.disconnect()
   const one = await observe(t, groupOf([topic], 'one'))
-  await until(t, 'the task is assigned', () => one.tasks().length === 1)
+  await until(t, 'the tasks are assigned', () => one.tasks().length === 2)
   flow(one, topic, 0)
-  await until(t, 'the member gives up', () => one.crashes.length > 0)
-  t.match(one.crashes, [{ code: 'POSITION_LOST', retryable: false, facts: { topic, partition: 0 } }])
-  t.same(one.values(), [], 'without flowing past the hole')
+  flow(one, topic, 1)
+  await until(t, 'it is told', () => one.holes.length > 0)
+  t.match(one.holes, [{ code: 'POSITION_LOST', retryable: false, facts: { topic, partition: 0, offset: '0' } }])
+  await append(kafka, topic, ['d'], 1)
+  await until(t, 'the other flows', () => one.values().length > 0)
+  t.same(one.values(), ['d'], 'and nobody flows past the hole')
+  t.same(one.crashes, [])
 })
 
 t.test('the position moves over what was aborted, though there is nothing to hand out', async (t) => {
@@ -271,6 +280,7 @@ t.test('a handler that throws ends the member', async (t) => {
       throw new Error('not today')
     },
     records: () => {},
+    lost: () => {},
     crashed: (error) => crashes.push(error),
   })
   t.teardown(() => member.leave())

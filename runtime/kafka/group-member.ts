@@ -7,14 +7,14 @@
  * partition stands nor whether it flows, and an idle group costs a heartbeat a second and a long poll in four.
  *
  * Positions are not kept in the group: the engine reads its own from the changelog, seeks and resumes. Committed offsets
- * are a lag gauge. A position that the log no longer holds ends the member (POSITION_LOST), for flowing past a hole would
- * break the order of facts.
+ * are a lag gauge. A partition whose position the log no longer holds flows no more, for flowing past a hole would break
+ * the order of facts; the others go on.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ConsumerGroupJoinEvent, Kafka } from 'kafkajs'
 import { BugError, type ReelstreamError, UpstreamError } from '../../platform/errors.ts'
 import type { FetchedPartition, FetchPosition } from './fetch.ts'
-import { asUpstreamError, kafkaErrorOf, originOf } from './kafka-errors.ts'
+import { asUpstreamError } from './kafka-errors.ts'
 import type { LogRecord } from './log-records.ts'
 import { createPoller } from './poller.ts'
 import { type OwnClaim, stickyAssigner } from './sticky-assigner.ts'
@@ -44,9 +44,11 @@ export interface GroupHandlers {
    * still come after `pause`, none after the task was lost.
    */
   records(topic: string, partition: number, records: LogRecord[], nextOffset: bigint): void
+  /** UpstreamError POSITION_LOST: the log does not hold the position of this partition, which is paused. */
+  lost(topic: string, partition: number, error: ReelstreamError): void
   /**
-   * The member is dead, called once: join anew, or exit. UpstreamError GROUP_LOST or POSITION_LOST, ConfigError
-   * UNEQUAL_PARTITIONS or KAFKA_UNAUTHORIZED, BugError HANDLER_THREW.
+   * The member is dead, called once: join anew, or exit. UpstreamError GROUP_LOST, ConfigError UNEQUAL_PARTITIONS or
+   * KAFKA_UNAUTHORIZED, BugError HANDLER_THREW.
    */
   crashed(error: ReelstreamError): void
 }
@@ -118,12 +120,12 @@ export const joinGroup = async (kafka: Kafka, options: GroupOptions, handlers: G
   }
   const crash = (error: unknown): void => {
     if (ended) return
-    const failure = failureOf(error, groupId)
+    const failure = asUpstreamError('GROUP_LOST', `The consumer of group ${groupId} has stopped`, error, { groupId })
     end()
       .catch(() => {}) // it is lost anyway; what happened is in `failure`
       .finally(() => handlers.crashed(failure))
   }
-  const pump = createPump(kafka, handlers, crash)
+  const pump = createPump(kafka, groupId, handlers, crash)
 
   try {
     await consumer.connect()
@@ -177,7 +179,7 @@ interface PartitionState {
 }
 
 /** What is assigned, where each partition stands and whether it flows; and the fetching of what does. */
-const createPump = (kafka: Kafka, handlers: GroupHandlers, crash: (error: unknown) => void) => {
+const createPump = (kafka: Kafka, groupId: string, handlers: GroupHandlers, crash: (error: unknown) => void) => {
   let assigned = new Map<string, PartitionState>()
   let stopped = false
   const tasks = (): number[] => [...new Set([...assigned.values()].map(({ partition }) => partition))]
@@ -204,7 +206,13 @@ const createPump = (kafka: Kafka, handlers: GroupHandlers, crash: (error: unknow
     state.position = nextOffset
     guarded(() => handlers.records(topic, partition, records, nextOffset))
   }
-  const poller = createPoller(kafka, { wanted, fetched, failed: crash })
+  const lost = ({ topic, partition, fromOffset }: FetchPosition, error: unknown): void => {
+    const state = stateOf(topic, partition)
+    if (stopped || state?.flowing !== true || state.position !== fromOffset) return
+    state.flowing = false
+    guarded(() => handlers.lost(topic, partition, positionLost(groupId, state, error)))
+  }
+  const poller = createPoller(kafka, { wanted, fetched, lost, failed: crash })
 
   return {
     tasks,
@@ -259,13 +267,16 @@ const createPump = (kafka: Kafka, handlers: GroupHandlers, crash: (error: unknow
 
 const keyOf = (topic: string, partition: number): string => `${topic}/${partition}`
 
-const failureOf = (error: unknown, groupId: string): ReelstreamError => {
-  const { topic, partition } = originOf(error) as { topic?: string; partition?: number }
-  return kafkaErrorOf(error) === 'OFFSET_OUT_OF_RANGE'
-    ? new UpstreamError('POSITION_LOST', `${topic}/${partition} no longer holds the position of group ${groupId}`, {
-        cause: error,
-        facts: { groupId, topic, partition },
-        retryable: false,
-      })
-    : asUpstreamError('GROUP_LOST', `The consumer of group ${groupId} has stopped`, error, { groupId })
+const positionLost = (
+  groupId: string,
+  { topic, partition, position }: PartitionState,
+  error: unknown,
+): UpstreamError => {
+  const offset = String(position)
+  const message = `${topic}/${partition} does not hold offset ${offset}, where ${groupId} stands: reset it, or restore the topic`
+  return new UpstreamError('POSITION_LOST', message, {
+    cause: error,
+    facts: { groupId, topic, partition, offset },
+    retryable: false,
+  })
 }

@@ -101,12 +101,17 @@ const polling = (t: Test, ...partitions: number[]) => {
   const wanted = new Map(partitions.map((partition) => [partition, 0n]))
   const fetched: FetchedPartition[] = []
   const failures: unknown[] = []
+  const lost: unknown[] = []
   const poller = createPoller(kafka, {
     wanted: (): FetchPosition[] =>
       [...wanted].map(([partition, fromOffset]) => ({ topic: TOPIC, partition, fromOffset })),
     fetched: (each) => {
       fetched.push(each)
       wanted.set(each.partition, each.nextOffset)
+    },
+    lost: ({ partition, fromOffset }, error) => {
+      lost.push({ partition, fromOffset, error })
+      wanted.delete(partition)
     },
     failed: (error) => failures.push(error),
   })
@@ -116,7 +121,7 @@ const polling = (t: Test, ...partitions: number[]) => {
     await until(t, `poll ${n} is made`, () => fake.asked.length > n)
     return fake.asked[n] as Asked
   }
-  return { ...fake, poller, wanted, fetched, failures, next }
+  return { ...fake, poller, wanted, fetched, failures, lost, next }
 }
 
 t.test('one poll asks for all that is wanted, and the next goes on where it ended', async (t) => {
@@ -208,13 +213,27 @@ t.test('an error that may pass is tried again; other brokers are polled meanwhil
   t.same(failures, [])
 })
 
-t.test('a position that the log no longer holds ends it', async (t) => {
+t.test('a position that the log no longer holds is told, and the others flow on', async (t) => {
+  const { next, failures, lost, fetched } = polling(t, 0, 1)
+  const about = { topic: TOPIC, partition: 1 }
+  const error = Object.assign(new Error('gone'), { type: 'OFFSET_OUT_OF_RANGE', retriable: false, ...about })
+  ;(await next(0)).fail(error)
+  const second = await next(1)
+  t.same(lost, [{ partition: 1, fromOffset: 0n, error }])
+  t.same(second.positions, ['0@0'])
+  second.answer(0)
+  await next(2)
+  t.match(fetched, [{ partition: 0, nextOffset: 1n }])
+  t.same(failures, [])
+})
+
+t.test('an error that no repetition cures ends it', async (t) => {
   const { asked, next, failures, poller } = polling(t, 0)
-  const gone = Object.assign(new Error('gone'), { type: 'OFFSET_OUT_OF_RANGE', retriable: false })
-  ;(await next(0)).fail(gone)
+  const refused = Object.assign(new Error('no'), { type: 'TOPIC_AUTHORIZATION_FAILED', retriable: false })
+  ;(await next(0)).fail(refused)
   await until(t, 'it is told', () => failures.length > 0)
   poller.wake()
-  t.same(failures, [gone])
+  t.same(failures, [refused])
   t.equal(asked.length, 1)
 })
 

@@ -10,11 +10,13 @@
  * Which partitions are wanted is asked anew for each poll: whoever owns the positions keeps them, this holds none. What
  * it fetches is handed over with the position it was fetched from; if that is not the position any more, it is stale.
  *
- * An error that may pass (a broker that restarts, a leader that moves) is tried again for ever, at most a second apart.
+ * An error that may pass (a broker that restarts, a leader that moves) is tried again for ever, at most a second apart. A
+ * position that the log does not hold concerns one partition: the others flow on.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Kafka } from 'kafkajs'
 import { type FetchedPartition, type FetchPosition, fetchFrom, isWorthRetrying, leaderOf, recover } from './fetch.ts'
+import { kafkaErrorOf, originOf } from './kafka-errors.ts'
 import { hangUp, type KafkaCluster, openCluster } from './kafkajs.ts'
 
 export interface PollHandlers {
@@ -22,6 +24,8 @@ export interface PollHandlers {
   wanted(): readonly FetchPosition[]
   /** One partition of a poll that has found something, if only markers. Must only take it over. */
   fetched(partition: FetchedPartition): void
+  /** The log does not hold this position (any more). From now on it must not be wanted. */
+  lost(position: FetchPosition, error: unknown): void
   /** An error that no repetition cures; nothing is fetched any more. Called once. */
   failed(error: unknown): void
 }
@@ -153,6 +157,13 @@ export const createPoller = (kafka: Kafka, handlers: PollHandlers): Poller => {
 
   const rest = (nodeId: string, poll: Poll, error: unknown): void => {
     if (state !== 'open') return
+    const lost = lostPosition(poll.positions, error)
+    if (lost !== undefined) {
+      polls.delete(nodeId)
+      handlers.lost(lost, error)
+      void turn()
+      return
+    }
     if (!isWorthRetrying(error)) {
       state = 'failed'
       handlers.failed(error)
@@ -228,6 +239,13 @@ const byLeader = async (
     led.set(nodeId, [...(led.get(nodeId) ?? []), position])
   }
   return led
+}
+
+/** The one of them that a fetch has failed for because the log does not hold it. */
+const lostPosition = (positions: readonly FetchPosition[], error: unknown): FetchPosition | undefined => {
+  if (kafkaErrorOf(error) !== 'OFFSET_OUT_OF_RANGE') return undefined
+  const about = originOf(error) as Partial<FetchPosition>
+  return positions.find(({ topic, partition }) => topic === about.topic && partition === about.partition)
 }
 
 const covers = (poll: Poll, { topic, partition, fromOffset }: FetchPosition): boolean =>

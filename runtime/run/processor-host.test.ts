@@ -1,17 +1,22 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import t from 'tap'
-import { systemClock } from '../../platform/clock.ts'
+import { type Scheduler, systemClock } from '../../platform/clock.ts'
+import { UpstreamError } from '../../platform/errors.ts'
 import { silentLogger } from '../../platform/log.ts'
 import { createCodec } from '../codec/avro.ts'
 import { memoryDirectory } from '../codec/schema-directory.ts'
 import type { GroupHandlers } from '../kafka/group-member.ts'
 import { sendOrders } from '../testing/example.ts'
+import { seededRandom } from '../testing/simulation/random.ts'
+import { SimulatedProcess } from '../testing/simulation/simulated-process.ts'
+import { VirtualTime } from '../testing/simulation/virtual-time.ts'
 import { ProcessorHost } from './processor-host.ts'
 import type { TaskLog } from './task-log.ts'
 
 /** A host in a group that says what the test says, on logs that take as long to answer as the test likes. */
-const open = async () => {
+const open = async (clock: Scheduler = systemClock) => {
   let group: GroupHandlers | undefined
+  let joins = 0
   const opened: number[] = []
   const answers: (() => void)[] = []
   const slow = async (): Promise<never> => {
@@ -27,6 +32,7 @@ const open = async () => {
     {
       join: async (_options, handlers) => {
         group = handlers
+        joins += 1
         return {
           pause: () => undefined,
           resume: () => undefined,
@@ -42,7 +48,7 @@ const open = async () => {
       learn: async () => undefined,
       appId: 'test',
       instanceId: 'p1',
-      clock: systemClock,
+      clock,
       log: silentLogger,
     },
   )
@@ -51,7 +57,7 @@ const open = async () => {
     for (const resolve of answers.splice(0)) resolve()
     for (let turn = 0; turn < 5; turn++) await nextTurn()
   }
-  return { host, group: group as GroupHandlers, opened, answer }
+  return { host, group: group as GroupHandlers, opened, answer, joins: () => joins }
 }
 
 t.test('a task that comes back is opened when its last runner has let go', async (t) => {
@@ -85,4 +91,24 @@ t.test('a task that came back and was lost again meanwhile is not opened', async
   const stopped = host.stop()
   await answer()
   await stopped
+})
+
+t.test('a member that is gone again and again joins later each time, and at once after a good while', async (t) => {
+  const time = new VirtualTime(seededRandom(1), 0)
+  const process = new SimulatedProcess('p1', time, seededRandom(1))
+  const { host, group, joins } = await open(process.clock)
+  const crash = () => group.crashed(new UpstreamError('GROUP_LOST', 'gone'))
+  const waits: number[] = []
+  for (let n = 0; n < 8; n++) {
+    const before = { joins: joins(), atMs: time.nowMs }
+    crash()
+    while (joins() === before.joins) await time.runUntil(time.nowMs + 500)
+    waits.push(Math.floor((time.nowMs - before.atMs) / 1_000))
+  }
+  t.same(waits, [0, 1, 2, 4, 8, 16, 30, 30], 's')
+  await time.runUntil(time.nowMs + 60_000)
+  crash()
+  await time.runUntil(time.nowMs + 500)
+  t.equal(joins(), 10)
+  await host.stop()
 })

@@ -53,6 +53,9 @@ export interface TaskReport {
 /** Lag gauge only, so rarely. */
 const GAUGE_INTERVAL_MS = 10_000
 const REJOIN_DELAY_MS = 1_000
+const LONGEST_REJOIN_DELAY_MS = 30_000
+/** A member that lived for so long was not lost at once. */
+const STEADY_MS = 60_000
 
 export class ProcessorHost {
   readonly #bound: BoundProcessor
@@ -68,6 +71,10 @@ export class ProcessorHost {
   #joined = false
   #stopping = false
   #stopGauge: () => void = () => undefined
+  #endPause: () => void = () => undefined
+  #joinedAtMs = 0
+  /** Of the member, each soon after it had joined. */
+  #crashes = 0
 
   constructor(bound: BoundProcessor, settings: HostSettings) {
     this.#bound = bound
@@ -91,8 +98,10 @@ export class ProcessorHost {
       assigned: (tasks, lost) => this.#assigned(tasks, lost),
       records: (topic, partition, records, nextOffset) =>
         this.#tasks.get(partition)?.deliver(topic, records, nextOffset),
+      lost: (_topic, partition, error) => this.#tasks.get(partition)?.fail(error),
       crashed: (error) => void this.#rejoin(error),
     })
+    this.#joinedAtMs = this.#s.clock.monotonicMs()
     this.#stopGauge()
     this.#gaugeLater()
   }
@@ -136,6 +145,7 @@ export class ProcessorHost {
   async stop(): Promise<void> {
     this.#stopping = true
     this.#stopGauge()
+    this.#endPause()
     await Promise.all([...this.#tasks.values()].map((runner) => runner.close()))
     await this.#commitGauge()
     await this.#member?.leave()
@@ -187,22 +197,40 @@ export class ProcessorHost {
     )
   }
 
-  /** The member is gone for good: its tasks are given up, a new member joins. */
+  /**
+   * The member is gone for good: its tasks are given up, a new member joins. Later each time, when it is gone again at once:
+   * whatever it is (an ACL, topics of unequal partitions) waits for somebody to mend it.
+   */
   async #rejoin(error: unknown): Promise<void> {
     if (this.#stopping) return
+    const { clock } = this.#s
+    if (clock.monotonicMs() - this.#joinedAtMs >= STEADY_MS) this.#crashes = 0
+    this.#crashes += 1
     this.#joined = false
-    this.#log.error({ err: error }, 'group member crashed, joining again')
+    this.#log.error({ err: error, crashes: this.#crashes }, 'group member crashed, joining again')
     this.#assignment = []
     for (const task of [...this.#tasks.keys()]) this.#giveUp(task)
     await this.#member?.leave()
+    if (this.#crashes > 1) await this.#pauseFor(REJOIN_DELAY_MS * 2 ** (this.#crashes - 2))
     while (!this.#stopping) {
       try {
         return await this.start()
       } catch (failure) {
         this.#log.warn({ err: failure }, 'joining failed')
-        await new Promise<void>((resolve) => this.#s.clock.after(REJOIN_DELAY_MS, resolve))
+        await this.#pauseFor(REJOIN_DELAY_MS)
       }
     }
+  }
+
+  /** Ends early when the host is stopped. */
+  #pauseFor(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const cancel = this.#s.clock.after(Math.min(ms, LONGEST_REJOIN_DELAY_MS), resolve)
+      this.#endPause = () => {
+        cancel()
+        resolve()
+      }
+    })
   }
 
   #gaugeLater(): void {

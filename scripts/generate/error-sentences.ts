@@ -142,7 +142,8 @@ export const ERROR_SENTENCES: Readonly<Record<string, string>> = {
   OFFSET_OUT_OF_RANGE: 'A partition no longer holds the offset that was wanted.',
   PARTITION_UNKNOWN: 'The broker knows no such partition.',
   PARTITION_UNREADABLE: 'A partition cannot be read at the moment.',
-  POSITION_LOST: 'A partition no longer holds the position of a task.',
+  POSITION_LOST:
+    'A partition no longer holds the position of a task, which has stopped: `reelstream processors reset`.',
   POSITION_MOVED: 'Another process fed this partition of a projection meanwhile; this one stands by.',
   READER_CLOSED: 'A read was under way when its reader was closed.',
   RECORD_TOO_LARGE: 'A record has more than 900 KB.',
