@@ -1,5 +1,6 @@
 import t from 'tap'
 import type { LogRecord } from '../kafka/log-records.ts'
+import { TASK_LIMITS } from './limits.ts'
 import { Mailbox } from './mailbox.ts'
 
 const record = (bytes: number): LogRecord => ({
@@ -14,7 +15,8 @@ const record = (bytes: number): LogRecord => ({
 
 const open = () => {
   const calls: string[] = []
-  const mailbox = new Mailbox({ pause: () => calls.push('pause'), resume: () => calls.push('resume') })
+  const fetching = { pause: () => calls.push('pause'), resume: () => calls.push('resume') }
+  const mailbox = new Mailbox(fetching, TASK_LIMITS.mailbox)
   const push = (count: number, bytes: number): void => {
     for (let n = 0; n < count; n++) mailbox.push({ kind: 'record', record: record(bytes) })
   }

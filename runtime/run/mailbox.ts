@@ -1,6 +1,7 @@
 import { fetchedBytesOf } from '../kafka/fetched-records.ts'
 import type { LogRecord } from '../kafka/log-records.ts'
 import type { EffectMessage } from './effect-runs.ts'
+import type { TaskLimits } from './limits.ts'
 
 /** What waits to be folded: fetched records, where a fetch ended, and what effects said. */
 export type Message =
@@ -8,9 +9,6 @@ export type Message =
   | { readonly kind: 'record'; readonly record: LogRecord }
   | { readonly kind: 'skip'; readonly topic: string; readonly offset: bigint }
 
-/** Fetching stops above one of these, and goes on below both. What was fetched last may be above by one fetch (1 MiB). */
-const HIGH = { messages: 1_000, bytes: 2 * 1024 * 1024 }
-const LOW = { messages: 250, bytes: 512 * 1024 }
 /** Messages that are taken before the list is cut. */
 const CUT_AFTER = 1_000
 
@@ -25,6 +23,7 @@ interface Fetching {
  */
 export class Mailbox {
   readonly #fetching: Fetching
+  readonly #limits: TaskLimits['mailbox']
   #messages: Message[] = []
   /** Of #messages, those before it are taken. */
   #taken = 0
@@ -32,8 +31,9 @@ export class Mailbox {
   #bytes = 0
   #paused = false
 
-  constructor(fetching: Fetching) {
+  constructor(fetching: Fetching, limits: TaskLimits['mailbox']) {
     this.#fetching = fetching
+    this.#limits = limits
   }
 
   get size(): number {
@@ -59,7 +59,8 @@ export class Mailbox {
   push(message: Message): void {
     this.#messages.push(message)
     if (message.kind === 'record') this.#bytes += fetchedBytesOf(message.record)
-    if (this.#paused || (this.size <= HIGH.messages && this.#bytes <= HIGH.bytes)) return
+    const { high } = this.#limits
+    if (this.#paused || (this.size <= high.messages && this.#bytes <= high.bytes)) return
     this.#paused = true
     this.#fetching.pause()
   }
@@ -76,7 +77,8 @@ export class Mailbox {
 
   /** Fetches again once there is room. */
   refill(): void {
-    if (!this.#paused || this.size > LOW.messages || this.#bytes > LOW.bytes) return
+    const { low } = this.#limits
+    if (!this.#paused || this.size > low.messages || this.#bytes > low.bytes) return
     this.#paused = false
     this.#fetching.resume()
   }

@@ -6,6 +6,7 @@ import type { GroupHandlers, GroupMember, GroupOptions } from '../kafka/group-me
 import { inputTopicsOf, type Processor } from '../processor.ts'
 import type { Remaining } from '../task/replay.ts'
 import { type BoundProcessor, EffectSlots } from './executors.ts'
+import type { TaskLimits } from './limits.ts'
 import { type EngineObserver, unobserved } from './observer.ts'
 import { type PendingEffects, pendingByName } from './pending-effects.ts'
 import type { TaskLog } from './task-log.ts'
@@ -30,6 +31,8 @@ export interface HostSettings {
   readonly observer?: EngineObserver
   /** How long the group waits for a dead member, ms. Default: the engine's. */
   readonly sessionTimeoutMs?: number
+  /** How much a task takes at a time. Default: the engine's. */
+  readonly limits?: TaskLimits
 }
 
 export interface TaskReport {
@@ -174,7 +177,7 @@ export class ProcessorHost {
     // Meanwhile it may have become another's, or may have come back a second time.
     if (this.#stopping || this.#tasks.has(task) || !this.#assignment.includes(task)) return
     const { processor, executors } = this.#bound
-    const { taskLog, appId, codec, clock, instanceId, learn } = this.#s
+    const { taskLog, appId, codec, clock, instanceId, learn, limits } = this.#s
     this.#tasks.set(
       task,
       new TaskRunner({
@@ -187,6 +190,7 @@ export class ProcessorHost {
         codec,
         clock,
         learn,
+        ...(limits === undefined ? {} : { limits }),
         log: this.#log.child({ task }),
         observer: this.#s.observer ?? unobserved,
         taskLog: taskLog(processor, task),

@@ -15,6 +15,7 @@ import { Bisection, isRejection } from './bisection.ts'
 import { type EffectMessage, EffectRuns } from './effect-runs.ts'
 import type { AnyExecutors, EffectSlots } from './executors.ts'
 import { FoldedInputs } from './folded-inputs.ts'
+import { TASK_LIMITS, type TaskLimits } from './limits.ts'
 import { Mailbox, type Message } from './mailbox.ts'
 import type { EngineObserver } from './observer.ts'
 import { SchemaPatience } from './schema-patience.ts'
@@ -49,6 +50,8 @@ export interface TaskRunnerSettings {
   readonly pause: (topic: string) => void
   /** Resolves once the codec knows the schema id. */
   readonly learn: (schemaId: number) => Promise<void>
+  /** Default: the engine's. */
+  readonly limits?: TaskLimits
 }
 
 /**
@@ -92,11 +95,6 @@ interface Launch {
 
 /** A commit follows the one before at this distance, or at once when the task was idle for longer. */
 const COMMIT_INTERVAL_MS = 25
-const BATCH_RECORDS = 2_000
-const BATCH_BYTES = 900_000
-/** Steps between two looks at the rest of the process. */
-const SLICE = 250
-const POSITION_ALONE_AFTER = 1_000
 /** The position follows what was passed over within this time, ms: far less than any input keeps its records. */
 const POSITION_ALONE_MS = 60 * 60 * 1000
 /** A task that is open for so long, ms, was not opened in vain. */
@@ -123,6 +121,7 @@ export class TaskRunner {
   readonly #s: TaskRunnerSettings
   readonly #runs: EffectRuns
   readonly #topics: readonly string[]
+  readonly #limits: TaskLimits
   readonly #mailbox: Mailbox
   readonly #bisection = new Bisection()
   readonly #patience: SchemaPatience
@@ -161,10 +160,12 @@ export class TaskRunner {
   constructor(settings: TaskRunnerSettings) {
     this.#s = settings
     this.#topics = inputTopicsOf(settings.processor)
-    this.#mailbox = new Mailbox({
+    this.#limits = settings.limits ?? TASK_LIMITS
+    const fetching = {
       pause: () => this.#topics.forEach(settings.pause),
       resume: () => this.#topics.forEach(settings.resume),
-    })
+    }
+    this.#mailbox = new Mailbox(fetching, this.#limits.mailbox)
     this.#patience = new SchemaPatience(settings.learn, settings.clock)
     this.#runs = new EffectRuns({ ...settings, tell: (message) => this.#tell(message) })
     this.#offFree = settings.slots.onFree(() => this.#wake())
@@ -314,7 +315,7 @@ export class TaskRunner {
       for (const [topic, offset] of this.#mailbox.passOver()) core.skipTo(topic, offset)
       if (this.#skipped > 0) firstPassedAtMs ??= clock.monotonicMs()
       const leftMs = firstPassedAtMs === null ? null : firstPassedAtMs + POSITION_ALONE_MS - clock.monotonicMs()
-      if (this.#skipped >= POSITION_ALONE_AFTER || (leftMs !== null && leftMs <= 0)) break
+      if (this.#skipped >= this.#limits.positionAloneAfter || (leftMs !== null && leftMs <= 0)) break
       await this.#nextWake(leftMs)
     }
     return clock.monotonicMs() - startedAtMs < DORMANT_MEMORY_MS ? restored : null
@@ -369,7 +370,7 @@ export class TaskRunner {
     core.beginReplay(inputs)
     const ends = Object.fromEntries([...inputs].map(([topic, { end }]) => [topic, String(end)]))
     log.info({ version: processor.version, ends }, 'task has no memory of this version and replays its inputs')
-    while (!core.forgetSome(BATCH_RECORDS)) await this.#commit()
+    while (!core.forgetSome(this.#limits.batchRecords)) await this.#commit()
   }
 
   /** What the processor did before: a look at everything that its output topics hold. */
@@ -472,10 +473,11 @@ export class TaskRunner {
   }
 
   #isBatchFull(core: TaskCore): boolean {
+    const { batchRecords, batchBytes, positionAloneAfter } = this.#limits
     return (
-      core.pendingRecords >= BATCH_RECORDS ||
-      core.pendingBytes >= BATCH_BYTES ||
-      this.#skipped >= POSITION_ALONE_AFTER ||
+      core.pendingRecords >= batchRecords ||
+      core.pendingBytes >= batchBytes ||
+      this.#skipped >= positionAloneAfter ||
       this.#inputs.count >= this.#bisection.limit
     )
   }
@@ -509,7 +511,7 @@ export class TaskRunner {
   }
 
   async #foldSlice(core: TaskCore): Promise<void> {
-    for (let n = 0; n < SLICE && !core.isFull && !this.#isBatchFull(core); n++) {
+    for (let n = 0; n < this.#limits.slice && !core.isFull && !this.#isBatchFull(core); n++) {
       const message = this.#mailbox.first
       if (message === undefined) break
       const folding = this.#fold(core, message)

@@ -190,6 +190,7 @@ export class Cluster {
         clock: process.clock,
         log: notes.logger.child({ process: process.name }),
         sessionTimeoutMs: plan.sessionTimeoutMs,
+        limits: plan.limits,
       },
     )
   }

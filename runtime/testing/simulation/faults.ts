@@ -1,3 +1,4 @@
+import { TASK_LIMITS, type TaskLimits } from '../../run/limits.ts'
 import type { Random } from './random.ts'
 
 /**
@@ -21,6 +22,9 @@ export interface FaultPlan {
   /** Typical time of one leg, ms. */
   readonly legMs: number
   readonly sessionTimeoutMs: number
+  /** Records that one fetch brings, at most. */
+  readonly fetchRecords: number
+  readonly limits: TaskLimits
   readonly sudden: readonly SuddenFault[]
 }
 
@@ -36,7 +40,18 @@ export const CALM: FaultPlan = {
   duplicateRate: 0,
   legMs: 2,
   sessionTimeoutMs: 3_000,
+  fetchRecords: 3,
+  limits: TASK_LIMITS,
   sudden: [],
+}
+
+/** So small that the few events of a schedule meet them. */
+const TINY: TaskLimits = {
+  mailbox: { high: { messages: 2, bytes: 1_000 }, low: { messages: 1, bytes: 100 } },
+  batchRecords: 3,
+  batchBytes: 200,
+  slice: 2,
+  positionAloneAfter: 2,
 }
 
 /** Below the crash limit of the engine, with one death left for a sudden kill. */
@@ -55,6 +70,8 @@ export const drawFaults = (random: Random): FaultPlan => {
     duplicateRate: random.pick([0, 0.2]),
     legMs: random.pick([1, 1, 5, 20]),
     sessionTimeoutMs: random.pick([300, 1_000, 3_000]),
+    fetchRecords: random.pick([1, 3, 3, 20]),
+    limits: random.pick([TASK_LIMITS, TASK_LIMITS, TINY]),
     sudden: [
       ...some('stop', 2),
       ...some('storm', 2),

@@ -89,6 +89,8 @@ export const orders = {
     OrderAmended: record<OrderAmended>('OrderAmended', { amendment: 'string' }),
     OrderAudited: NothingSchema('OrderAudited'),
     OrderWithdrawn: NothingSchema('OrderWithdrawn'),
+    /** Nobody reads it. */
+    OrderViewed: NothingSchema('OrderViewed'),
   },
 } as const satisfies TopicRef
 

@@ -57,8 +57,8 @@ export class SimulatedGroup {
   }
 
   async join(process: SimulatedProcess, options: GroupOptions, handlers: GroupHandlers): Promise<GroupMember> {
-    const { time, network, log } = this.#s
-    const pump = new SimulatedPump({ time, network, log, process, handlers })
+    const { time, network, log, plan } = this.#s
+    const pump = new SimulatedPump({ time, network, log, process, handlers, fetchRecords: plan.fetchRecords })
     const member = {
       process,
       options,

@@ -12,6 +12,8 @@ interface PumpSettings {
   readonly log: MemoryLog
   readonly process: SimulatedProcess
   readonly handlers: GroupHandlers
+  /** Records of one fetch, at most. */
+  readonly fetchRecords: number
 }
 
 interface Flow {
@@ -22,7 +24,6 @@ interface Flow {
   fetching: boolean
 }
 
-const FETCH_RECORDS = 3
 const REPEATED_RECORDS = 2n
 
 export class SimulatedPump {
@@ -103,9 +104,9 @@ export class SimulatedPump {
   }
 
   #deliver(flow: Flow, position: bigint): void {
-    const { log, network, handlers } = this.#s
+    const { log, network, handlers, fetchRecords } = this.#s
     const from = network.repeats() && position >= REPEATED_RECORDS ? position - REPEATED_RECORDS : position
-    const { records, nextOffset } = log.fetch(flow.topic, flow.partition, from, FETCH_RECORDS)
+    const { records, nextOffset } = log.fetch(flow.topic, flow.partition, from, fetchRecords)
     if (nextOffset > position) flow.position = nextOffset
     handlers.records(flow.topic, flow.partition, [...records], nextOffset)
   }

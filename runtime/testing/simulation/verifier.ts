@@ -22,7 +22,8 @@ export interface Judgement {
 export const judge = (log: MemoryLog, codec: Codec, mayBeKiller: (job: string) => boolean): Judgement => {
   const facts = (topic: TopicRef): readonly Fact[] =>
     log.readAll(topic.name).map((record) => factOf(topic, record, codec))
-  const [placed, parcelFacts, tallyFacts] = [facts(orders), facts(parcels), facts(tallies)]
+  const placed = facts(orders).filter(({ type }) => type !== 'OrderViewed')
+  const [parcelFacts, tallyFacts] = [facts(parcels), facts(tallies)]
   const models = judgeOrders(placed, parcelFacts, mayBeKiller)
   const verdicts = [
     ...models,

@@ -28,14 +28,18 @@ const KILLER_EVERY = 12
 /** One in this many, an event that the code of the noisy hours cannot fold. */
 const POISON_EVERY = 5
 
+/** Events before another that no processor reads. */
+const UNREAD: readonly [number, ...number[]] = [0, 0, 4]
+
 export const drawWorkload = (random: Random): Workload => {
   const tasks = random.between(1, 3)
   const withinMs = random.between(1_000, 7_000)
   const keys = Array.from({ length: random.between(1, 3) }, (_, n) => `order-${n}`) as [string, ...string[]]
   const times = Array.from({ length: random.between(3, 8) }, () => random.between(0, withinMs)).sort((a, b) => a - b)
-  const inputs = times.map((atMs, n): Input => {
+  const inputs = times.flatMap((atMs, n): readonly Input[] => {
     const key = n < keys.length ? (keys[n] as string) : random.pick(keys)
-    return { atMs, key, ...(n < keys.length ? placed(random) : anything(random)) }
+    const input = { atMs, key, ...(n < keys.length ? placed(random) : anything(random)) }
+    return [...unread(atMs, random.pick(keys), random.pick(UNREAD)), input]
   })
   const workload: Workload = { tasks, keys, inputs, poisoned: [] }
   const killed = random.between(1, KILLER_EVERY) > 1 ? workload : withKiller(workload)
@@ -43,6 +47,9 @@ export const drawWorkload = (random: Random): Workload => {
     ? killed
     : withPoison(killed, random.pick(keys), random.between(0, withinMs))
 }
+
+const unread = (atMs: number, key: string, count: number): readonly Input[] =>
+  Array.from({ length: count }, () => ({ atMs, key, event: 'OrderViewed', data: { nothing: 0 } }))
 
 const withKiller = (workload: Workload): Workload => {
   const killer: Input = { atMs: 0, key: 'killer', event: 'OrderPlaced', data: { pieces: 1, temper: 'killer' } }
