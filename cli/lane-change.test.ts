@@ -9,6 +9,7 @@ const idle: LaneSituation = {
   pendingEffects: 0,
   blockedKeys: 0,
   workers: 0,
+  unsettled: 0,
 }
 const busy = { ...idle, running: 2, pendingEffects: 1, workers: 1 }
 const [now, patient] = [{ wait: false }, { wait: true }]
@@ -50,6 +51,10 @@ t.test('a change that was interrupted goes on: topics that are gone, or half mad
   t.same(nextLaneStep(8, { ...idle, jobPartitions: 8 }, now), { step: 'recreate' })
 })
 
+t.test('a change that was interrupted behind the topics is brought to its end, though workers are there', async (t) => {
+  t.same(nextLaneStep(4, { ...busy, unsettled: 1 }, now), { step: 'settle' })
+})
+
 t.test('nothing is made anew while anything runs, is blocked or is there', async () => {
   const few = fc.nat(2)
   const situations = fc.record({
@@ -59,6 +64,7 @@ t.test('nothing is made anew while anything runs, is blocked or is there', async
     pendingEffects: few,
     blockedKeys: few,
     workers: few,
+    unsettled: few,
   })
   fc.assert(
     fc.property(situations, fc.integer({ min: 1, max: 2 }), fc.boolean(), (situation, wanted, wait) => {

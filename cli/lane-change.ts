@@ -19,6 +19,8 @@ export interface LaneSituation {
   readonly blockedKeys: number
   /** Processes that are members of the worker's group. */
   readonly workers: number
+  /** First positions that are missing, and lanes that somebody holds and that are no more: left by a change that was cut off. */
+  readonly unsettled: number
 }
 
 export type LaneStep =
@@ -27,6 +29,7 @@ export type LaneStep =
   | { readonly step: 'drain'; readonly what: string }
   | { readonly step: 'stop-workers'; readonly what: string }
   | { readonly step: 'recreate' }
+  | { readonly step: 'settle' }
 
 export type LaneRefusal = 'LANES_BUSY' | 'LANES_BLOCKED' | 'PROCESSOR_RUNNING'
 
@@ -35,8 +38,8 @@ export const nextLaneStep = (
   situation: LaneSituation,
   { wait }: { readonly wait: boolean },
 ): LaneStep => {
-  const { jobPartitions, changelogPartitions, running, pendingEffects, blockedKeys, workers } = situation
-  if (jobPartitions === wanted && changelogPartitions === wanted) return { step: 'done' }
+  const { jobPartitions, changelogPartitions, running, pendingEffects, blockedKeys, workers, unsettled } = situation
+  if (jobPartitions === wanted && changelogPartitions === wanted) return { step: unsettled > 0 ? 'settle' : 'done' }
   if (blockedKeys > 0) {
     const why = `${count(blockedKeys, 'key')} of transcode-source are blocked: see \`reelstream blocked list transcode-source\``
     return { step: 'refuse', code: 'LANES_BLOCKED', why }

@@ -122,6 +122,13 @@ const open = async (t: Test) => {
     stopWorkers: async () => undefined,
     signal: new AbortController().signal,
   }
+  /** Those of another process, which knows nothing of what was there before. */
+  const afresh = async (): Promise<LaneTools> => {
+    const reader = await createPartitionReader(kafka)
+    t.teardown(() => reader.close())
+    const operator = openOperator({ kafka, reader, producer, codec, appId })
+    return { ...tools, session: { kafka, reader, codec }, operator }
+  }
   const pool = <T>(schema: AvroSchema<T>, data: T) => {
     const headers = { ce_type: schema.name, ce_id: randomUUID() }
     return producer.send([
@@ -141,6 +148,7 @@ const open = async (t: Test) => {
   }
   return {
     tools,
+    afresh,
     ran,
     said,
     request,
@@ -256,4 +264,24 @@ t.test('waiting ends with the signal, and releases go on', async (t) => {
   finish('a')
   finish('b')
   t.equal(await settled(2), 2)
+})
+
+t.test('a change that was cut off behind the topics is brought to its end', async (t) => {
+  const { tools, afresh, ran, request, finish, startScheduler, startWorker, settled, ghost } = await open(t)
+  await startScheduler()
+  await ghost(1)
+  const topics = tools.topicsOf(1)
+  await dropTopics(
+    tools.session.kafka,
+    topics.map(({ name }) => name),
+  )
+  await ensureTopics(tools.session.kafka, topics)
+  const now = await afresh()
+  t.ok(await setLanes(1, { wait: false }, now))
+  t.notOk(await setLanes(1, { wait: false }, now), 'and then it is done')
+  await startWorker()
+  for (const jobId of ['a', 'b', 'c']) finish(jobId)
+  await request('a', 'b', 'c')
+  t.equal(await settled(3), 3)
+  t.same(ran, ['a', 'b', 'c'], 'none was given to the lane that is no more')
 })

@@ -77,6 +77,11 @@ export const setLanes = async (wanted: number, options: { wait: boolean }, tools
       }
       if (step.step === 'recreate') {
         await recreate(wanted, tools)
+        await settle(wanted, 0, tools)
+        return true
+      }
+      if (step.step === 'settle') {
+        await settle(wanted, wanted, tools)
         return true
       }
       if (step.what !== said) tools.say(step.what)
@@ -120,7 +125,8 @@ const jobsTopicOf = (worker: Processor): string => inputTopicsOf(worker)[0] as s
 const stateOf = async <T>(operator: Operator, scheduler: Processor, collection: string) =>
   (await operator.entries(scheduler, DEFAULT_POOL, collection)) as readonly (readonly [id: string, value: T])[]
 
-const situationOf = async ({ session, operator, worker, scheduler }: LaneTools): Promise<LaneSituation> => {
+const situationOf = async (tools: LaneTools): Promise<LaneSituation> => {
+  const { session, operator, worker, scheduler } = tools
   const [jobPartitions = 0, changelogPartitions = 0] = await partitionsOf(session.kafka, [
     jobsTopicOf(worker),
     changelogOf(worker),
@@ -128,6 +134,7 @@ const situationOf = async ({ session, operator, worker, scheduler }: LaneTools):
   const isWhole = jobPartitions > 0 && jobPartitions === changelogPartitions
   // Topics that were half made are empty.
   const tasks = isWhole ? await operator.tasks(worker) : []
+  const left = isWhole ? await unsettledOf(jobPartitions, jobPartitions, tools) : { positions: [], ghosts: [] }
   return {
     jobPartitions,
     changelogPartitions,
@@ -135,6 +142,7 @@ const situationOf = async ({ session, operator, worker, scheduler }: LaneTools):
     pendingEffects: tasks.reduce((sum, { pendingEffects }) => sum + pendingEffects, 0),
     blockedKeys: tasks.reduce((sum, { blockedKeys }) => sum + blockedKeys, 0),
     workers: await membersOf(session.kafka, worker.name),
+    unsettled: left.positions.length + left.ghosts.length,
   }
 }
 
@@ -176,8 +184,8 @@ const toPool = <T>({ session, scheduler, appId }: LaneTools, schema: AvroSchema<
 })
 
 const recreate = async (wanted: number, tools: LaneTools): Promise<void> => {
-  const { session, producer, operator, scheduler, worker, appId, topicsOf } = tools
-  const { kafka, reader, codec } = session
+  const { session, worker, appId, topicsOf } = tools
+  const { kafka } = session
   const specs = topicsOf(wanted)
   const [before = 0] = await partitionsOf(kafka, [changelogOf(worker)])
   await withAdmin(kafka, (admin) => deleteGroup(admin, worker.name))
@@ -189,10 +197,23 @@ const recreate = async (wanted: number, tools: LaneTools): Promise<void> => {
     await (await openTransactionalWriter(kafka, transactionalIdOf(appId, worker, task))).close()
   }
   await ensureTopics(kafka, specs)
-  await producer.send(await initialPositions([worker], () => wanted, reader, codec))
-  // A worker that died, or slept, has not closed its lanes; some of them may be no more.
-  const left = await stateOf<Lane>(operator, scheduler, 'lane')
-  await producer.send(left.map(([, { lane, workerId }]) => toPool(tools, LaneClosed, { lane, workerId })))
+}
+
+/** What follows the topics: where the worker begins, and the end of lanes that nobody has any more, from this one on. */
+const settle = async (lanes: number, goneFrom: number, tools: LaneTools): Promise<void> => {
+  const { positions, ghosts } = await unsettledOf(lanes, goneFrom, tools)
+  await tools.producer.send(positions)
+  await tools.producer.send(ghosts.map(({ lane, workerId }) => toPool(tools, LaneClosed, { lane, workerId })))
+}
+
+/** A worker that died, or slept, has not closed its lanes; one that opens a lane again says so, of one that is no more nobody. */
+const unsettledOf = async (lanes: number, goneFrom: number, tools: LaneTools) => {
+  const { session, operator, scheduler, worker } = tools
+  const held = await stateOf<Lane>(operator, scheduler, 'lane')
+  return {
+    positions: await initialPositions([worker], () => lanes, session.reader, session.codec),
+    ghosts: held.map(([, holder]) => holder).filter(({ lane }) => lane >= goneFrom),
+  }
 }
 
 /** The broker refuses while the group has members. */
