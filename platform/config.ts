@@ -105,7 +105,13 @@ export const SETTINGS = {
   replicationFactor: integer('KAFKA_REPLICATION_FACTOR', 1, 1, 7, 'replicas of every topic that we create'),
 
   jwtSecret: secret('JWT_SECRET', '', 'HS256 secret (32 characters or more) that author tokens are checked with'),
-  jwksUrl: text('JWKS_URL', '', 'JWKS of an identity provider; takes the place of JWT_SECRET'),
+  jwksUrl: text('JWKS_URL', '', 'JWKS of an identity provider; takes the place of JWT_SECRET, needs JWT_AUDIENCE'),
+  jwtAudience: text(
+    'JWT_AUDIENCE',
+    '',
+    '`aud` that tokens of JWKS_URL must have: this product, as the provider names it',
+  ),
+  jwtIssuer: text('JWT_ISSUER', '', '`iss` that tokens of JWKS_URL must have; empty = any that these keys sign for'),
   localSignIn: flag('LOCAL_SIGN_IN', false, 'one-click sign-in for a single machine; never on a public address'),
   maxUploadBytes: integer('MAX_UPLOAD_BYTES', 5 * TiB, 1, 5 * TiB, 'largest file that may be uploaded, bytes'),
   partSizeBytes: integer('PART_SIZE_BYTES', 8 * MiB, 5 * MiB, 5 * 1024 * MiB, 'smallest part of an upload, bytes'),

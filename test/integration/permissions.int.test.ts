@@ -19,7 +19,7 @@ import { type VideoClaim, videoIntake } from '../../schemas/topics.ts'
  *
  * The video is private and its upload open, so that whatever somebody else sees of it is too much.
  */
-const authenticator = createAuthenticator({ jwtSecret: TEST_SECRET, jwksUrl: '' })
+const authenticator = createAuthenticator({ jwtSecret: TEST_SECRET, jwksUrl: '', jwtIssuer: '', jwtAudience: '' })
 const ADA = 'ada'
 
 /** In the order of the columns of the tables. */

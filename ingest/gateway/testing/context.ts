@@ -21,7 +21,7 @@ export const testContext = (
   reads,
   claims,
   store,
-  authenticator: createAuthenticator({ jwtSecret: TEST_SECRET, jwksUrl: '' }),
+  authenticator: createAuthenticator({ jwtSecret: TEST_SECRET, jwksUrl: '', jwtIssuer: '', jwtAudience: '' }),
   handles: createUploadHandles('s3 secret'),
   limits: {
     ...DEFAULT_LIMITS,
