@@ -17,6 +17,7 @@ t.test('processes get the servers, their ports and a secret to check tokens with
     IMPORT_SOURCES: '*',
     JWT_SECRET: secrets.jwtSecret,
     LOCAL_SIGN_IN: 'true',
+    UPLOAD_HANDLE_SECRET: secrets.jwtSecret,
   })
 })
 
@@ -25,6 +26,7 @@ t.test('with an identity provider nobody is signed in by one click', async (t) =
   const settings = productSettings(config, '/data', servers, [role], secrets)
   t.notOk('LOCAL_SIGN_IN' in settings || 'JWT_SECRET' in settings)
   t.equal(await localToken(config, secrets), '')
+  t.equal(settings.UPLOAD_HANDLE_SECRET, secrets.jwtSecret, 'upload handles are our own all the same')
 })
 
 t.test('the local token is signed with the secret that the processes check it with', async (t) => {

@@ -23,6 +23,7 @@ export const productSettings = (
   // Whoever can write to this broker is at this machine: a producer may import from any bucket, unless told otherwise.
   ...(config.importSources.length === 0 && { IMPORT_SOURCES: '*' }),
   ...(config.jwksUrl === '' && { JWT_SECRET: jwtSecret(config, secrets), LOCAL_SIGN_IN: 'true' }),
+  UPLOAD_HANDLE_SECRET: config.uploadHandleSecret || jwtSecret(config, secrets),
 })
 
 /** A token of the local author, '' when an identity provider makes the tokens. */

@@ -112,6 +112,11 @@ export const SETTINGS = {
     '`aud` that tokens of JWKS_URL must have: this product, as the provider names it',
   ),
   jwtIssuer: text('JWT_ISSUER', '', '`iss` that tokens of JWKS_URL must have; empty = any that these keys sign for'),
+  uploadHandleSecret: secret(
+    'UPLOAD_HANDLE_SECRET',
+    '',
+    'secret (32 characters or more) that upload handles are signed with, one for all gateways; empty = JWT_SECRET',
+  ),
   localSignIn: flag('LOCAL_SIGN_IN', false, 'one-click sign-in for a single machine; never on a public address'),
   maxUploadBytes: integer('MAX_UPLOAD_BYTES', 5 * TiB, 1, 5 * TiB, 'largest file that may be uploaded, bytes'),
   partSizeBytes: integer('PART_SIZE_BYTES', 8 * MiB, 5 * MiB, 5 * 1024 * MiB, 'smallest part of an upload, bytes'),

@@ -10,7 +10,7 @@ import { kafkaClaimProducer } from '../kafka-claim-producer.ts'
 import type { GatewayOptions } from './app.ts'
 import { DEFAULT_LIMITS } from './context.ts'
 import { prismaUploadReads } from './prisma-upload-reads.ts'
-import { createUploadHandles } from './upload-handle.ts'
+import { createUploadHandles, uploadHandleSecret } from './upload-handle.ts'
 import { s3UploadStore } from './upload-store.ts'
 
 /** Clients that a composition root has made, and will close. */
@@ -29,7 +29,7 @@ const HOUR_MS = 3_600_000
 
 /**
  * The plugin's options from the settings and the clients: the wiring that server.ts and the one-origin front share.
- * @throws ConfigError JWT_SETTINGS
+ * @throws ConfigError JWT_SETTINGS, UPLOAD_HANDLE_SETTINGS
  */
 export const gatewayOptions = (config: Config, clients: GatewayClients): GatewayOptions => {
   const { database, producer, codec, s3, presigner, clock, log } = clients
@@ -40,8 +40,7 @@ export const gatewayOptions = (config: Config, clients: GatewayClients): Gateway
       claims: kafkaClaimProducer({ producer, codec, clock }),
       store: s3UploadStore({ s3, presigner, bucket: config.s3Bucket, clock }),
       authenticator: createAuthenticator(config),
-      // Every gateway of a deployment has the S3 secret, whatever identity provider it uses.
-      handles: createUploadHandles(config.s3SecretAccessKey),
+      handles: createUploadHandles(uploadHandleSecret(config)),
       limits: {
         ...DEFAULT_LIMITS,
         maxUploadBytes: config.maxUploadBytes,

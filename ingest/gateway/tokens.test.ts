@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { exportJWK, generateKeyPair, type JWTPayload, SignJWT, UnsecuredJWT } from 'jose'
 import t, { type Test } from 'tap'
 import { createAuthenticator, localAuthorId, signLocalToken } from '../../platform/http/author-token.ts'
-import { createUploadHandles } from './upload-handle.ts'
+import { createUploadHandles, uploadHandleSecret } from './upload-handle.ts'
 
 const SECRET = 'a secret of at least thirty-two characters'
 const key = new TextEncoder().encode(SECRET)
@@ -82,6 +82,20 @@ t.test('a token that the provider made for somebody else, or for ever, is nobody
   }
   for (const [what, payload] of Object.entries(bad)) {
     await t.rejects(byProvider.authorOf(await provider.sign(payload)), { code: 'UNAUTHENTICATED' }, what)
+  }
+})
+
+t.test('upload handles have a secret of their own, else that of the tokens, and never a short one', async (t) => {
+  const own = 'another secret of at least thirty-two characters'
+  t.equal(uploadHandleSecret({ uploadHandleSecret: own, jwtSecret: SECRET }), own)
+  t.equal(uploadHandleSecret({ uploadHandleSecret: '', jwtSecret: SECRET }), SECRET)
+  for (const [handleSecret, jwtSecret] of [
+    ['', ''],
+    ['short', SECRET],
+    ['', 'short'],
+  ] as const) {
+    const settings = { uploadHandleSecret: handleSecret, jwtSecret }
+    t.throws(() => uploadHandleSecret(settings), { code: 'UPLOAD_HANDLE_SETTINGS', message: /UPLOAD_HANDLE_SECRET/ })
   }
 })
 

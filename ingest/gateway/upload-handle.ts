@@ -1,5 +1,6 @@
 import { hkdfSync } from 'node:crypto'
 import { errors, jwtVerify, SignJWT } from 'jose'
+import { ConfigError } from '../../platform/errors.ts'
 import { unauthenticated } from '../../platform/http/author-token.ts'
 
 /**
@@ -10,7 +11,9 @@ import { unauthenticated } from '../../platform/http/author-token.ts'
  * not trusted beyond the signature: every use is compared with the recorded upload, so a handle of an upload that was
  * closed, or that lost the race of two creates, is worth nothing.
  *
- * Signed with a key derived from a secret that every gateway of a deployment shares (RFC 5869).
+ * Signed with a key derived (RFC 5869) from a secret that every gateway of a deployment shares: UPLOAD_HANDLE_SECRET,
+ * else JWT_SECRET, which checks authors' tokens with another key. Whoever changes it closes no upload, but the handles
+ * that are out are good for nothing any more: their holders begin again with the same Idempotency-Key.
  */
 export interface UploadHandle {
   readonly uploadId: string
@@ -31,6 +34,18 @@ export interface UploadHandles {
 
 /** Also the JWT's `typ`, so that a handle is never taken for an author's token, nor the other way round. */
 const TYPE = 'reelstream-upload+jwt'
+
+const MIN_SECRET_LENGTH = 32
+
+/** @throws ConfigError UPLOAD_HANDLE_SETTINGS: no secret, or one that is too short */
+export const uploadHandleSecret = (config: Readonly<Record<'uploadHandleSecret' | 'jwtSecret', string>>): string => {
+  const secret = config.uploadHandleSecret || config.jwtSecret
+  if (secret.length >= MIN_SECRET_LENGTH) return secret
+  throw new ConfigError(
+    'UPLOAD_HANDLE_SETTINGS',
+    `UPLOAD_HANDLE_SECRET, or JWT_SECRET in its place, needs ${MIN_SECRET_LENGTH} characters or more.`,
+  )
+}
 
 export const createUploadHandles = (deploymentSecret: string): UploadHandles => {
   const key = new Uint8Array(hkdfSync('sha256', deploymentSecret, '', 'reelstream upload handle', 32))

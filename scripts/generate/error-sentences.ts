@@ -114,6 +114,7 @@ export const ERROR_SENTENCES: Readonly<Record<string, string>> = {
   TOPIC_DRIFT: 'Topics differ from what this code was written for; the message says how.',
   TOPOLOGY_INVALID: 'Declarations do not fit together: a name twice, an event that nobody writes or reads.',
   UNEQUAL_PARTITIONS: 'The input topics of one processor have unequal partition counts.',
+  UPLOAD_HANDLE_SETTINGS: 'Neither UPLOAD_HANDLE_SECRET nor JWT_SECRET (32 characters or more) can be used.',
 
   // npm start.
   ALREADY_RUNNING: 'The data folder belongs to a run that is under way.',

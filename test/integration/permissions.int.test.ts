@@ -166,7 +166,7 @@ t.test('the API', async (t) => {
   if (details === null) throw new TypeError('the example has details')
   const started = fact('UploadStarted', { authorId: ADA, details: { ...details, visibility: 'PRIVATE' } })
   await tell('mine', [started, fact('PartUploaded')])
-  const handles = createUploadHandles('s3 secret')
+  const handles = createUploadHandles('handle secret')
   const plan = { authorId: ADA, objectKey: 'k', s3UploadId: 's', partSizeBytes: 1, partCount: null }
   const handleOf = (uploadId: string) => handles.issue({ uploadId, ...plan }, Date.now() + 60_000)
   const tokens = { ...(await open(ADA)), handle: await handleOf('mine'), foreignHandle: await handleOf('foreign') }

@@ -22,7 +22,7 @@ export const testContext = (
   claims,
   store,
   authenticator: createAuthenticator({ jwtSecret: TEST_SECRET, jwksUrl: '', jwtIssuer: '', jwtAudience: '' }),
-  handles: createUploadHandles('s3 secret'),
+  handles: createUploadHandles('handle secret'),
   limits: {
     ...DEFAULT_LIMITS,
     maxUploadBytes: 1024 * MiB,
