@@ -13,7 +13,7 @@ import api from './app.ts'
 const CONNECTIONS = 8
 
 const config = readConfig()
-requireSettings(config, ['databaseUrl', 's3Endpoint', 's3AccessKeyId', 's3SecretAccessKey'])
+requireSettings(config, ['databaseUrl', 's3Endpoint'])
 const log = createLogger('api', config.logLevel)
 const atEnd = endGracefully(log)
 const db = createDatabase({ url: config.databaseUrl, maxConnections: CONNECTIONS, log })

@@ -39,7 +39,7 @@ export const objectPlaceOf = (text: string): ObjectPlace | null => {
  * @throws BadInputError OBJECT_NOT_FOUND; CommandFailure with the code of the refusal; UpstreamError (retryable)
  */
 export const importObject = async (config: Config, wanted: ObjectImport): Promise<CompletedUpload> => {
-  requireSettings(config, ['s3Endpoint', 's3AccessKeyId', 's3SecretAccessKey'])
+  requireSettings(config, ['s3Endpoint'])
   const { place, connection, details } = wanted
   const authorId = wanted.authorId ?? decodeJwt(connection.token).sub ?? ''
   const object = await stored(config, place)

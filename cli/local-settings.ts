@@ -1,5 +1,5 @@
 import path from 'node:path'
-import { readRunFile } from '../local/run-file.ts'
+import { type RunFile, readRunFile } from '../local/run-file.ts'
 import type { Config } from '../platform/config.ts'
 
 /** The settings, and for what they leave out the servers of the product that runs on this machine. */
@@ -12,7 +12,12 @@ export const localSettings = async (config: Config): Promise<Config> => {
     schemaRegistryUrl: config.schemaRegistryUrl || run.schemaRegistryUrl,
     databaseUrl: config.databaseUrl || run.databaseUrl,
     s3Endpoint: config.s3Endpoint || run.s3Endpoint,
-    s3AccessKeyId: config.s3AccessKeyId || run.s3AccessKeyId,
-    s3SecretAccessKey: config.s3SecretAccessKey || run.s3SecretAccessKey,
+    ...(config.s3AccessKeyId === '' && s3KeyOf(run)),
   }
 }
+
+const s3KeyOf = ({ s3AccessKeyId, s3SecretAccessKey, s3SessionToken }: RunFile) => ({
+  s3AccessKeyId,
+  s3SecretAccessKey,
+  s3SessionToken,
+})

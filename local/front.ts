@@ -30,14 +30,7 @@ import web from '../web/plugin.ts'
 const DATABASE_CONNECTIONS = 12
 
 const config = readConfig()
-requireSettings(config, [
-  'kafkaBrokers',
-  'schemaRegistryUrl',
-  'databaseUrl',
-  's3Endpoint',
-  's3AccessKeyId',
-  's3SecretAccessKey',
-])
+requireSettings(config, ['kafkaBrokers', 'schemaRegistryUrl', 'databaseUrl', 's3Endpoint'])
 const log = createLogger('front', config.logLevel)
 const atEnd = endGracefully(log)
 const s3Settings = s3SettingsOf(config, 'front')

@@ -197,6 +197,7 @@ const describeRun = ({ webUrl, settings, token, running }: Described): RunFile =
   databaseUrl: settings.DATABASE_URL ?? '',
   s3AccessKeyId: settings.S3_ACCESS_KEY_ID ?? '',
   s3SecretAccessKey: settings.S3_SECRET_ACCESS_KEY ?? '',
+  s3SessionToken: settings.S3_SESSION_TOKEN ?? '',
   pids: Object.fromEntries(running.map((role) => [role.name, role.pid()])),
   supervisorPid: process.pid,
   token,

@@ -12,6 +12,7 @@ const run: RunFile = {
   databaseUrl: 'postgresql://reelstream@127.0.0.1:15432/reelstream',
   s3AccessKeyId: 'key',
   s3SecretAccessKey: 'secret',
+  s3SessionToken: '',
   pids: { processors: 11, workers: 12, projections: 13, front: 14 },
   supervisorPid: 10,
   token: 'token',

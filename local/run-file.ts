@@ -15,6 +15,7 @@ export interface RunFile {
   readonly databaseUrl: string
   readonly s3AccessKeyId: string
   readonly s3SecretAccessKey: string
+  readonly s3SessionToken: string
   readonly pids: Readonly<Record<string, number>>
   readonly supervisorPid: number
   /** JWT of the local author; empty when JWKS_URL names somebody else who makes tokens */

@@ -33,7 +33,13 @@ export const s3Server = ({ dataDir, port, accessKeyId, secretAccessKey, artifact
   const properties = path.join(home, 's3proxy.properties')
   return {
     name: 's3',
-    env: { S3_ENDPOINT: endpoint, S3_ACCESS_KEY_ID: accessKeyId, S3_SECRET_ACCESS_KEY: secretAccessKey },
+    env: {
+      S3_ENDPOINT: endpoint,
+      S3_ACCESS_KEY_ID: accessKeyId,
+      S3_SECRET_ACCESS_KEY: secretAccessKey,
+      // Its key has none, whatever the environment of `npm start` has.
+      S3_SESSION_TOKEN: '',
+    },
     async prepare() {
       await mkdir(path.join(home, 'objects'), { recursive: true })
       const settings = s3Properties({ endpoint, accessKeyId, secretAccessKey, folder: path.join(home, 'objects') })

@@ -183,6 +183,7 @@ const externalServers = (config: Config): Record<string, string> => ({
     S3_ENDPOINT: config.s3Endpoint,
     S3_ACCESS_KEY_ID: config.s3AccessKeyId,
     S3_SECRET_ACCESS_KEY: config.s3SecretAccessKey,
+    S3_SESSION_TOKEN: config.s3SessionToken,
   }),
   ...(config.databaseUrl && { DATABASE_URL: config.databaseUrl }),
 })

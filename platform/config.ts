@@ -79,8 +79,9 @@ export const SETTINGS = {
   s3PublicEndpoint: text('S3_PUBLIC_ENDPOINT', '', 'URL of the S3 API as browsers reach it; empty = S3_ENDPOINT'),
   s3Region: text('S3_REGION', 'us-east-1', 'region that signatures are made for'),
   s3Bucket: text('S3_BUCKET', 'reelstream-media', 'bucket of sources, renditions and playlists'),
-  s3AccessKeyId: secret('S3_ACCESS_KEY_ID', '', 'S3 access key'),
-  s3SecretAccessKey: secret('S3_SECRET_ACCESS_KEY', '', 'S3 secret key'),
+  s3AccessKeyId: secret('S3_ACCESS_KEY_ID', '', 'S3 access key; empty = keys as the AWS SDK finds them (docs/s3.md)'),
+  s3SecretAccessKey: secret('S3_SECRET_ACCESS_KEY', '', 'S3 secret key; goes with S3_ACCESS_KEY_ID'),
+  s3SessionToken: secret('S3_SESSION_TOKEN', '', 'session token of a temporary S3 key; it is not renewed'),
   databaseUrl: secret('DATABASE_URL', '', 'PostgreSQL connection URL; empty = a local server'),
 
   host: text('HOST', '127.0.0.1', 'address the HTTP servers bind'),

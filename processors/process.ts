@@ -40,7 +40,7 @@ export interface RoleDefinition {
 
 export const runRole = async (role: RoleDefinition): Promise<void> => {
   const config = readConfig()
-  requireSettings(config, ['kafkaBrokers', 'schemaRegistryUrl', 's3Endpoint', 's3AccessKeyId', 's3SecretAccessKey'])
+  requireSettings(config, ['kafkaBrokers', 'schemaRegistryUrl', 's3Endpoint'])
   const log = createLogger(role.name, config.logLevel)
   const atEnd = endGracefully(log)
   const s3 = createS3Client(s3SettingsOf(config, role.name))

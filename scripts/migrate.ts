@@ -15,14 +15,7 @@ import { migrateSql } from './migrate/sql.ts'
  * start; doing it again changes nothing. What is there but differs is an error that says how to mend it.
  */
 const config = readConfig()
-requireSettings(config, [
-  'kafkaBrokers',
-  'schemaRegistryUrl',
-  's3Endpoint',
-  's3AccessKeyId',
-  's3SecretAccessKey',
-  'databaseUrl',
-])
+requireSettings(config, ['kafkaBrokers', 'schemaRegistryUrl', 's3Endpoint', 'databaseUrl'])
 const log = createLogger('migrate', config.logLevel)
 const s3 = createS3Client(s3SettingsOf(config, 'migrate'))
 try {

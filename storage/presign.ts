@@ -13,7 +13,8 @@ import { withS3Errors } from './s3-errors.ts'
  * that died after 1 MB.
  *
  * S3 checks the expiry when a request begins, not while it runs: a URL for a slow link needs no long life if it is
- * signed when its turn comes. At most seven days (Signature Version 4).
+ * signed when its turn comes. At most seven days (Signature Version 4), and no longer than a temporary key lives that
+ * signed it, whatever the URL says: S3 refuses it after that.
  *
  * A URL is a secret while it lives: never log one.
  */
@@ -28,7 +29,7 @@ export interface SignedRequest {
   readonly url: string
   /** To be sent exactly so. Content-Length is signed too; every HTTP client sets it by itself. */
   readonly headers: Readonly<Record<string, string>>
-  /** Milliseconds since the epoch. */
+  /** Milliseconds since the epoch; earlier than asked for where the key that signed ends earlier. */
   readonly expiresAtMs: number
 }
 
@@ -55,15 +56,17 @@ export const presignPart = async (
     ChecksumSHA256: part.checksumSha256,
   })
   const now = clock.now()
-  const url = await withS3Errors({ action: 'sign the part', bucket: ref.bucket, key: ref.key }, () =>
-    getSignedUrl(presigner, command, {
+  const about = { action: 'sign the part', bucket: ref.bucket, key: ref.key }
+  const signed = await withS3Errors(about, async () => ({
+    expiresAtMs: await endOf(presigner, now + expiresInSeconds * 1000),
+    url: await getSignedUrl(presigner, command, {
       expiresIn: expiresInSeconds,
       signingDate: new Date(now),
       unhoistableHeaders: new Set([CHECKSUM_HEADER]),
       signableHeaders: new Set(['host', 'content-length', CHECKSUM_HEADER]),
     }),
-  )
-  return { url, headers: { [CHECKSUM_HEADER]: part.checksumSha256 }, expiresAtMs: now + expiresInSeconds * 1000 }
+  }))
+  return { ...signed, headers: { [CHECKSUM_HEADER]: part.checksumSha256 } }
 }
 
 /** Signs the GET of an object; the holder may add a Range. `contentType` replaces the stored one in the answer. */
@@ -79,8 +82,15 @@ export const presignGet = async (
     ...(contentType === undefined ? {} : { ResponseContentType: contentType }),
   })
   const now = clock.now()
-  const url = await withS3Errors({ action: 'sign the read', bucket, key }, () =>
-    getSignedUrl(presigner, command, { expiresIn: expiresInSeconds, signingDate: new Date(now) }),
-  )
-  return { url, headers: {}, expiresAtMs: now + expiresInSeconds * 1000 }
+  const signed = await withS3Errors({ action: 'sign the read', bucket, key }, async () => ({
+    expiresAtMs: await endOf(presigner, now + expiresInSeconds * 1000),
+    url: await getSignedUrl(presigner, command, { expiresIn: expiresInSeconds, signingDate: new Date(now) }),
+  }))
+  return { ...signed, headers: {} }
+}
+
+/** Asked before signing: what signs is the key that the client has now, or one that lives longer. */
+const endOf = async (presigner: S3Client, wantedMs: number): Promise<number> => {
+  const { expiration } = await presigner.config.credentials()
+  return expiration === undefined ? wantedMs : Math.min(wantedMs, expiration.getTime())
 }

@@ -1,5 +1,6 @@
 import { S3Client } from '@aws-sdk/client-s3'
 import type { Config } from '../platform/config.ts'
+import { ConfigError } from '../platform/errors.ts'
 
 export type { S3Client } from '@aws-sdk/client-s3'
 
@@ -21,6 +22,10 @@ export type { S3Client } from '@aws-sdk/client-s3'
  * Permissions: docs/s3.md says which process makes which call, docs/s3-policy.json allows those and no others, and an
  * end-to-end test compares the two. So that a server's access log can be read in the same way, every client says in its
  * User-Agent which process it is of.
+ *
+ * Keys: those of the settings, else the AWS SDK's default chain (environment, shared files, web identity, container,
+ * instance), which is how a process runs as an IAM role. The chain renews what it got in the last five minutes, while the
+ * old key goes on signing.
  */
 export interface S3Settings {
   /** URL of the S3 API as our processes reach it. */
@@ -28,21 +33,36 @@ export interface S3Settings {
   /** URL of the S3 API as browsers reach it. */
   readonly publicEndpoint: string
   readonly region: string
+  /** Empty, like the secret key: as the AWS SDK finds them. */
   readonly accessKeyId: string
   readonly secretAccessKey: string
+  /** Of a temporary key. */
+  readonly sessionToken?: string | undefined
   /** The process, e.g. `gateway`; in the User-Agent as `app/reelstream-gateway`. */
   readonly role?: string | undefined
 }
 
-/** @param role the process that the client is made for */
-export const s3SettingsOf = (config: Config, role?: string): S3Settings => ({
-  role,
-  endpoint: config.s3Endpoint,
-  publicEndpoint: config.s3PublicEndpoint === '' ? config.s3Endpoint : config.s3PublicEndpoint,
-  region: config.s3Region,
-  accessKeyId: config.s3AccessKeyId,
-  secretAccessKey: config.s3SecretAccessKey,
-})
+/**
+ * @param role the process that the client is made for
+ * @throws ConfigError S3_SETTINGS: half a key
+ */
+export const s3SettingsOf = (config: Config, role?: string): S3Settings => {
+  const { s3AccessKeyId: accessKeyId, s3SecretAccessKey: secretAccessKey, s3SessionToken: sessionToken } = config
+  const isWhole = (accessKeyId === '') === (secretAccessKey === '') && (sessionToken === '' || accessKeyId !== '')
+  if (!isWhole) {
+    const rule = 'S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY go together, and S3_SESSION_TOKEN only with both.'
+    throw new ConfigError('S3_SETTINGS', `${rule} Without any of them, keys are found as the AWS SDK does it.`)
+  }
+  return {
+    role,
+    endpoint: config.s3Endpoint,
+    publicEndpoint: config.s3PublicEndpoint === '' ? config.s3Endpoint : config.s3PublicEndpoint,
+    region: config.s3Region,
+    accessKeyId,
+    secretAccessKey,
+    sessionToken,
+  }
+}
 
 /** For every call that we make ourselves. Close it with `destroy()`. Makes no request. */
 export const createS3Client = (settings: S3Settings): S3Client => client(settings, settings.endpoint, 'WHEN_SUPPORTED')
@@ -68,7 +88,7 @@ const client = (settings: S3Settings, endpoint: string, requestChecksums: 'WHEN_
     endpoint,
     region: settings.region,
     ...(settings.role === undefined ? {} : { userAgentAppId: `reelstream-${settings.role}` }),
-    credentials: { accessKeyId: settings.accessKeyId, secretAccessKey: settings.secretAccessKey },
+    ...(settings.accessKeyId === '' ? {} : { credentials: keyOf(settings) }),
     // Self-hosted servers have no wildcard DNS for bucket.host.
     forcePathStyle: true,
     maxAttempts: MAX_ATTEMPTS,
@@ -82,3 +102,9 @@ const client = (settings: S3Settings, endpoint: string, requestChecksums: 'WHEN_
     },
   })
 }
+
+const keyOf = ({ accessKeyId, secretAccessKey, sessionToken = '' }: S3Settings) => ({
+  accessKeyId,
+  secretAccessKey,
+  ...(sessionToken === '' ? {} : { sessionToken }),
+})

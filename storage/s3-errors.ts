@@ -13,6 +13,7 @@ import { BadInputError, type Facts, ReelstreamError, UpstreamError } from '../pl
  * | RANGE_NOT_SATISFIABLE | BadInput | no | the range begins behind the end |
  * | CHECKSUM_MISMATCH | BadInput | no | the bytes that arrived are not those of the checksum |
  * | PARTS_INVALID | BadInput | no | Complete named a part that is missing, replaced, out of order or too small |
+ * | S3_NO_CREDENTIALS | Upstream | yes | no key is set, and nobody who could be asked has one now |
  * | BUCKET_NOT_FOUND, S3_ACCESS_DENIED, S3_NOT_IMPLEMENTED, S3_REFUSED | Upstream | no | the operator must act |
  * | S3_CONFLICT | Upstream | yes | another writer is at the same key right now |
  * | S3_ABORTED | Upstream | yes | our own signal ended the call |
@@ -81,6 +82,14 @@ const REFUSALS: readonly Refusal[] = [
     retryable: true,
     says: 'S3 asks to come again later.',
   },
+  // Who gives out the keys of a role can be away like S3 itself.
+  {
+    code: 'S3_NO_CREDENTIALS',
+    names: ['CredentialsProviderError'],
+    by: 'operator',
+    retryable: true,
+    says: 'S3_ACCESS_KEY_ID is not set, and the AWS SDK found no key elsewhere.',
+  },
   { code: 'BUCKET_NOT_FOUND', names: ['NoSuchBucket'], by: 'operator', says: 'the bucket does not exist.' },
   { code: 'MULTIPART_NOT_FOUND', names: ['NoSuchUpload'], by: 'caller', says: 'no such multipart upload is open.' },
   {
@@ -126,7 +135,14 @@ const REFUSALS: readonly Refusal[] = [
   },
   {
     code: 'S3_ACCESS_DENIED',
-    names: ['AccessDenied', 'InvalidAccessKeyId', 'SignatureDoesNotMatch', 'RequestTimeTooSkewed'],
+    names: [
+      'AccessDenied',
+      'InvalidAccessKeyId',
+      'SignatureDoesNotMatch',
+      'RequestTimeTooSkewed',
+      'ExpiredToken',
+      'InvalidToken',
+    ],
     statuses: [401, 403],
     by: 'operator',
     says: 'the credentials, the policy or the clock are not right.',

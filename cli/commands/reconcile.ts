@@ -42,7 +42,7 @@ export const registerReconcile = (program: Command, config: Config): void => {
 }
 
 const run = async (config: Config, flags: ReconcileFlags): Promise<number> => {
-  requireSettings(config, ['databaseUrl', 's3Endpoint', 's3AccessKeyId', 's3SecretAccessKey'])
+  requireSettings(config, ['databaseUrl', 's3Endpoint'])
   const database = createDatabase({
     url: config.databaseUrl,
     maxConnections: 2,

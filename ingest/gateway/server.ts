@@ -23,14 +23,7 @@ import { gatewayOptions } from './gateway-options.ts'
  * (../reconciler): it is the process that has the clients for it, and whose death makes what is found.
  */
 const config = readConfig()
-requireSettings(config, [
-  'kafkaBrokers',
-  'schemaRegistryUrl',
-  'databaseUrl',
-  's3Endpoint',
-  's3AccessKeyId',
-  's3SecretAccessKey',
-])
+requireSettings(config, ['kafkaBrokers', 'schemaRegistryUrl', 'databaseUrl', 's3Endpoint'])
 const log = createLogger('gateway', config.logLevel)
 const atEnd = endGracefully(log)
 const session = await patiently(

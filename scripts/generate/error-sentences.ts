@@ -108,6 +108,8 @@ export const ERROR_SENTENCES: Readonly<Record<string, string>> = {
   MIGRATION_FAILED: 'A migration failed, now or in an earlier run.',
   REBUILD_NEEDED: 'The tables are of another release: run `reelstream rebuild`.',
   REGISTRY_MISMATCH: 'The registry gives another schema for an id than the log was written with.',
+  S3_SETTINGS:
+    'Half an S3 key is set: S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY go together, S3_SESSION_TOKEN with both.',
   SCHEMA_INCOMPATIBLE: 'A schema does not fit its earlier versions both ways (FULL_TRANSITIVE).',
   SCHEMA_INVALID: 'The registry does not take a schema.',
   SCHEMA_NOT_REGISTERED: 'A schema of this code has no id: run the migrate step.',
@@ -172,6 +174,7 @@ export const ERROR_SENTENCES: Readonly<Record<string, string>> = {
   S3_CONFLICT: 'Somebody else is writing this object right now.',
   S3_NOT_DELETED: 'S3 deleted some of the objects that it was asked to delete, and not all.',
   S3_NOT_IMPLEMENTED: 'This S3 server cannot do it.',
+  S3_NO_CREDENTIALS: 'S3_ACCESS_KEY_ID is not set, and the AWS SDK found no key elsewhere (docs/s3.md).',
   S3_UNAVAILABLE: 'S3 does not answer, or asks to come again later.',
   SIZE_OUT_OF_RANGE: 'A file of this size cannot be cut into parts.',
 
