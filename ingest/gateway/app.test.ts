@@ -360,7 +360,11 @@ t.test('an upload of unknown length', async (t) => {
       gateway.call('POST', `/uploads/${uploadId}/parts/sign`, { body: { parts } })
     const seal = (partCount: number, sizeBytes: number, as = 'ada') =>
       gateway.call('POST', `/uploads/${uploadId}/seal`, { as, body: { partCount, sizeBytes } })
-    return { ...gateway, begin, uploadId, sign, seal }
+    const report = (...partNumbers: readonly number[]) => {
+      const parts = partNumbers.map((partNumber) => stored(partNumber, 16 * MiB))
+      return gateway.call('POST', `/uploads/${uploadId}/parts`, { body: { parts } })
+    }
+    return { ...gateway, begin, uploadId, sign, report, seal }
   }
 
   t.test('has parts of one length, and no count until it is sealed', async (t) => {
@@ -408,13 +412,40 @@ t.test('an upload of unknown length', async (t) => {
   })
 
   t.test('counts towards what its author may have open, as it grows', async (t) => {
-    const { sign, call, uploadId } = await begun(t, { maxOpenBytes: 40 * MiB })
+    const { sign, report } = await begun(t, { maxOpenBytes: 40 * MiB })
     t.equal((await sign(part(1, 16 * MiB))).status, 200)
-    const { etag, ...report } = { ...part(1, 16 * MiB), etag: 'e' }
-    await call('POST', `/uploads/${uploadId}/parts`, { body: { parts: [{ ...report, etag }] } })
+    await report(1)
     t.equal((await sign(part(2, 16 * MiB))).status, 200)
     const answer = await sign(part(2, 16 * MiB), part(3, 16 * MiB))
     t.match(answer, { status: 429, body: { code: 'UPLOAD_QUOTA_EXCEEDED' }, headers: { 'retry-after': '30' } })
+  })
+
+  t.test('counts once what is sent again, and up to its highest part what is sent before it', async (t) => {
+    const { sign, report } = await begun(t, { maxOpenBytes: 32 * MiB })
+    t.match(await sign(part(3, 1)), { status: 429, body: { code: 'UPLOAD_QUOTA_EXCEEDED' } })
+    await report(1, 2)
+    t.equal((await sign(part(1, 16 * MiB), part(2, 16 * MiB))).status, 200)
+  })
+
+  t.test('holds only so many parts that nobody was told of', async (t) => {
+    const { sign, report } = await begun(t, { maxUploadBytes: 10_000 * MiB, maxOpenBytes: 10_000 * MiB })
+    for (let partNumber = 1; partNumber <= 256; partNumber++) {
+      t.equal((await sign(part(partNumber, 16 * MiB))).status, 200)
+    }
+    const tooFar = { status: 429, body: { code: 'PARTS_NOT_REPORTED' }, headers: { 'retry-after': '5' } }
+    t.match(await sign(part(257, 16 * MiB)), tooFar)
+    t.match(await sign(part(1, 16 * MiB), part(300, 16 * MiB)), tooFar)
+    await report(7)
+    t.equal((await sign(part(257, 16 * MiB))).status, 200, 'each report makes room for one more')
+    t.match(await sign(part(258, 16 * MiB)), tooFar)
+  })
+
+  t.test('is not sealed with more than it may hold unreported', async (t) => {
+    const { seal, report } = await begun(t, { maxUploadBytes: 10_000 * MiB })
+    const tooFar = { status: 429, body: { code: 'PARTS_NOT_REPORTED' } }
+    t.match(await seal(257, 257 * 16 * MiB), tooFar)
+    await report(1)
+    t.equal((await seal(257, 257 * 16 * MiB)).status, 202)
   })
 })
 

@@ -46,6 +46,13 @@ export const prismaUploadReads = (
         }))
       }),
 
+    sumParts: (videoId) =>
+      asking(async () => {
+        const where = { videoId, code: null }
+        const { _count, _sum } = await database.uploadPart.aggregate({ where, _count: true, _sum: { sizeBytes: true } })
+        return { parts: _count, bytes: Number(_sum.sizeBytes ?? 0) }
+      }),
+
     openUploads: (authorId) =>
       asking(async () => {
         const [row] = await database.$queryRaw<{ uploads: number; bytes: number }[]>`

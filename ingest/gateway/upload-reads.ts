@@ -18,6 +18,8 @@ export interface UploadReads {
    * does not have what was reported, is not among them.
    */
   findParts(videoId: string, after: number, limit: number): Promise<readonly StoredPart[]>
+  /** Of the parts that findParts lists, how many there are and how long they are together. */
+  sumParts(videoId: string): Promise<PartsSum>
   /** What the author has open; of an upload whose length is not known, what is stored of it. */
   openUploads(authorId: string): Promise<OpenUploads>
   /** How the claim ended; null when nothing is known after `timeoutMs`. Never for PartUploaded, which leaves none. */
@@ -38,6 +40,11 @@ export interface RecordedUpload {
   readonly expiresAtMs: number
   /** Comparisons with S3 that found reported parts wrong: since then the same bytes may have to be reported anew. */
   readonly rejections: number
+}
+
+export interface PartsSum {
+  readonly parts: number
+  readonly bytes: number
 }
 
 export interface OpenUploads {

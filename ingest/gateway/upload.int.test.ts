@@ -27,7 +27,7 @@ const app = Fastify()
 await app.register(gateway, {
   context: testContext(pipeline, {
     store: s3UploadStore({ s3: s3Behind, presigner, bucket, clock: systemClock }),
-    limits: { partSizeBytes: 5 * MiB },
+    limits: { partSizeBytes: 5 * MiB, unsizedPartSizeBytes: 5 * MiB },
   }),
 })
 /** What finish-upload and the API do, in short. */
@@ -79,6 +79,27 @@ t.test('a file goes through real S3 in parallel parts and comes out the same', a
   const { videoId, watchUrl } = await start(bytes, 'plain').done
   t.equal(await checksumOf(videoId), sha256(bytes))
   t.equal(watchUrl, `${gatewayUrl}/v/${videoId}`)
+})
+
+t.test('a stream of unknown length goes as fast as it can, and no part of it waits for its report', async (t) => {
+  const bytes = new Uint8Array(randomBytes(83 * MiB + 17))
+  const refused: string[] = []
+  const options = {
+    gatewayUrl,
+    token,
+    details: { title: 'Live' },
+    idempotencyKey: 'stream',
+    parallel: 32,
+    fetch: async (...request: Parameters<typeof fetch>) => {
+      const answer = await fetch(...request)
+      if (!answer.ok) refused.push(await answer.clone().text())
+      return answer
+    },
+  }
+  const { videoId } = await createUpload(new Blob([bytes]).stream(), options).done
+  t.equal(await checksumOf(videoId), sha256(bytes))
+  t.same(refused, [])
+  t.match(pipeline.uploads.get(videoId), { partCount: 17, sizeBytes: bytes.length })
 })
 
 t.test('bits that flip, parts that are cut, answers that are lost: S3 refuses or the client repeats', async (t) => {

@@ -8,6 +8,9 @@ const RETRY_AFTER_SECONDS = '1'
 /** After what one author has too much of: something has to end first. Rate limits say it more exactly themselves. */
 const RETRY_AFTER_LIMIT_SECONDS = '30'
 
+/** After what ends when a read model has caught up. */
+const RETRY_AFTER_REPORTS_SECONDS = '5'
+
 /**
  * Every answer of `app` that is not a success is problem+json with a stable code. `problemFor` may know an error better
  * than the common table; undefined = it does not.
@@ -23,7 +26,8 @@ export const answerWithProblems = (
     else request.log.debug({ code: answer.code, detail: answer.detail }, 'request refused')
     if (answer.status === 503) void reply.header('retry-after', RETRY_AFTER_SECONDS)
     if (answer.status === 429 && !reply.hasHeader('retry-after')) {
-      void reply.header('retry-after', RETRY_AFTER_LIMIT_SECONDS)
+      const endsSoon = answer.code === 'PARTS_NOT_REPORTED'
+      void reply.header('retry-after', endsSoon ? RETRY_AFTER_REPORTS_SECONDS : RETRY_AFTER_LIMIT_SECONDS)
     }
     if (answer.status === 401) void reply.header('www-authenticate', 'Bearer')
     return sendProblem(reply, answer)

@@ -25,6 +25,8 @@ export const ERROR_SENTENCES: Readonly<Record<string, string>> = {
   NOT_YET_VISIBLE: 'The write that `after` names is not in the read model yet. Ask again.',
   OVERLOADED: 'The server sheds load: its event loop is late. Ask again after Retry-After.',
   PART_INVALID: 'A part has another length or number than the plan of its upload gives it.',
+  PARTS_NOT_REPORTED:
+    'An upload of unknown length has sent too many parts that it has not reported. Report them, or wait.',
   PAYLOAD_TOO_LARGE: 'The request body is too large.',
   RANGE_NOT_SATISFIABLE: 'The Range begins behind the end of the file.',
   RATE_LIMITED: 'Too many requests of this author.',

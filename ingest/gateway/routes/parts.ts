@@ -5,7 +5,7 @@ import { MAX_PARTS, partRange } from '../../../storage/part-size.ts'
 import { partClaim } from '../../part-claim.ts'
 import { checkOpen, ownUpload } from '../access.ts'
 import type { GatewayContext } from '../context.ts'
-import { checkOpenUploads } from '../open-uploads.ts'
+import { checkGrowth } from '../open-uploads.ts'
 import type { RecordedUpload } from '../upload-reads.ts'
 import { ClaimAnswer, type Routes, UploadParams } from './routes.ts'
 
@@ -148,15 +148,4 @@ const checkUnsized = (
   }
   if ((partNumber - 1) * partSizeBytes + sizeBytes <= maxUploadBytes) return
   throw new BadInputError('FILE_TOO_LARGE', `With part ${partNumber} the file has more than ${maxUploadBytes} bytes.`)
-}
-
-/** What an upload of unknown length will hold is counted as it comes, and what it may not hold is not signed. */
-const checkGrowth = async (
-  context: GatewayContext,
-  upload: RecordedUpload,
-  parts: readonly PlannedPart[],
-): Promise<void> => {
-  if (upload.sizeBytes !== null) return
-  const bytes = parts.reduce((sum, part) => sum + part.sizeBytes, 0)
-  await checkOpenUploads(context, upload.authorId, { uploads: 0, bytes })
 }

@@ -5,6 +5,7 @@ import { deriveId } from '../../../platform/ids.ts'
 import { MAX_PARTS } from '../../../storage/part-size.ts'
 import { checkOpen, ownUpload } from '../access.ts'
 import type { GatewayContext } from '../context.ts'
+import { checkReported } from '../open-uploads.ts'
 import type { RecordedUpload } from '../upload-reads.ts'
 import { ClaimAnswer, type Routes, UploadParams } from './routes.ts'
 
@@ -38,7 +39,10 @@ export const sealRoute: Routes = (app, context) => {
       // The repetition of a seal whose answer was lost may come when the upload is complete already.
       if (isRecorded && upload.status === 'completed') return reply.status(202).send({ claimId: id })
       checkOpen(context, upload)
-      if (!isRecorded) checkSeal(context, upload, seal)
+      if (!isRecorded) {
+        checkSeal(context, upload, seal)
+        checkReported(await context.reads.sumParts(upload.videoId), seal.partCount)
+      }
       return reply.status(202).send(await context.claims.claim('UploadSealed', upload.videoId, seal, { id }))
     },
   })

@@ -5,7 +5,7 @@ import type { MultipartRef } from '../../../storage/multipart.ts'
 import type { PartToSign } from '../../../storage/presign.ts'
 import { CLAIM_DOUBTFUL, type Claim, type ClaimProducer } from '../../claim-producer.ts'
 import type { StoredPart } from '../../part-claim.ts'
-import type { ClaimOutcome, RecordedUpload, RecordedVideo, UploadReads } from '../upload-reads.ts'
+import type { ClaimOutcome, PartsSum, RecordedUpload, RecordedVideo, UploadReads } from '../upload-reads.ts'
 import type { UploadStore } from '../upload-store.ts'
 
 export type SentClaim = Claim & { readonly videoId: string; readonly id: string }
@@ -91,6 +91,11 @@ export const fakePipeline = (bucket = 'media'): FakePipeline => {
   const partsOf = (videoId: string): StoredPart[] =>
     [...(parts.get(videoId)?.values() ?? [])].sort((a, b) => a.partNumber - b.partNumber)
 
+  const sumOf = (videoId: string): PartsSum => {
+    const recorded = partsOf(videoId)
+    return { parts: recorded.length, bytes: recorded.reduce((sum, part) => sum + part.sizeBytes, 0) }
+  }
+
   return {
     sent,
     uploads,
@@ -105,10 +110,10 @@ export const fakePipeline = (bucket = 'media'): FakePipeline => {
             .filter(({ partNumber }) => partNumber > after)
             .slice(0, limit),
         ),
+      sumParts: (videoId) => reading(sumOf(videoId)),
       openUploads(authorId) {
         const open = [...uploads.values()].filter((upload) => upload.authorId === authorId && upload.status === 'open')
-        const stored = (videoId: string) => partsOf(videoId).reduce((sum, part) => sum + part.sizeBytes, 0)
-        const bytes = open.reduce((sum, upload) => sum + (upload.sizeBytes ?? stored(upload.videoId)), 0)
+        const bytes = open.reduce((sum, upload) => sum + (upload.sizeBytes ?? sumOf(upload.videoId).bytes), 0)
         return reading({ uploads: open.length, bytes })
       },
       findUpload: (videoId) => reading(uploads.get(videoId) ?? null),

@@ -87,6 +87,8 @@ export const uploadReadsContract = (t: Test, openWorld: (t: Test) => Promise<Upl
     ])
     t.match(await reads.findParts('video', 2, 2), [{ partNumber: 3 }])
     t.same(await reads.findParts('none', 0, 10), [])
+    t.same(await reads.sumParts('video'), { parts: 3, bytes: 3 * sizeBytes })
+    t.same(await reads.sumParts('none'), { parts: 0, bytes: 0 })
   })
 
   t.test('what an author has open is counted; of a stream, what is stored of it', async (t) => {
@@ -114,6 +116,7 @@ export const uploadReadsContract = (t: Test, openWorld: (t: Test) => Promise<Upl
     await t.rejects(away.findUpload('video'), unavailable)
     await t.rejects(away.findVideo('video'), unavailable)
     await t.rejects(away.findParts('video', 0, 1), unavailable)
+    await t.rejects(away.sumParts('video'), unavailable)
     await t.rejects(away.openUploads('author'), unavailable)
     await t.rejects(away.waitForOutcome('claim', PATIENTLY_MS), unavailable)
   })
