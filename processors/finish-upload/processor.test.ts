@@ -148,6 +148,29 @@ t.test('UploadAbortRequested: no effect once completed, nor while it is being co
   t.strictSame(ends(), ['UploadCompleted'])
 })
 
+t.test('an upload that was asked to be given up while it was completed ends when that finds wrong parts', async (t) => {
+  const { driver, part, askToAbort, asked, settle, ends } = started()
+  for (const n of [1, 2]) part(n)
+  askToAbort()
+  settle(wrong([2, 'etag-2']))
+  t.strictSame(asked(), ['abort'])
+  t.match(driver.effects()[0]?.input, { reason: 'CLIENT', code: 'UPLOAD_CANCELLED' })
+  part(2)
+  t.strictSame(asked(), ['abort'], 'a part that comes now changes nothing')
+  settle(ABORTED)
+  t.strictSame(ends(), ['UploadAborted CLIENT'])
+})
+
+t.test('asked to be given up, a completion that S3 refuses gets no second try', async (t) => {
+  const { driver, part, askToAbort, asked, settle } = started()
+  for (const n of [1, 2]) part(n)
+  askToAbort()
+  part(2, 'uploaded again')
+  settle(REJECTED)
+  t.strictSame(asked(), ['abort'])
+  t.match(driver.effects()[0]?.input, { reason: 'CLIENT' })
+})
+
 t.test('gives the upload up when its time is over', async (t) => {
   const { driver, part, asked, settle, ends } = started()
   part(1)

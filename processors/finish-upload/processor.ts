@@ -1,6 +1,6 @@
 import { effect, exponential } from '../../runtime/effect-policy.ts'
 import { type Context, defineProcessor, from, to } from '../../runtime/processor.ts'
-import type { PartRejected, PartUploaded, UploadAborted, UploadAbortReason } from '../../schemas/generated.ts'
+import type { PartRejected, PartUploaded, UploadAborted } from '../../schemas/generated.ts'
 import { videoEvents } from '../../schemas/topics.ts'
 import { UPLOAD_ENDS, type UploadEnd } from './ends.ts'
 import {
@@ -29,7 +29,8 @@ import {
  *
  * One effect at a time per upload, chosen by the phase, so neither expiry nor an abort can race a completion that S3 may
  * already have carried out: once it has begun only its outcome counts. A part that is uploaded again meanwhile gives the
- * completion a second try, should S3 refuse the list that it was begun with.
+ * completion a second try, should S3 refuse the list that it was begun with. A wish to give up is kept meanwhile, and
+ * honoured when the outcome is no object: nobody has to ask twice.
  *
  * The key's life ends with its own fact, read back. Imported videos have no upload: nothing is known of them here.
  */
@@ -87,7 +88,13 @@ export const finishUpload = defineProcessor(
           if (ctx.state.upload.get() !== undefined) return
           const { bucket, objectKey, s3UploadId, partSizeBytes, partCount, sizeBytes, expiresAtMs } = started
           const plan = { partSizeBytes, partCount, sizeBytes, expiresAtMs }
-          const progress = { receivedParts: 0, phase: 'RECEIVING', partsChanged: false, rejections: 0 } as const
+          const progress = {
+            receivedParts: 0,
+            phase: 'RECEIVING',
+            partsChanged: false,
+            abortRequested: false,
+            rejections: 0,
+          } as const
           ctx.state.upload.put({ bucket, objectKey, s3UploadId, ...plan, ...progress })
           ctx.schedule('expire', expiresAtMs)
         },
@@ -105,10 +112,19 @@ export const finishUpload = defineProcessor(
           const receivedParts = dropPartsAfter(ctx, partCount)
           completeIfWhole(ctx, { ...upload, partCount, sizeBytes, receivedParts })
         },
-        UploadAbortRequested: (ctx) => giveUp(ctx, 'CLIENT', 'UPLOAD_CANCELLED'),
+        UploadAbortRequested: (ctx) => {
+          const upload = ctx.state.upload.get()
+          if (upload?.phase === 'COMPLETING') ctx.state.upload.put({ ...upload, abortRequested: true })
+          else if (upload?.phase === 'RECEIVING') abort(ctx, upload, GIVEN_UP)
+        },
       },
     },
-    due: { expire: (ctx) => giveUp(ctx, 'EXPIRED', 'UPLOAD_EXPIRED') },
+    due: {
+      expire: (ctx) => {
+        const upload = ctx.state.upload.get()
+        if (upload?.phase === 'RECEIVING') abort(ctx, upload, { reason: 'EXPIRED', ...endOf('UPLOAD_EXPIRED') })
+      },
+    },
     settled: {
       complete: (ctx, { bucket, objectKey }, outcome) => {
         const upload = ctx.state.upload.get()
@@ -122,6 +138,8 @@ export const finishUpload = defineProcessor(
           for (const [n, part] of wrongParts.entries()) {
             ctx.emit.PartRejected({ ...part, rejection, following: wrongParts.length - 1 - n })
           }
+        } else if (upload.abortRequested) {
+          abort(ctx, upload, GIVEN_UP)
         } else if (rejection !== null && upload.partsChanged) {
           completeIfWhole(ctx, { ...upload, partsChanged: false })
         } else {
@@ -138,7 +156,7 @@ export const finishUpload = defineProcessor(
         VideoDeleted: (ctx) => {
           const upload = ctx.state.upload.get()
           // The state is gone when this settles, so nothing more is said about the upload of a deleted video.
-          if (upload !== undefined) abort(ctx, upload, { reason: 'CLIENT', ...endOf('UPLOAD_CANCELLED') })
+          if (upload !== undefined) abort(ctx, upload, GIVEN_UP)
         },
       },
     },
@@ -152,6 +170,8 @@ const endOf = (code: UploadEnd): { readonly code: string; readonly detail: strin
   code,
   detail: UPLOAD_ENDS[code],
 })
+
+const GIVEN_UP: UploadAborted = { reason: 'CLIENT', ...endOf('UPLOAD_CANCELLED') }
 
 /** Only the code and the sentence: a part says more about itself. */
 const endBy = (why: { readonly code: string; readonly detail: string } | undefined) =>
@@ -173,7 +193,8 @@ const receive = (ctx: Ctx, upload: Upload, { partNumber, sizeBytes, etag, checks
 
 /**
  * Voids the report that is meant; one that replaced it meanwhile stands. After the last of them the upload receives
- * again, or completes again if nothing is missing, and has the time that it had from the beginning.
+ * again, or completes again if nothing is missing, and has the time that it had from the beginning; or it is given up,
+ * if that was asked for meanwhile.
  */
 const wantAgain = (ctx: Ctx, upload: Upload, rejected: PartRejected): void => {
   const { partNumber, etag, checksum, rejection, following } = rejected
@@ -182,6 +203,7 @@ const wantAgain = (ctx: Ctx, upload: Upload, rejected: PartRejected): void => {
   if (isMeant) ctx.state.part.delete(partId(partNumber))
   const left = { ...upload, receivedParts: upload.receivedParts - (isMeant ? 1 : 0) }
   if (following > 0) return ctx.state.upload.put(left)
+  if (left.abortRequested) return abort(ctx, { ...left, rejections: rejection }, GIVEN_UP)
   ctx.schedule('expire', upload.expiresAtMs ?? ctx.now + DAY_MS)
   completeIfWhole(ctx, { ...left, phase: 'RECEIVING', partsChanged: false, rejections: rejection })
 }
@@ -200,12 +222,6 @@ const completeIfWhole = (ctx: Ctx, upload: Upload): void => {
   ctx.state.upload.put({ ...upload, phase: 'COMPLETING' })
   ctx.unschedule('expire')
   ctx.perform.complete({ bucket, objectKey, s3UploadId, partSizeBytes, partCount, sizeBytes })
-}
-
-/** Only what is still receiving can be given up: a completion that began is ended by its outcome alone. */
-const giveUp = (ctx: Ctx, reason: UploadAbortReason, code: UploadEnd): void => {
-  const upload = ctx.state.upload.get()
-  if (upload?.phase === 'RECEIVING') abort(ctx, upload, { reason, ...endOf(code) })
 }
 
 const abort = (ctx: Ctx, upload: Upload, end: UploadAborted): void => {
