@@ -1,5 +1,4 @@
 import { type Command, InvalidArgumentError } from 'commander'
-import type { Finding } from '../../ingest/reconciler/decide.ts'
 import { type Found, type Progress, type ReconcileReport, reconcile } from '../../ingest/reconciler/reconcile.ts'
 import { reconcilerSettings, reconcilerWorld } from '../../ingest/reconciler/world.ts'
 import { onStopSignal } from '../../local/stop-signal.ts'
@@ -15,7 +14,8 @@ import { jsonLine } from '../table.ts'
 
 /**
  * `reelstream reconcile`: compares S3 with the log now, instead of when a gateway's turn comes, and mends what differs.
- * May run beside the gateways, and be ended by Ctrl-C between two actions. Exit code 1: something could not be mended.
+ * May run beside the gateways, and be ended by Ctrl-C between two actions. Exit code 1: something could not be mended, or
+ * not be looked at.
  */
 interface ReconcileFlags {
   readonly dryRun?: boolean
@@ -73,7 +73,7 @@ const run = async (config: Config, flags: ReconcileFlags): Promise<number> => {
   }
   if (report === undefined) return EXIT.unexpected
   output.sum(report)
-  if (!report.complete) return EXIT.interrupted
+  if (stop.signal.aborted) return EXIT.interrupted
   return report.failed === 0 ? EXIT.ok : EXIT.unexpected
 }
 
@@ -115,7 +115,7 @@ const textOutput = ({ all }: ReconcileFlags): Output => {
         `${left} left as they are`,
         `${failed} failed`,
       ]
-      console.log(`${counts.join(', ')}${complete ? '' : ', interrupted'}.`)
+      console.log(`${counts.join(', ')}${complete ? '' : ', not everything was looked at'}.`)
     },
   }
 }
@@ -123,7 +123,7 @@ const textOutput = ({ all }: ReconcileFlags): Output => {
 const lineOf = ({ finding, outcome, error }: Found): string =>
   `${outcome.padEnd(7)}  ${describe(finding)}: ${finding.why}${error === null ? '' : ` (${error})`}`
 
-const describe = (finding: Finding): string => {
+const describe = (finding: Found['finding']): string => {
   switch (finding.kind) {
     case 'abort-multipart':
       return `abort ${finding.key} ${finding.s3UploadId}`
@@ -133,6 +133,8 @@ const describe = (finding: Finding): string => {
       return `delete ${finding.prefix}`
     case 'left':
       return finding.what
+    case 'unseen':
+      return `look at ${finding.what}`
   }
 }
 

@@ -2,6 +2,7 @@ import t from 'tap'
 import type { S3Client } from '../../storage/s3-client.ts'
 import type { ClaimProducer } from '../claim-producer.ts'
 import { partClaim } from '../part-claim.ts'
+import type { OpenUpload } from './decide.ts'
 import { type Found, type ReconcileOptions, reconcile } from './reconcile.ts'
 
 /**
@@ -32,25 +33,37 @@ const ANSWERS: Readonly<Record<string, object>> = {
   ListPartsCommand: { Parts: listed },
   ListObjectsV2Command: {},
 }
-const s3 = { send: async (command: object) => ANSWERS[command.constructor.name] } as unknown as S3Client
+type Answer = (name: string, input: Readonly<Record<string, unknown>>) => object | undefined
+const answer: Answer = (name) => ANSWERS[name]
+const s3Answering = (answer: Answer): S3Client =>
+  ({
+    send: async (command: { readonly input: Readonly<Record<string, unknown>> }) =>
+      answer(command.constructor.name, command.input),
+  }) as unknown as S3Client
 
-const run = async (options: Partial<ReconcileOptions> = {}, claim?: ClaimProducer['claim']) => {
+interface World {
+  readonly claim?: ClaimProducer['claim']
+  readonly answer?: Answer
+  readonly uploads?: readonly OpenUpload[]
+}
+
+const run = async (options: Partial<ReconcileOptions> = {}, world: World = {}) => {
   const claimed: { readonly id: string; readonly data: unknown }[] = []
   const found: Found[] = []
   const report = await reconcile(
     {
-      s3,
+      s3: s3Answering(world.answer ?? answer),
       bucket: 'media',
       reads: {
         videos: async () => new Map(),
-        openUploads: async (after) => (after === '' ? [upload] : []),
+        openUploads: async (after) => (after === '' ? (world.uploads ?? [upload]) : []),
         partNumbers: async () => new Set([2]),
         foldedUpTo: async () => new Map(),
       },
       horizon: { isReached: async () => true },
       claims: {
         claim:
-          claim ??
+          world.claim ??
           (async (_type, _videoId, data, { id }) => {
             claimed.push({ id, data })
             return { claimId: id }
@@ -79,14 +92,70 @@ t.test('are only shown in a dry run', async (t) => {
 
 t.test('one that cannot be claimed is said, and the others are', async (t) => {
   let asked = 0
-  const { report, found } = await run({}, async (_type, _videoId, _data, { id }) => {
-    asked += 1
-    if (asked === 1) throw new Error('no')
-    return { claimId: id }
-  })
+  const { report, found } = await run(
+    {},
+    {
+      claim: async (_type, _videoId, _data, { id }) => {
+        asked += 1
+        if (asked === 1) throw new Error('no')
+        return { claimId: id }
+      },
+    },
+  )
   t.match(report, { done: 1, failed: 1, complete: true })
   t.match(found, [
     { outcome: 'failed', error: 'Error: no' },
     { outcome: 'done', error: null },
   ])
+})
+
+t.test('what cannot be looked at is said, and the rest is mended', async (t) => {
+  const denied = (): never => {
+    throw Object.assign(new Error('no'), { name: 'AccessDenied' })
+  }
+  const uploadOf = (videoId: string) => ({ ...upload, videoId, objectKey: `v/${videoId}/source` })
+  const videos = ['a', 'b', 'c']
+
+  t.test('the parts of one upload', async (t) => {
+    const { report, found, claimed } = await run(
+      {},
+      {
+        uploads: videos.map(uploadOf),
+        answer: (name, input) =>
+          name === 'ListPartsCommand' && input.Key === 'v/b/source' ? denied() : answer(name, input),
+      },
+    )
+    t.equal(claimed.length, 4, 'those of the others')
+    t.match(report, { uploads: 2, done: 4, failed: 1, complete: false })
+    t.match(
+      found.filter(({ outcome }) => outcome === 'failed'),
+      [{ finding: { kind: 'unseen', what: 'the parts of v/b/source' }, error: /^S3_ACCESS_DENIED: / }],
+    )
+  })
+
+  t.test('the multiparts, when the probe for their age is refused', async (t) => {
+    const { report, found } = await run(
+      {},
+      { answer: (name, input) => (name === 'CreateMultipartUploadCommand' ? denied() : answer(name, input)) },
+    )
+    t.match(report, { multiparts: 0, uploads: 1, done: 2, failed: 1, complete: false })
+    t.match(found[0], { finding: { kind: 'unseen', what: 'multiparts' }, outcome: 'failed' })
+  })
+
+  t.test('the parts of all uploads, without asking for each of thousands', async (t) => {
+    let asked = 0
+    const { report } = await run(
+      {},
+      {
+        uploads: Array.from({ length: 1000 }, (_, n) => uploadOf(`video-${n}`)),
+        answer: (name, input) => {
+          if (name !== 'ListPartsCommand') return answer(name, input)
+          asked += 1
+          return denied()
+        },
+      },
+    )
+    t.equal(asked, 10)
+    t.match(report, { uploads: 0, failed: 10, complete: false })
+  })
 })

@@ -55,8 +55,15 @@ export interface ReconcileOptions extends Patience {
   readonly onProgress?: (progress: Progress) => void
 }
 
+/** What could not be looked at, and so was not judged. */
+export interface Unseen {
+  readonly kind: 'unseen'
+  readonly what: string
+  readonly why: string
+}
+
 export interface Found {
-  readonly finding: Finding
+  readonly finding: Finding | Unseen
   /** `planned` in a dry run. */
   readonly outcome: 'done' | 'planned' | 'left' | 'failed'
   /** Of what failed: code and sentence. */
@@ -81,39 +88,65 @@ export interface ReconcileReport {
   readonly complete: boolean
 }
 
-/** What a failed action concerns is looked at again in the next run; what fails to be listed ends this one. */
+/**
+ * What failed, and what could not be looked at, is looked at again in the next run. Neither keeps this one from the rest:
+ * an upload that S3 never lists must not be the end of all cleaning up.
+ */
 export const reconcile = async (world: ReconcileWorld, options: ReconcileOptions): Promise<ReconcileReport> => {
   const seen = { multiparts: 0, uploads: 0, videos: 0 }
   const counts = { done: 0, planned: 0, left: 0, failed: 0 }
   const signal = options.signal ?? new AbortController().signal
-  const walks = [
-    multiparts(world, options, signal, seen),
-    parts(world, options, signal, seen),
-    objects(world, options, signal, seen),
-  ]
+  let complete = true
+  const walks = { multiparts, parts, objects }
   try {
-    for (const walk of walks) {
-      for await (const finding of walk) {
+    for (const [what, walk] of Object.entries(walks)) {
+      for await (const sight of toTheEnd(what, walk(world, options, signal, seen), signal)) {
         signal.throwIfAborted()
-        const found = await settle(world, finding, options, signal)
+        const found = await settle(world, sight, options, signal)
         counts[found.outcome] += 1
+        if (found.finding.kind === 'unseen') complete = false
         options.onFound?.(found)
       }
     }
   } catch (error) {
     if (!signal.aborted) throw error
   }
-  return { ...seen, ...counts, complete: !signal.aborted }
+  return { ...seen, ...counts, complete: complete && !signal.aborted }
+}
+
+/** What a walk comes by: something to judge, or something that it could not see. */
+type Sight = Finding | Obstacle
+
+interface Obstacle {
+  readonly finding: Unseen
+  readonly error: unknown
+}
+
+const obstacle = (what: string, error: unknown): Obstacle => ({
+  finding: { kind: 'unseen', what, why: 'could not be looked at' },
+  error,
+})
+
+/** The walk, and at its end what ended it too early. */
+async function* toTheEnd(what: string, walk: AsyncIterable<Sight>, signal: AbortSignal): AsyncGenerator<Sight> {
+  try {
+    yield* walk
+  } catch (error) {
+    if (signal.aborted) throw error
+    yield obstacle(what, error)
+  }
 }
 
 type Seen = { multiparts: number; uploads: number; videos: number }
 
 const settle = async (
   world: ReconcileWorld,
-  finding: Finding,
+  sight: Sight,
   { dryRun }: ReconcileOptions,
   signal: AbortSignal,
 ): Promise<Found> => {
+  if ('error' in sight) return { finding: sight.finding, outcome: 'failed', error: describeError(sight.error) }
+  const finding = sight
   if (finding.kind === 'left') return { finding, outcome: 'left', error: null }
   if (dryRun) return { finding, outcome: 'planned', error: null }
   try {
@@ -140,6 +173,8 @@ const carryOut = async ({ s3, bucket, claims }: ReconcileWorld, action: Action, 
 
 /** Multiparts that are judged in one go: the log is asked once for each such batch. */
 const BATCH = 1_000
+/** So many uploads on end are not to blame themselves: somebody is away, and would be waited for once for each. */
+const MAX_FAILED_IN_A_ROW = 10
 /** How long the pipeline may take to pass what was claimed before a list was made. */
 const HORIZON_MS = 30_000
 
@@ -194,14 +229,25 @@ async function* parts(
   options: ReconcileOptions,
   signal: AbortSignal,
   seen: Seen,
-): AsyncGenerator<Finding> {
+): AsyncGenerator<Sight> {
+  const unreported = async (upload: OpenUpload): Promise<readonly Finding[]> =>
+    decideParts(upload, await reads.partNumbers(upload.videoId), await partsInS3(s3, upload, signal))
+  let failedInARow = 0
   for (let after = ''; ; ) {
     const uploads = await reads.openUploads(after, BATCH)
     for (const upload of uploads) {
       signal.throwIfAborted()
-      yield* decideParts(upload, await reads.partNumbers(upload.videoId), await partsInS3(s3, upload, signal))
-      seen.uploads += 1
-      options.onProgress?.({ stage: 'parts', seen: seen.uploads })
+      try {
+        const findings = await unreported(upload)
+        failedInARow = 0
+        yield* findings
+        seen.uploads += 1
+        options.onProgress?.({ stage: 'parts', seen: seen.uploads })
+      } catch (error) {
+        failedInARow += 1
+        if (signal.aborted || failedInARow === MAX_FAILED_IN_A_ROW) throw error
+        yield obstacle(`the parts of ${upload.objectKey}`, error)
+      }
     }
     const last = uploads.at(-1)
     if (last === undefined || uploads.length < BATCH) return

@@ -31,7 +31,7 @@ const scheduled = (everyMs: number) => {
     info: () => undefined,
     warn: (facts: unknown) => {
       warned.push(facts)
-      if (warned.length === 2) second.resolve()
+      if (warned.length === 5) second.resolve()
     },
   }
   const world = worldWithoutS3()
@@ -43,7 +43,14 @@ t.test('a run that fails is said, and followed by the next', async (t) => {
   const { running, warned, second, world } = scheduled(1)
   await second
   await running.stop()
-  t.match(warned, [{ err: { code: 'S3_UNAVAILABLE' } }, { err: { code: 'S3_UNAVAILABLE' } }])
+  const unseen = (subject: string, error: RegExp) => ({ kind: 'unseen', subject, error })
+  t.match(warned, [
+    unseen('multiparts', /^S3_UNAVAILABLE: /),
+    unseen('parts', /nobody asks/),
+    unseen('objects', /^S3_UNAVAILABLE: /),
+    { failed: 3, complete: false },
+    unseen('multiparts', /^S3_UNAVAILABLE: /),
+  ])
   world.s3.destroy()
 })
 

@@ -16,8 +16,8 @@ export interface RunningReconciler {
 
 /**
  * Compares S3 with the log for as long as the process lives. The first run comes after a random part of the interval, so
- * that gateways which were started together, or restart each other, do not all list the bucket at once. A run that fails
- * (S3, Kafka or PostgreSQL is away) is said and made up for by the next.
+ * that gateways which were started together, or restart each other, do not all list the bucket at once. What cannot be
+ * looked at (S3, Kafka or PostgreSQL is away) is said and made up for by the next run.
  */
 export const startReconciler = (world: ReconcileWorld, schedule: ReconcileSchedule): RunningReconciler => {
   const stopping = new AbortController()
@@ -34,7 +34,9 @@ const runFor = async (world: ReconcileWorld, schedule: ReconcileSchedule, signal
   for (let pauseMs = schedule.everyMs * Math.random(); await passed(pauseMs, signal); pauseMs = schedule.everyMs) {
     try {
       const options = { ...schedule, dryRun: false, signal, onFound: (found: Found) => tell(schedule.log, found) }
-      schedule.log.info({ ...(await reconcile(world, options)) }, 'S3 compared with the log')
+      const report = await reconcile(world, options)
+      if (report.complete || signal.aborted) schedule.log.info({ ...report }, 'S3 compared with the log')
+      else schedule.log.warn({ ...report }, 'S3 compared with the log in part')
     } catch (error) {
       schedule.log.warn({ err: error }, 'S3 could not be compared with the log')
     }
@@ -44,9 +46,23 @@ const runFor = async (world: ReconcileWorld, schedule: ReconcileSchedule, signal
 /** What is left as it is would be said at every run. */
 const tell = (log: ReconcileSchedule['log'], { finding, outcome, error }: Found): void => {
   const { kind, why } = finding
-  const subject = finding.kind === 'report-part' ? finding.upload.objectKey : 'key' in finding ? finding.key : undefined
+  const subject = subjectOf(finding)
   if (outcome === 'done') log.info({ kind, why, subject }, 'reconciled')
   if (outcome === 'failed') log.warn({ kind, why, subject, error }, 'not reconciled')
+}
+
+const subjectOf = (finding: Found['finding']): string => {
+  switch (finding.kind) {
+    case 'abort-multipart':
+      return finding.key
+    case 'report-part':
+      return finding.upload.objectKey
+    case 'delete-objects':
+      return finding.prefix
+    case 'left':
+    case 'unseen':
+      return finding.what
+  }
 }
 
 /** False when the process ends first. */
