@@ -665,6 +665,23 @@ t.test('too many requests of one author are slowed down, and nobody else is', as
   t.equal((await create({}, 'c', 'bob')).status, 201)
 })
 
+t.test('an address that signs in with bad tokens again and again is not asked any more for a while', async (t) => {
+  const { app, create } = await startGateway(t, { limits: { failedSignInsPerMinute: 3 } })
+  const attempt = async (token: string, remoteAddress: string) => {
+    const headers = token === '' ? {} : { authorization: `Bearer ${token}` }
+    const answer = await app.inject({ method: 'DELETE', url: '/uploads/none', headers, remoteAddress })
+    return { status: answer.statusCode, code: answer.json().code, retryAfter: Number(answer.headers['retry-after']) }
+  }
+  for (let n = 0; n < 10; n++) t.equal((await attempt(tokens.ada, '192.0.2.1')).status, 404, 'good ones do not count')
+  for (const token of ['nonsense', '', `${tokens.ada}x`]) t.equal((await attempt(token, '192.0.2.1')).status, 401)
+  const slowedDown = await attempt('nonsense', '192.0.2.1')
+  t.match(slowedDown, { status: 429, code: 'RATE_LIMITED' })
+  t.ok(slowedDown.retryAfter > 30 && slowedDown.retryAfter <= 60, `${slowedDown.retryAfter} s`)
+  t.equal((await attempt(tokens.ada, '192.0.2.1')).status, 429, 'before a token is looked at')
+  t.equal((await attempt('nonsense', '192.0.2.2')).status, 401, 'another address')
+  t.equal((await create()).status, 201)
+})
+
 t.test('what cannot be read is a problem, not a stack trace', async (t) => {
   const { app, call } = await startGateway(t)
   const headers = { authorization: `Bearer ${tokens.ada}`, 'content-type': 'application/json' }

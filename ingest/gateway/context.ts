@@ -41,6 +41,8 @@ export interface GatewayLimits {
   readonly requestsPerMinute: number
   /** Of those, creates. */
   readonly createsPerMinute: number
+  /** Requests without a good token that one address may make in a minute. */
+  readonly failedSignInsPerMinute: number
 }
 
 /** What a gateway keeps unless it is told otherwise; the first three have settings (gateway-options.ts). */
@@ -52,4 +54,6 @@ export const DEFAULT_LIMITS: Omit<GatewayLimits, 'maxUploadBytes' | 'partSizeByt
   signatureLifeSeconds: 15 * 60,
   requestsPerMinute: 12_000,
   createsPerMinute: 1_200,
+  // An office behind one address whose tokens ended overnight; a good token never counts.
+  failedSignInsPerMinute: 600,
 }

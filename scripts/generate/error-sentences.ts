@@ -29,7 +29,7 @@ export const ERROR_SENTENCES: Readonly<Record<string, string>> = {
     'An upload of unknown length has sent too many parts that it has not reported. Report them, or wait.',
   PAYLOAD_TOO_LARGE: 'The request body is too large.',
   RANGE_NOT_SATISFIABLE: 'The Range begins behind the end of the file.',
-  RATE_LIMITED: 'Too many requests of this author.',
+  RATE_LIMITED: 'Too many requests of this author, or too many without a good token from this address.',
   REVISION_CONFLICT: 'If-Match names another revision than the details have by now.',
   TOO_MANY_OPEN_UPLOADS: 'The author has MAX_OPEN_UPLOADS uploads open. Finish one, or give one up.',
   STARTING: 'The web port answers, the product is still starting.',
