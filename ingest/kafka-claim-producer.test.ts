@@ -46,4 +46,5 @@ t.test('what may or may not have been written is in doubt; what was not is not',
   await t.rejects(claim(producing(failing('SEND_FAILED'))), { code: 'CLAIM_DOUBTFUL', retryable: true })
   await t.rejects(claim(producing(() => new Promise(() => {}), 5)), { code: 'CLAIM_DOUBTFUL' }, 'a silent Kafka')
   await t.rejects(claim(producing(failing('RECORD_TOO_LARGE'))), { code: 'RECORD_TOO_LARGE' })
+  await t.rejects(claim(producing(failing('SEND_QUEUE_FULL'))), { code: 'SEND_QUEUE_FULL', retryable: true })
 })

@@ -222,6 +222,18 @@ t.test('create', async (t) => {
     t.equal(sent.length, 1)
   })
 
+  t.test('Kafka away for so long that nothing more may wait: an earlier attempt still may be written', async (t) => {
+    const { create, fault, multiparts } = await startGateway(t)
+    fault.kafka = 'away'
+    await create()
+    fault.kafka = 'full'
+    t.match(await create(), { status: 503, body: { code: 'SEND_QUEUE_FULL' }, headers: { 'retry-after': '1' } })
+    t.same([...multiparts.keys()], ['s3-upload-1'], 'so its multipart stays')
+    delete fault.kafka
+    t.match(await create(), { status: 201 })
+    t.same([...multiparts.keys()], ['s3-upload-1'])
+  })
+
   t.test('a claim that was certainly not written leaves no multipart', async (t) => {
     const { create, fault, multiparts } = await startGateway(t)
     fault.kafka = 'refuses-to-write'

@@ -6,7 +6,7 @@ import type { UploadStarted, VideoDetails } from '../../schemas/generated.ts'
 import type { MultipartRef } from '../../storage/multipart.ts'
 import { partPlanFor, partSizeFor } from '../../storage/part-size.ts'
 import { hasCode } from '../../storage/s3-errors.ts'
-import { CLAIM_DOUBTFUL } from '../claim-producer.ts'
+import { CLAIM_DOUBTFUL, SEND_QUEUE_FULL } from '../claim-producer.ts'
 import type { GatewayContext, GatewayLimits } from './context.ts'
 import { sameDetails } from './details.ts'
 import { checkOpenUploads } from './open-uploads.ts'
@@ -101,8 +101,9 @@ const begin = async (
   return recorded
 }
 
-/** After these the claim may be in the log, and may yet become a fact. */
-const isDoubtful = (error: unknown): boolean => hasCode(error, CLAIM_DOUBTFUL, NOT_RECORDED_YET, 'DATABASE_UNAVAILABLE')
+/** After these the claim, of this attempt or an earlier one, may be in the log, and may yet become a fact. */
+const isDoubtful = (error: unknown): boolean =>
+  hasCode(error, CLAIM_DOUBTFUL, SEND_QUEUE_FULL, NOT_RECORDED_YET, 'DATABASE_UNAVAILABLE')
 const NOT_RECORDED_YET = 'UPLOAD_NOT_RECORDED_YET'
 
 const claimAndRead = async (

@@ -1,5 +1,5 @@
 import type { Kafka, Message, Producer, RecordMetadata } from 'kafkajs'
-import { BadInputError, BugError, type ReelstreamError } from '../../platform/errors.ts'
+import { BadInputError, BugError, type ReelstreamError, UpstreamError } from '../../platform/errors.ts'
 import { REQUEST_TIMEOUT_MS } from './client.ts'
 import { asUpstreamError } from './kafka-errors.ts'
 import { cutBySize, MAX_RECORD_BYTES, type OutputRecord } from './log-records.ts'
@@ -20,12 +20,16 @@ export interface SentRecord {
  * partition. The broker tells a repetition by its sequence number; that works only while nobody else gets the number of
  * a request whose answer was lost. So one request is on its way at a time, repeated until it is answered, and what
  * arrives meanwhile goes out together with the next one; and a producer whose request was given up is thrown away.
+ *
+ * What waits is bounded: callers lose patience and call again while a broker is away, and what they left behind would fill
+ * the memory first and the topic afterwards.
  */
 export interface IdempotentProducer {
   /**
    * Resolves with the place of each record, in the order given, when all replicas in sync have them. Throws
    * UpstreamError SEND_FAILED (retryable; any of the records may have been written nevertheless, so a repetition may
-   * double them: consumers fold by the record's own id), ConfigError KAFKA_UNAUTHORIZED, BadInputError RECORD_TOO_LARGE.
+   * double them: consumers fold by the record's own id), UpstreamError SEND_QUEUE_FULL (retryable; too much waits, none
+   * of them is written), ConfigError KAFKA_UNAUTHORIZED, BadInputError RECORD_TOO_LARGE.
    */
   send(records: readonly OutputRecord[]): Promise<SentRecord[]>
   /** Waits for what was accepted, then lets go of the connection. */
@@ -39,15 +43,25 @@ interface Pending {
   readonly reject: (error: ReelstreamError) => void
 }
 
+/** Some 28,000 claims: a few dozen requests, which a broker that is back takes in about a second. */
+const MAX_WAITING_BYTES = 16 * 1024 * 1024
+
 /** Connects with the first record. */
 export const createIdempotentProducer = (kafka: Kafka): IdempotentProducer => {
   const waiting: Pending[] = []
+  let waitingBytes = 0
   let connection: ProducerConnection | undefined
   let draining: Promise<void> | undefined
   let closed = false
 
+  const nextBatch = (): Pending[] => {
+    const batch = takeBatch(waiting)
+    waitingBytes -= bytesOf(batch)
+    return batch
+  }
+
   const drain = async (): Promise<void> => {
-    for (let batch = takeBatch(waiting); batch.length > 0; batch = takeBatch(waiting)) {
+    for (let batch = nextBatch(); batch.length > 0; batch = nextBatch()) {
       try {
         connection ??= await connect(kafka)
         settle(batch, await connection.send(batch.flatMap(({ records }) => records)))
@@ -65,6 +79,9 @@ export const createIdempotentProducer = (kafka: Kafka): IdempotentProducer => {
       if (closed) throw new BugError('PRODUCER_CLOSED', 'send() on a producer that is closed')
       const runs = cutBySize(records)
       runs.forEach(refuseTooLarge)
+      const sizeBytes = bytesOf(runs)
+      refuseOverflow(waitingBytes, sizeBytes)
+      waitingBytes += sizeBytes
       const parts = runs.map(({ records, sizeBytes }) => {
         const { promise, resolve, reject } = Promise.withResolvers<SentRecord[]>()
         waiting.push({ records, sizeBytes, resolve, reject })
@@ -93,6 +110,17 @@ const refuseTooLarge = ({ records, sizeBytes }: ReturnType<typeof cutBySize>[num
     { facts: { topic: records[0]?.topic, key: records[0]?.key, sizeBytes } },
   )
 }
+
+/** A call that alone is more than may wait is taken when it need not wait. */
+const refuseOverflow = (waitingBytes: number, moreBytes: number): void => {
+  if (waitingBytes === 0 || waitingBytes + moreBytes <= MAX_WAITING_BYTES) return
+  throw new UpstreamError('SEND_QUEUE_FULL', 'Kafka is slow or away, and too much waits for it already.', {
+    facts: { waitingBytes },
+  })
+}
+
+const bytesOf = (all: readonly { readonly sizeBytes: number }[]): number =>
+  all.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
 
 /** The calls that go out together: as many as fit into one request of a partition, at least one. */
 const takeBatch = (waiting: Pending[]): Pending[] => {

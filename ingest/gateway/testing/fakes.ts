@@ -3,7 +3,7 @@ import { UpstreamError } from '../../../platform/errors.ts'
 import type { VideoDetails } from '../../../schemas/generated.ts'
 import type { MultipartRef } from '../../../storage/multipart.ts'
 import type { PartToSign } from '../../../storage/presign.ts'
-import { CLAIM_DOUBTFUL, type Claim, type ClaimProducer } from '../../claim-producer.ts'
+import { CLAIM_DOUBTFUL, type Claim, type ClaimProducer, SEND_QUEUE_FULL } from '../../claim-producer.ts'
 import type { StoredPart } from '../../part-claim.ts'
 import type { ClaimOutcome, PartsSum, RecordedUpload, RecordedVideo, UploadReads } from '../upload-reads.ts'
 import type { UploadStore } from '../upload-store.ts'
@@ -26,7 +26,7 @@ export interface FakePipeline {
   /** Open multipart uploads by id. */
   readonly multiparts: Map<string, MultipartRef>
   readonly fault: {
-    kafka?: 'away' | 'refuses-to-write'
+    kafka?: 'away' | 'full' | 'refuses-to-write'
     s3?: 'away'
     database?: 'away'
     /** Claims are appended, but nobody folds them. */
@@ -124,6 +124,7 @@ export const fakePipeline = (bucket = 'media'): FakePipeline => {
       async claim(type, videoId, data, { id }) {
         await fault.beforeClaim?.()
         if (fault.kafka === 'away') throw away('Kafka', CLAIM_DOUBTFUL)
+        if (fault.kafka === 'full') throw away('Kafka', SEND_QUEUE_FULL)
         if (fault.kafka === 'refuses-to-write') throw away('Kafka', 'KAFKA_UNAUTHORIZED')
         const claim = { type, videoId, data, id } as unknown as SentClaim
         sent.push(claim)
