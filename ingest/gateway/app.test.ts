@@ -617,7 +617,7 @@ t.test('videos', async (t) => {
 })
 
 t.test('who may do what', async (t) => {
-  const { create, call } = await startGateway(t)
+  const { create, call, uploads: recorded } = await startGateway(t)
   const { uploadId, uploadToken } = (await create()).body
   const other = (await create({}, 'key-2')).body
   const { partNumber: _n, etag, ...part } = stored(1)
@@ -645,6 +645,9 @@ t.test('who may do what', async (t) => {
   }
   t.equal((await create({}, 'key-3', '')).status, 401)
   t.equal((await create({}, 'key-3', uploadToken)).status, 401, 'an upload token creates nothing')
+  const upload = recorded.get(uploadId)
+  if (upload !== undefined) recorded.set(uploadId, { ...upload, s3UploadId: 'of a create that won' })
+  t.equal((await call('GET', `/uploads/${uploadId}/parts`, { as: uploadToken })).status, 403, 'of another multipart')
   t.match(await call('POST', '/uploads/unknown/parts/sign', { body: routes.sign[2] }), {
     status: 404,
     body: { code: 'UPLOAD_NOT_FOUND' },

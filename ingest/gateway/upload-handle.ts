@@ -6,9 +6,9 @@ import { unauthenticated } from '../../platform/http/author-token.ts'
 /**
  * The upload handle (`uploadToken`): the right to put parts into ONE upload and to give that upload up.
  *
- * It names the author, the key, the S3 upload and the part plan, and is signed, so a page or a device can be handed an
- * upload without being handed the author. It opens nothing else, and ends with the upload's expiry. The plan inside is
- * not trusted beyond the signature: every use is compared with the recorded upload, so a handle of an upload that was
+ * It names the author, the upload and its multipart in S3, and is signed, so a page or a device can be handed an upload
+ * without being handed the author. It opens nothing else, and ends with the upload's expiry. Place, plan and state are
+ * those of the recorded upload, whose multipart has to be the one that the handle names: a handle of an upload that was
  * closed, or that lost the race of two creates, is worth nothing.
  *
  * Signed with a key derived (RFC 5869) from a secret that every gateway of a deployment shares: UPLOAD_HANDLE_SECRET,
@@ -18,10 +18,7 @@ import { unauthenticated } from '../../platform/http/author-token.ts'
 export interface UploadHandle {
   readonly uploadId: string
   readonly authorId: string
-  readonly objectKey: string
   readonly s3UploadId: string
-  readonly partSizeBytes: number
-  readonly partCount: number | null
 }
 
 export interface UploadHandles {
@@ -50,8 +47,8 @@ export const uploadHandleSecret = (config: Readonly<Record<'uploadHandleSecret' 
 export const createUploadHandles = (deploymentSecret: string): UploadHandles => {
   const key = new Uint8Array(hkdfSync('sha256', deploymentSecret, '', 'reelstream upload handle', 32))
   return {
-    issue: ({ uploadId, ...plan }, expiresAtMs) =>
-      new SignJWT({ ...plan })
+    issue: ({ uploadId, ...claims }, expiresAtMs) =>
+      new SignJWT(claims)
         .setProtectedHeader({ alg: 'HS256', typ: TYPE })
         .setSubject(uploadId)
         .setExpirationTime(Math.floor(expiresAtMs / 1000))
@@ -64,8 +61,8 @@ export const createUploadHandles = (deploymentSecret: string): UploadHandles => 
           typ: TYPE,
           requiredClaims: ['sub', 'exp'],
         })
-        const { authorId, objectKey, s3UploadId, partSizeBytes, partCount, sub = '' } = payload
-        return { uploadId: sub, authorId, objectKey, s3UploadId, partSizeBytes, partCount }
+        const { authorId, s3UploadId, sub = '' } = payload
+        return { uploadId: sub, authorId, s3UploadId }
       } catch (error) {
         const expired = error instanceof errors.JWTExpired
         throw unauthenticated(expired ? 'The upload has expired.' : 'The upload token is not valid.', error)

@@ -62,9 +62,8 @@ export const createRoute: Routes = (app, context: GatewayContext) => {
         sizeBytes,
         details: detailsFrom(given, fileName, author.name),
       })
-      const { videoId, status, partSizeBytes, partCount, expiresAtMs, s3UploadId, objectKey, authorId } = upload
-      const handle = { uploadId: videoId, authorId, objectKey, s3UploadId, partSizeBytes, partCount }
-      const uploadToken = await context.handles.issue(handle, expiresAtMs)
+      const { videoId, status, partSizeBytes, partCount, expiresAtMs, s3UploadId, authorId } = upload
+      const uploadToken = await context.handles.issue({ uploadId: videoId, authorId, s3UploadId }, expiresAtMs)
       const watchUrl = context.watchUrl(videoId, originOf(request))
       return reply.status(201).send({
         videoId,
