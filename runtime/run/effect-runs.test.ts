@@ -137,6 +137,13 @@ t.test('what is not of the declared type ends the effect: nothing else could wai
   t.match(report.told, [misfit])
 })
 
+t.test('what is too large for a record ends the effect, too', async (t) => {
+  const { launch, told } = open(async () => ({ trackingId: 'x'.repeat(1_000_000) }))
+  launch(effectOf('a', 'o-1'))
+  await nextTurn()
+  t.match(told, [{ kind: 'failed', failure: { code: 'RECORD_TOO_LARGE', retryable: false } }])
+})
+
 t.test('a run that has ended leaves nothing that listens', async (t) => {
   const signals: AbortSignal[] = []
   const { launch } = open((_input, { signal, effectId }) => {

@@ -5,6 +5,7 @@ import type { AvroSchema, Codec } from '../codec/avro.ts'
 import { SUSPECT_AFTER } from '../effect-policy.ts'
 import type { Outcome, Processor } from '../processor.ts'
 import type { LiveEffect } from '../task/effect-ledger.ts'
+import { withinLimit } from '../task/step.ts'
 import type { Failure } from '../task/task-core.ts'
 import type { AnyExecutors, EffectRun, EffectSlots } from './executors.ts'
 import type { EngineObserver, RunEnd } from './observer.ts'
@@ -195,9 +196,12 @@ export class EffectRuns {
     return executor(input, context)
   }
 
-  /** A task whose key is blocked keeps what it is told as bytes, so all of it must have some. Throws as `encode`. */
+  /**
+   * A task whose key is blocked keeps what it is told as bytes, and what comes of it is written: all of it must have some,
+   * and no more than a record holds. Throws as `encode`, and RECORD_TOO_LARGE.
+   */
   #mustFit(schema: AvroSchema<unknown> | null | undefined, value: unknown): void {
-    if (schema != null) this.#settings.codec.encode(schema, value)
+    if (schema != null) withinLimit(this.#settings.codec.encode(schema, value), schema.name)
   }
 
   /** Resolves with the work, or without it when it takes longer. */

@@ -52,6 +52,26 @@ t.test('a handler that throws: its key waits, the others do not', async (t) => {
   t.ok(running.isReady)
 })
 
+t.test('an input as large as the topic takes, on which its handler fails: the key waits, over a restart', async (t) => {
+  const shop = await openShopOnKafka(t, { partitions: 1 })
+  const order = orderOf(shop, 'poison', -1)
+  // Larger than we write ourselves: another producer.
+  const foreign = shop.kafka.producer()
+  await foreign.connect()
+  const headers = { ...order.headers, 'x-note': 'x'.repeat(1_040_000) }
+  await foreign.send({ topic: order.topic, messages: [{ key: order.key, value: order.value, headers }] })
+  await foreign.disconnect()
+  await shop.place(['fine', 1])
+  const first = await runShop(shop.suffix, { boxMs: 1 })
+  await until('the fine order', async () => (await shop.sent('OrderSent')).length === 1)
+  await first.stop()
+  const second = await runShop(shop.suffix, { boxMs: 1 })
+  t.teardown(() => second.stop())
+  await shop.place(['finer', 1])
+  await until('another', async () => (await shop.sent('OrderSent')).length === 2)
+  t.match(second.report(), [{ state: 'running', blocked: 1, failure: null }])
+})
+
 t.test('bytes that nobody can read: the key waits', async (t) => {
   const shop = await openShopOnKafka(t, { partitions: 1 })
   const running = await runShop(shop.suffix, { boxMs: 1 })

@@ -28,6 +28,13 @@ export interface ChangelogRecord {
 
 export const SEPARATOR = '\u001f'
 
+/** A record key is a part of the key of everything that is remembered of it: what is left must be enough for a value. */
+const LONGEST_KEY = 4_096
+
+/** Whether the entries of a key can be written: without it, nothing of the key can be remembered or wait. */
+export const isUsableKey = (key: string | null): key is string =>
+  key !== null && key !== '' && key.length <= LONGEST_KEY && !key.includes(SEPARATOR)
+
 /** First part of an entry's record key. */
 const KIND = {
   position: 'p',
@@ -40,6 +47,7 @@ const KIND = {
   replay: 'r',
   held: 'h',
   request: 'o',
+  piece: 'm',
 } as const
 
 /** The largest sequence has 16 digits: padded, the order of keys is the order of sequences. */
@@ -127,6 +135,16 @@ export const fromRecord = (record: ChangelogRecord, codec: Codec, shape: StateSh
         facts: { key: record.key },
       })
   }
+}
+
+/** Key of the n-th (from 0) of the pieces that a record is cut into because it is too large for one. */
+export const pieceKey = (key: string, n: number, of: number): string => [KIND.piece, n, of, key].join(SEPARATOR)
+
+/** Which piece of which record it is; null when it is no piece. */
+export const pieceOf = ({ key }: ChangelogRecord): { key: string; n: number; of: number } | null => {
+  if (!key.startsWith(KIND.piece + SEPARATOR)) return null
+  const [, n, of, ...rest] = key.split(SEPARATOR)
+  return { key: rest.join(SEPARATOR), n: Number(n), of: Number(of) }
 }
 
 /** Whether a changelog record is an operator's: anybody but the task itself writes only these. */

@@ -1,10 +1,15 @@
-import type { LogRecord, OutputRecord } from '../kafka/log-records.ts'
+import { MAX_BATCH_BYTES } from '../kafka/event-topic.ts'
+import { type LogRecord, type OutputRecord, sizeOfRecord } from '../kafka/log-records.ts'
 import type { Processor } from '../processor.ts'
+import { isUsableKey } from './changelog.ts'
 
 /**
  * Where a record goes that can never be folded and that nothing has to wait for: one topic for all processors, with the
  * original key, bytes and headers, and with headers that say where it was read, by whom, and why it was refused. Written
  * in the transaction that moves the position over the record, so it is never lost and never there twice.
+ *
+ * A record may be as large as the topic takes, and its dead letter is larger. Where that does not fit, the letter has only
+ * the headers that say where the record is, and `dlq-omitted`: what the record takes, bytes. Its own topic still has it.
  */
 export const DEAD_LETTERS_TOPIC = 'dead-letters'
 
@@ -14,12 +19,16 @@ export interface Refusal {
   readonly detail: string
 }
 
-export const deadLetterOf = (record: LogRecord, refusal: Refusal, { name, version }: Processor): OutputRecord => ({
-  topic: DEAD_LETTERS_TOPIC,
-  key: record.key ?? '',
-  value: record.value,
-  headers: {
-    ...record.headers,
+/** Enough to know what it was. A message may quote what it is about, and that may be an input as a whole. */
+const DETAIL_CHARACTERS = 2_000
+
+export const brief = ({ code, detail }: Refusal): Refusal => ({ code, detail: detail.slice(0, DETAIL_CHARACTERS) })
+
+/** Largest dead letter, bytes: alone in a batch, in front of which are a header of 61 bytes and what may be added to it. */
+const MAX_LETTER_BYTES = MAX_BATCH_BYTES - 1_000
+
+export const deadLetterOf = (record: LogRecord, refusal: Refusal, { name, version }: Processor): OutputRecord => {
+  const about = {
     'dlq-topic': record.topic,
     'dlq-partition': String(record.partition),
     'dlq-offset': String(record.offset),
@@ -28,8 +37,14 @@ export const deadLetterOf = (record: LogRecord, refusal: Refusal, { name, versio
     'dlq-error-message': refusal.detail,
     'dlq-processor': name,
     'dlq-version': String(version),
-  },
-})
+  }
+  const { value, headers } = record
+  const letter = { topic: DEAD_LETTERS_TOPIC, key: record.key ?? '', value, headers: { ...headers, ...about } }
+  const sizeBytes = sizeOfRecord(letter)
+  if (sizeBytes <= MAX_LETTER_BYTES) return letter
+  const key = isUsableKey(record.key) ? record.key : ''
+  return { ...letter, key, value: null, headers: { ...about, 'dlq-omitted': String(sizeBytes) } }
+}
 
 /** The headers that the record had before it was refused. */
 export const originalHeaders = (headers: Readonly<Record<string, string>>): Record<string, string> =>

@@ -1,5 +1,5 @@
 import type { LogRecord } from '../kafka/log-records.ts'
-import { deadLetterOf, type Refusal } from './dead-letter.ts'
+import { brief, deadLetterOf, type Refusal } from './dead-letter.ts'
 import type { Journal } from './journal.ts'
 import { type Input, toQueued } from './queued-inputs.ts'
 import type { StepSettings } from './step.ts'
@@ -31,7 +31,8 @@ export class Failures {
     if (!this.#memory.blocked.has(key)) this.block(key, refusal, nowMs, factsOf(input))
   }
 
-  block(key: string, { code, detail }: Refusal, nowMs: number, facts: Alert['facts']): void {
+  block(key: string, refusal: Refusal, nowMs: number, facts: Alert['facts']): void {
+    const { code, detail } = brief(refusal)
     const value = { code, detail, atMs: nowMs }
     this.#memory.blocked.block(key, value)
     this.#journal.write({ kind: 'blocked', key, value })
@@ -44,19 +45,23 @@ export class Failures {
   }
 
   enqueue(input: Input, key: string, nowMs: number): void {
-    const { effects, replay, blocked } = this.#memory
-    const queued = { ...toQueued(input, nowMs, effects, this.#settings), replayed: replay !== null }
-    const sequence = blocked.enqueue(key, queued)
-    this.#journal.write({ kind: 'queued', key, sequence, value: queued })
+    const { effects, replay, blocked, pieces } = this.#memory
+    const value = { ...toQueued(input, nowMs, effects, this.#settings), replayed: replay !== null }
+    const sequence = blocked.enqueue(key, value)
+    const record = this.#journal.recordOf({ kind: 'queued', key, sequence, value })
+    for (const piece of pieces.cut(record)) this.#journal.put(piece)
   }
 
   dequeue(key: string, sequence: number): void {
-    this.#memory.blocked.remove(key, sequence)
-    this.#journal.write({ kind: 'queued', key, sequence, value: null })
+    const { blocked, pieces } = this.#memory
+    blocked.remove(key, sequence)
+    const gone = this.#journal.recordOf({ kind: 'queued', key, sequence, value: null })
+    for (const record of [gone, ...pieces.remove(gone.key)]) this.#journal.put(record)
   }
 
   /** The record becomes a dead letter: nothing waits for it. */
-  bury(record: LogRecord, refusal: Refusal): void {
+  bury(record: LogRecord, why: Refusal): void {
+    const refusal = brief(why)
     this.#journal.emit(deadLetterOf(record, refusal, this.#settings.processor))
     this.#alerts.push({ kind: 'dead-letter', ...refusal, key: record.key, facts: factsOf({ kind: 'record', record }) })
   }

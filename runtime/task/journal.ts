@@ -39,9 +39,14 @@ export class Journal {
 
   /** Throws BugError RECORD_TOO_LARGE: a step encodes all it writes before anything is put. */
   encode(entry: Entry): ChangelogRecord {
-    const record = toRecord(entry, this.#codec, this.#shape)
+    const record = this.recordOf(entry)
     if (record.value !== null) withinLimit(record.value, 'an entry')
     return record
+  }
+
+  /** As large as it is: for whoever sees to it that it fits. */
+  recordOf(entry: Entry): ChangelogRecord {
+    return toRecord(entry, this.#codec, this.#shape)
   }
 
   put(record: ChangelogRecord): void {

@@ -4,7 +4,7 @@ import type { Codec } from '../codec/avro.ts'
 import type { LogRecord } from '../kafka/log-records.ts'
 import type { Outcome, Processor } from '../processor.ts'
 import type { HeldOutput } from '../state/generated.ts'
-import { type ChangelogRecord, SEPARATOR } from './changelog.ts'
+import { type ChangelogRecord, isUsableKey } from './changelog.ts'
 import type { Refusal } from './dead-letter.ts'
 import type { LiveEffect } from './effect-ledger.ts'
 import { type Alert, Failures } from './failures.ts'
@@ -227,7 +227,7 @@ export class TaskCore {
   /** Moves over a record that cannot be folded for a reason that is not its handler's. */
   refuse(record: LogRecord, refusal: Refusal, nowMs: number): void {
     const route = this.#routeOf(record)
-    if (route?.isDoor === true || !canWait(record.key)) this.#failures.bury(record, refusal)
+    if (route?.isDoor === true || !isUsableKey(record.key)) this.#failures.bury(record, refusal)
     else this.#failures.blockWith({ kind: 'record', record }, record.key, refusal, nowMs)
     this.#pass(record)
   }
@@ -243,8 +243,8 @@ export class TaskCore {
 
   #foldRouted(record: LogRecord, route: Route, nowMs: number): boolean {
     const { key } = record
-    if (!canWait(key)) {
-      this.#failures.bury(record, { code: UNDECODABLE, detail: 'the record has no key, or one with U+001F in it' })
+    if (!isUsableKey(key)) {
+      this.#failures.bury(record, { code: UNDECODABLE, detail: NO_KEY })
       return true
     }
     if (this.#isOver(key, route)) return false
@@ -583,7 +583,5 @@ export class TaskCore {
 
 const UNDECODABLE = 'UNDECODABLE_RECORD'
 const EFFECT_UNDECLARED = 'EFFECT_UNDECLARED'
+const NO_KEY = 'the record has no key, or one that is too long or has U+001F in it'
 const UNLEARNED: Refusal = { code: 'SCHEMA_UNKNOWN', detail: 'the schema of what waits is not registered' }
-
-/** Whether a record's key can be blocked, and written in an entry's. */
-const canWait = (key: string | null): key is string => key !== null && key !== '' && !key.includes(SEPARATOR)

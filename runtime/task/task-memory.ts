@@ -4,6 +4,7 @@ import type { HeldOutput, OperatorRequest, Replay } from '../state/generated.ts'
 import { BlockedKeys } from './blocked-keys.ts'
 import { type ChangelogRecord, type Entry, fromRecord } from './changelog.ts'
 import { EffectLedger } from './effect-ledger.ts'
+import { Pieces } from './pieces.ts'
 import { Positions } from './positions.ts'
 import { StateStore } from './state-store.ts'
 import { TimerLedger } from './timer-ledger.ts'
@@ -21,6 +22,8 @@ export class TaskMemory {
   readonly effects: EffectLedger
   readonly closed = new Map<string, number>()
   readonly blocked = new BlockedKeys()
+  /** Of queued inputs that no single record holds. */
+  readonly pieces = new Pieces()
   readonly held = new Map<string, HeldOutput>()
   readonly requests = new Map<string, OperatorRequest>()
   readonly position = new Positions()
@@ -50,7 +53,9 @@ export class TaskMemory {
     return this.#processor.recordTimers.includes(name) ? this.recordTimers : this.timers
   }
 
-  restore(record: ChangelogRecord): void {
+  restore(written: ChangelogRecord): void {
+    const record = this.pieces.join(written)
+    if (record === null) return
     this.#unreadable.delete(record.key)
     let entry: Entry
     try {
@@ -60,6 +65,7 @@ export class TaskMemory {
       if (record.value !== null) this.#unreadable.set(record.key, error)
       return
     }
+    this.pieces.joined(record.key)
     this.#apply(entry)
   }
 
@@ -89,6 +95,7 @@ export class TaskMemory {
       this.blocked.unblock(key)
       yield { kind: 'blocked', key, value: null }
     }
+    yield* this.pieces.clear()
   }
 
   #apply(entry: Entry): void {

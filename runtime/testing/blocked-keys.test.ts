@@ -1,7 +1,8 @@
 import t from 'tap'
+import { MAX_RECORD_BYTES } from '../kafka/log-records.ts'
 import type { Processor } from '../processor.ts'
 import { deliveries, OrderPlacedSchema, orders, sendOrders } from './example.ts'
-import { testDriver } from './test-driver.ts'
+import { type TestDriver, testDriver } from './test-driver.ts'
 
 /** A handler that fails blocks its key, nobody else's, and loses nothing. */
 const open = () => testDriver([sendOrders], { blocking: 'keep' })
@@ -22,6 +23,14 @@ const repaired: Processor = {
     },
   },
 }
+
+const failingOn = (event: string, why = 'broken') => ({
+  orders: {
+    [event]: () => {
+      throw new RangeError(why)
+    },
+  },
+})
 
 t.test('the key waits, other keys flow, and a fix has everything folded in its order', async (t) => {
   const driver = open()
@@ -46,6 +55,68 @@ t.test('the key waits, other keys flow, and a fix has everything folded in its o
     driver.changelog(NAME).some(({ key }) => ['b', 'q', 'o'].includes(key.charAt(0))),
     'nothing is left of the wait',
   )
+})
+
+t.test('an input that no entry holds waits in pieces', async (t) => {
+  const why = 'x'.repeat(950_000)
+  const failing: Processor = {
+    ...sendOrders,
+    behaviour: { ...sendOrders.behaviour, closing: failingOn('OrderWithdrawn') },
+  }
+  const pieces = (driver: TestDriver) => driver.changelog(NAME).filter(({ key }) => key.startsWith('m'))
+  for (const topic of [orders, { ...orders, door: true }]) {
+    const reads = failing.reads.map((edge) => ({ ...edge, topic }))
+    const closedBy = failing.closedBy.map((edge) => ({ ...edge, topic }))
+    const driver = testDriver([{ ...failing, reads, closedBy }], { blocking: 'keep' })
+    driver.pipe(orders, 'OrderWithdrawn', 'large', { why })
+    driver.pipe(orders, 'OrderPlaced', 'good', { boxes: 1 })
+    t.match(driver.blocked(NAME), [{ key: 'large', code: 'HANDLER_FAILED', queued: 1 }])
+    t.match(driver.effects(), [{ key: 'good' }], 'others flow')
+    driver.pipe(orders, 'OrderWithdrawn', 'large', { why })
+    t.ok(pieces(driver).every(({ value }) => (value?.length ?? 0) <= MAX_RECORD_BYTES))
+    t.equal(pieces(driver).length, 4, 'what comes behind it, too')
+    driver.restart()
+    t.match(driver.blocked(NAME), [{ queued: 2 }])
+    driver.deploy(sendOrders)
+    driver.retry(NAME, 'large')
+    t.same(driver.blocked(NAME), [])
+    t.match(driver.read(deliveries, 'OrderLost'), [{ key: 'large', data: { code: 'WITHDRAWN' } }])
+    t.same(pieces(driver), [])
+  }
+})
+
+t.test('a replay forgets the pieces, and cuts anew', async (t) => {
+  const failing: Processor = {
+    ...sendOrders,
+    behaviour: { ...sendOrders.behaviour, closing: failingOn('OrderWithdrawn') },
+  }
+  const driver = testDriver([failing], { blocking: 'keep' })
+  driver.pipe(orders, 'OrderWithdrawn', 'large', { why: 'x'.repeat(2_000_000) })
+  const before = driver.changelog(NAME).length
+  driver.deploy({ ...failing, version: 2 })
+  t.match(driver.blocked(NAME), [{ key: 'large', queued: 1 }])
+  t.equal(driver.changelog(NAME).length, before)
+})
+
+t.test('an outcome waits with its key, however large', async (t) => {
+  const driver = open()
+  driver.pipe(orders, 'OrderPlaced', 'o-1', { boxes: 1 })
+  driver.pipe(orders, 'OrderPlaced', 'o-1', BAD)
+  driver.settle(driver.effects()[0]?.id ?? '', { ok: false, code: 'REFUSED', detail: 'x'.repeat(1_000_000) })
+  t.match(driver.blocked(NAME), [{ key: 'o-1', queued: 2 }])
+  driver.restart()
+  driver.skip(NAME, 'o-1')
+  t.match(driver.read(deliveries, 'OrderLost'), [{ key: 'o-1', data: { code: 'REFUSED' } }])
+})
+
+t.test('a failure that quotes its input is cut short', async (t) => {
+  const quoting: Processor = {
+    ...sendOrders,
+    behaviour: { ...sendOrders.behaviour, closing: failingOn('OrderWithdrawn', 'x'.repeat(1_000_000)) },
+  }
+  const driver = testDriver([quoting], { blocking: 'keep' })
+  driver.pipe(orders, 'OrderWithdrawn', 'o-1', { why: '' })
+  t.ok((driver.blocked(NAME)[0]?.detail.length ?? 0) < 10_000)
 })
 
 t.test('an operator may skip the first of the queue: a record goes to the dead letters', async (t) => {
@@ -174,7 +245,16 @@ t.test('bytes that nobody can read', async (t) => {
     const driver = open()
     driver.pipeBytes(orders, null, garbage, headers)
     driver.pipeBytes(orders, 'a\u001fb', garbage, headers)
-    t.equal(driver.dlq().length, 2)
+    driver.pipeBytes(orders, 'k'.repeat(500_000), garbage, headers)
+    t.equal(driver.dlq().length, 3)
     t.same(driver.blocked(NAME), [])
+  })
+
+  t.test('leave a dead letter that says where they are when it could not hold them', async (t) => {
+    const driver = open()
+    driver.pipeBytes(orders, null, Buffer.concat([garbage, Buffer.alloc(1_048_000)]), headers)
+    const [letter] = driver.dlq()
+    t.match(letter, { value: null, headers: { 'dlq-topic': 'orders', 'dlq-offset': '0', 'dlq-omitted': /^\d{7}$/ } })
+    t.notHas(letter?.headers, headers)
   })
 })
