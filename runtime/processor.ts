@@ -199,7 +199,7 @@ export interface Declaration<
   /**
    * Events of the processor's own that say how an effect ended. A replay knows its effects by the ids of what they
    * emitted; where their cause may differ from one run to the next (a timer, or the record after it), the event of the
-   * same key confirms the oldest effect of that name.
+   * same key confirms the oldest effect of that name, unless it is the outcome of an effect that is known by its id.
    */
   readonly confirmedBy?: { readonly [E in keyof Effects]?: Edges }
   /** Due on the wall clock: deadlines. */

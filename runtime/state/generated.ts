@@ -18,6 +18,12 @@ export interface ClosedKey {
   readonly closedAtMs: number
 }
 
+/** An event that a replay has yet to meet, and that says what it knows already: that this effect settled. */
+export interface Confirmation {
+  /** The effect, as the replay would have asked for it again. */
+  readonly effectId: string
+}
+
 /** An event that a replay would emit and that the log does not hold. */
 export interface HeldOutput {
   /** Order of emission in the task. */
@@ -146,6 +152,11 @@ export const BlockedKeySchema: AvroSchema<BlockedKey> = {
 export const ClosedKeySchema: AvroSchema<ClosedKey> = {
   name: 'engine.ClosedKey',
   schema: '{"type":"record","name":"ClosedKey","namespace":"engine","doc":"The life of a key is over: what still arrives for it is ignored.","fields":[{"name":"closedAtMs","type":{"type":"long","logicalType":"timestamp-millis"},"doc":"When it was closed; the marker is dropped 30 days later."}]}',
+}
+
+export const ConfirmationSchema: AvroSchema<Confirmation> = {
+  name: 'engine.Confirmation',
+  schema: '{"type":"record","name":"Confirmation","namespace":"engine","doc":"An event that a replay has yet to meet, and that says what it knows already: that this effect settled.","fields":[{"name":"effectId","type":"string","doc":"The effect, as the replay would have asked for it again."}]}',
 }
 
 export const HeldOutputSchema: AvroSchema<HeldOutput> = {

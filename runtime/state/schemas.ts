@@ -5,6 +5,7 @@ import * as g from './generated.ts'
 export const ENGINE_SCHEMAS: readonly AvroSchema<unknown>[] = [
   g.BlockedKeySchema,
   g.ClosedKeySchema,
+  g.ConfirmationSchema,
   g.HeldOutputSchema,
   g.OperatorRequestSchema,
   g.PendingEffectSchema,

@@ -18,6 +18,12 @@ export type Entry =
   | { readonly kind: 'queued'; readonly key: string; readonly sequence: number; readonly value: g.QueuedInput | null }
   | { readonly kind: 'replay'; readonly value: g.Replay | null }
   | { readonly kind: 'held'; readonly outputId: string; readonly value: g.HeldOutput | null }
+  | {
+      readonly kind: 'confirmation'
+      readonly key: string
+      readonly eventId: string
+      readonly value: g.Confirmation | null
+    }
   | { readonly kind: 'request'; readonly requestId: string; readonly value: g.OperatorRequest | null }
 
 export interface ChangelogRecord {
@@ -46,6 +52,7 @@ const KIND = {
   queued: 'q',
   replay: 'r',
   held: 'h',
+  confirmation: 'f',
   request: 'o',
   piece: 'm',
 } as const
@@ -86,6 +93,10 @@ export const toRecord = (entry: Entry, codec: Codec, shape: StateShape): Changel
       return { key: KIND.replay, value: encoded(g.ReplaySchema, entry.value) }
     case 'held':
       return { key: join(KIND.held, entry.outputId), value: encoded(g.HeldOutputSchema, entry.value) }
+    case 'confirmation': {
+      const value = encoded(g.ConfirmationSchema, entry.value)
+      return { key: join(KIND.confirmation, entry.key, entry.eventId), value }
+    }
     case 'request':
       return { key: join(KIND.request, entry.requestId), value: encoded(g.OperatorRequestSchema, entry.value) }
     case 'state': {
@@ -122,6 +133,8 @@ export const fromRecord = (record: ChangelogRecord, codec: Codec, shape: StateSh
       return { kind: 'replay', value: decoded(g.ReplaySchema) }
     case KIND.held:
       return { kind: 'held', outputId: key, value: decoded(g.HeldOutputSchema) }
+    case KIND.confirmation:
+      return { kind: 'confirmation', key, eventId: second, value: decoded(g.ConfirmationSchema) }
     case KIND.request:
       return { kind: 'request', requestId: key, value: decoded(g.OperatorRequestSchema) }
     case KIND.state: {

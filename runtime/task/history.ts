@@ -1,7 +1,7 @@
 import { deriveId } from '../../platform/ids.ts'
 import { headerOf } from '../kafka/fetched-records.ts'
 import type { LogRecord } from '../kafka/log-records.ts'
-import type { Processor } from '../processor.ts'
+import type { Edge, Processor } from '../processor.ts'
 import { outputIdOf } from './step.ts'
 
 /**
@@ -46,6 +46,26 @@ export class History {
   /** Whether the effect settled, itself or by an effect that its settling asked for. */
   settled(effectId: string): boolean {
     return this.#finished(effectId, CHAIN)
+  }
+
+  /** Ids of the events of these edges that say that the effect settled: its own, or those of what its settling asked for. */
+  settledAs(effectId: string, edges: readonly Edge[]): readonly string[] {
+    const types = new Set(edges.flatMap(({ topic, events }) => events.map((event) => topic.events[event]?.name ?? '')))
+    const found: string[] = []
+    for (let id = effectId, chain = 0; chain <= CHAIN; chain++) {
+      const identity = `effect/${id}/settled`
+      for (const type of types) found.push(...this.#emittedBy(identity, type))
+      id = this.#effectOf(identity)
+    }
+    return found
+  }
+
+  *#emittedBy(identity: string, type: string): Generator<string> {
+    for (let n = 0; ; n++) {
+      const id = outputIdOf(this.#processor.name, identity, type, n)
+      if (!this.#ids.has(id)) return
+      yield id
+    }
   }
 
   /** Number of the last report that became an event, without a gap from 1. 0 = none. */

@@ -117,7 +117,7 @@ export class Replay {
 
   /** Once the inputs are replayed: does what is left, if that is little or was released. */
   end(nowMs: number): void {
-    const { replay, held } = this.#memory
+    const { replay, held, blocked } = this.#memory
     if (replay === null || this.phase !== 'held') return
     const { outputs, effects, timers } = this.remaining(nowMs)
     if (outputs + effects + timers > RELEASE_LIMIT && !replay.released) return
@@ -129,6 +129,7 @@ export class Replay {
     }
     // Some are out: the rest must follow whatever else comes.
     if (held.size > 0) return this.release()
+    for (const entry of this.#memory.takeConfirmations((key) => !blocked.has(key))) this.#journal.write(entry)
     this.#memory.replay = null
     this.#history = null
     this.#journal.write({ kind: 'replay', value: null })

@@ -1,5 +1,6 @@
 import { deriveId } from '../../platform/ids.ts'
 import type { OutputRecord } from '../kafka/log-records.ts'
+import type { Edge, Processor } from '../processor.ts'
 import type { LiveEffect } from './effect-ledger.ts'
 import type { History } from './history.ts'
 import type { Journal } from './journal.ts'
@@ -12,12 +13,15 @@ import type { TaskMemory } from './task-memory.ts'
  */
 export class StepWriter {
   readonly #processor: string
+  /** Events that confirm an effect of any name. */
+  readonly #confirming: readonly Edge[]
   readonly #memory: TaskMemory
   readonly #journal: Journal
   #cancelled: string[] = []
 
-  constructor(processor: string, memory: TaskMemory, journal: Journal) {
-    this.#processor = processor
+  constructor({ name, confirmedBy }: Processor, memory: TaskMemory, journal: Journal) {
+    this.#processor = name
+    this.#confirming = Object.values(confirmedBy).flatMap((edges) => edges ?? [])
     this.#memory = memory
     this.#journal = journal
   }
@@ -57,6 +61,17 @@ export class StepWriter {
     this.#journal.write({ kind: 'timer', key, timer: name, value: null })
   }
 
+  /** The event was met. */
+  dropConfirmation(key: string, eventId: string | undefined): void {
+    if (eventId === undefined || !this.#memory.confirmations.delete(eventId)) return
+    this.#journal.write({ kind: 'confirmation', key, eventId, value: null })
+  }
+
+  /** Nothing of the key is done again any more. */
+  endConfirmations(key: string): void {
+    for (const entry of this.#memory.takeConfirmations((other) => other === key)) this.#journal.write(entry)
+  }
+
   /** Effects cancelled since the last call. */
   takeCancelled(): readonly string[] {
     const cancelled = this.#cancelled
@@ -72,7 +87,8 @@ export class StepWriter {
     const { effects } = this.#memory
     const { id, effect, input, inputBytes } = asked
     // A replay meets again what was promised before it.
-    if (effects.get(id) !== undefined || past?.settled(id) === true) return
+    if (effects.get(id) !== undefined) return
+    if (past?.settled(id) === true) return this.#expectConfirmation(key, id, past)
     const resumeFrom = past?.reports(id) ?? 0
     const sequence = effects.nextSequence()
     const record = {
@@ -87,6 +103,14 @@ export class StepWriter {
     }
     effects.put({ id, key, input, record })
     this.writeEffect({ id, key, input, record })
+  }
+
+  /** The event that says so is still to be met, and must not confirm another effect of the key. */
+  #expectConfirmation(key: string, effectId: string, past: History): void {
+    for (const eventId of past.settledAs(effectId, this.#confirming)) {
+      this.#memory.confirmations.set(eventId, key)
+      this.#journal.write({ kind: 'confirmation', key, eventId, value: { effectId } })
+    }
   }
 
   #emit(output: OutputRecord, nowMs: number, past: History | null): void {

@@ -1,6 +1,7 @@
 import { BadInputError, ConfigError, describeError, isRetryable, ReelstreamError } from '../../platform/errors.ts'
 import { deriveId } from '../../platform/ids.ts'
 import type { Codec } from '../codec/avro.ts'
+import { headerOf } from '../kafka/fetched-records.ts'
 import type { LogRecord } from '../kafka/log-records.ts'
 import type { Outcome, Processor } from '../processor.ts'
 import type { HeldOutput } from '../state/generated.ts'
@@ -70,7 +71,7 @@ export class TaskCore {
     this.#context = new HandlerContext(settings.processor, this.#memory.store)
     this.#replay = new Replay(settings.processor, this.#memory, this.#journal)
     this.#failures = new Failures(settings, this.#memory, this.#journal)
-    this.#writer = new StepWriter(settings.processor.name, this.#memory, this.#journal)
+    this.#writer = new StepWriter(settings.processor, this.#memory, this.#journal)
   }
 
   // ---- what is there
@@ -248,14 +249,8 @@ export class TaskCore {
       return true
     }
     if (this.#isOver(key, route)) return false
-    const { replay, effects } = this.#memory
+    const { replay } = this.#memory
     this.#advanceRecordTime(record.timestampMs)
-    if (replay !== null) {
-      for (const name of route.confirms) {
-        const done = effects.ofKey(key).find((effect) => effect.record.effect === name)
-        if (done !== undefined) this.#writer.removeEffect(done)
-      }
-    }
     // What a handler makes of the time must come out as it did.
     return this.#take({ kind: 'record', record }, key, replay === null ? nowMs : record.timestampMs, route)
   }
@@ -390,6 +385,7 @@ export class TaskCore {
       this.#failures.dequeue(key, sequence)
     }
     this.#failures.unblock(key)
+    if (this.#memory.replay === null) this.#writer.endConfirmations(key)
   }
 
   #skipFirst(key: string): void {
@@ -529,6 +525,7 @@ export class TaskCore {
     if (route === undefined || this.#isOver(key, route)) return false
     const event = this.#decode(record, route)
     const { on, closing } = this.settings.processor.behaviour
+    const confirmed = this.#past === null ? NOTHING : this.#confirmedBy(record, key, route)
     this.#step(originOf(record, key, nowMs), (step) =>
       this.#context.during(step, (context) => {
         on[route.topic]?.[route.event]?.(context, event)
@@ -537,7 +534,20 @@ export class TaskCore {
         step.close()
       }),
     )
+    for (const effect of confirmed) this.#writer.removeEffect(effect)
+    if (this.#past !== null) this.#writer.dropConfirmation(key, headerOf(record, 'ce_id'))
     return true
+  }
+
+  /**
+   * Effects of which the record, met again, says that they were carried out: the oldest of each name that it confirms, or
+   * none when it is the outcome of one that was known by its id.
+   */
+  #confirmedBy(record: LogRecord, key: string, { confirms }: Route): readonly LiveEffect[] {
+    const { effects, confirmations } = this.#memory
+    if (confirmations.has(headerOf(record, 'ce_id') ?? '')) return NOTHING
+    const pending = effects.ofKey(key)
+    return confirms.flatMap((name) => pending.find(({ record: { effect } }) => effect === name) ?? [])
   }
 
   #routeOf(record: LogRecord): Route | undefined {
@@ -581,6 +591,7 @@ export class TaskCore {
   }
 }
 
+const NOTHING: readonly LiveEffect[] = []
 const UNDECODABLE = 'UNDECODABLE_RECORD'
 const EFFECT_UNDECLARED = 'EFFECT_UNDECLARED'
 const NO_KEY = 'the record has no key, or one that is too long or has U+001F in it'

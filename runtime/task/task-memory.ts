@@ -26,6 +26,8 @@ export class TaskMemory {
   readonly pieces = new Pieces()
   readonly held = new Map<string, HeldOutput>()
   readonly requests = new Map<string, OperatorRequest>()
+  /** By ce_id of the event, the key of the effect that is known to have settled as it says. */
+  readonly confirmations = new Map<string, string>()
   readonly position = new Positions()
   recordTimeMs = 0
   changelogStart = 0
@@ -87,6 +89,7 @@ export class TaskMemory {
     }
     for (const key of take(this.closed)) yield { kind: 'closed', key, value: null }
     for (const outputId of take(this.held)) yield { kind: 'held', outputId, value: null }
+    yield* this.takeConfirmations(() => true)
     for (const [key] of this.blocked.entries()) {
       for (const { sequence } of this.blocked.queue(key)) {
         this.blocked.remove(key, sequence)
@@ -96,6 +99,15 @@ export class TaskMemory {
       yield { kind: 'blocked', key, value: null }
     }
     yield* this.pieces.clear()
+  }
+
+  /** What becomes of confirmations that nobody waits for any more, by their key. */
+  *takeConfirmations(isOver: (key: string) => boolean): Generator<Entry> {
+    for (const [eventId, key] of this.confirmations) {
+      if (!isOver(key)) continue
+      this.confirmations.delete(eventId)
+      yield { kind: 'confirmation', key, eventId, value: null }
+    }
   }
 
   #apply(entry: Entry): void {
@@ -131,6 +143,8 @@ export class TaskMemory {
       case 'held':
         this.#heldSequence = Math.max(this.#heldSequence, (entry.value?.sequence ?? -1) + 1)
         return keep(this.held, entry.outputId, entry.value)
+      case 'confirmation':
+        return keep(this.confirmations, entry.eventId, entry.value === null ? null : entry.key)
       case 'request':
         return keep(this.requests, entry.requestId, entry.value)
     }

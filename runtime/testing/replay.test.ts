@@ -1,5 +1,11 @@
 import t from 'tap'
-import type { Processor } from '../processor.ts'
+import { UpstreamError } from '../../platform/errors.ts'
+import { type Codec, createCodec } from '../codec/avro.ts'
+import { memoryDirectory } from '../codec/schema-directory.ts'
+import type { LogRecord } from '../kafka/log-records.ts'
+import { from, type Processor, type TopicRef } from '../processor.ts'
+import { History } from '../task/history.ts'
+import { TaskCore } from '../task/task-core.ts'
 import { deliveries, LATE_MS, orders, sendOrders } from './example.ts'
 import { type TestDriver, testDriver } from './test-driver.ts'
 
@@ -148,6 +154,128 @@ t.test('a key that is blocked in a replay redoes nothing when it is retried', as
   t.same(driver.effects(), [])
   t.same(ids(driver), before)
   t.same(driver.state(NAME, 'o-1').count, { '': { count: 1 } })
+})
+
+/** The events of an outcome are read, and confirm the effect. */
+const confirmed: Processor = {
+  ...sendOrders,
+  confirmedBy: { send: [from(deliveries, ['OrderSent', 'OrderLost'])] },
+}
+
+const failed = (error: Error): never => {
+  throw error
+}
+
+/** The log of a driver as a task would read it that replays it with this codec: between two records it can be stopped. */
+const replayOf = (driver: TestDriver, codec: Codec) => {
+  const recordsOf = (topic: TopicRef): readonly LogRecord[] =>
+    driver.read(topic).map(({ key, type, data, headers }, index) => ({
+      topic: topic.name,
+      partition: -1,
+      offset: BigInt(index),
+      timestampMs: driver.nowMs,
+      key,
+      value: codec.encode(topic.events[type] as never, data as never),
+      headers,
+    }))
+  const log = { orders: recordsOf(orders), deliveries: recordsOf(deliveries) }
+  const source = `/test/${NAME}`
+  const open = (): TaskCore => {
+    const history = new History(confirmed, source)
+    for (const record of log.deliveries) history.add(record)
+    const core = new TaskCore({ processor: confirmed, codec, source, task: 0, instanceId: 'test' })
+    core.remember(history)
+    return core
+  }
+  const begin = (): TaskCore => {
+    const core = open()
+    core.needsReplay(0n)
+    const ends = Object.entries(log).map(
+      ([topic, { length }]) => [topic, { beginning: 0n, end: BigInt(length) }] as const,
+    )
+    core.beginReplay(new Map(ends))
+    while (!core.forgetSome(1));
+    return core
+  }
+  const reopen = (before: TaskCore): TaskCore => {
+    const core = open()
+    for (const record of before.takeBatch()?.changelog ?? []) core.restore(record)
+    t.notOk(core.needsReplay(0n))
+    return core
+  }
+  return { ...log, begin, reopen }
+}
+
+t.test('the outcome of an effect that is known by its id confirms no other', async (t) => {
+  const driver = testDriver([confirmed])
+  for (const boxes of [1, 2, 3]) place(driver, 'o-1', boxes)
+  send(driver)
+  send(driver)
+  const before = driver.effects()
+  t.match(before, [{ input: { boxes: 3 } }])
+  driver.lose(NAME)
+  t.same(driver.effects(), before)
+  t.notOk(
+    driver.changelog(NAME).some(({ key }) => key.startsWith('f')),
+    'nothing is left of what was expected',
+  )
+})
+
+t.test('nor does it after a replay that was interrupted between the two', async (t) => {
+  const driver = testDriver([confirmed])
+  for (const boxes of [1, 2]) place(driver, 'o-1', boxes)
+  const [done, pending] = driver.effects()
+  send(driver)
+  const replay = replayOf(driver, createCodec(memoryDirectory()))
+  const core = replay.begin()
+  for (const record of replay.orders) core.fold(record, 1)
+  const again = replay.reopen(core)
+  for (const record of replay.deliveries) again.fold(record, 1)
+  t.same(
+    again.effects().map(({ id }) => id),
+    [pending?.id],
+    `${done?.id} is done, the other is not`,
+  )
+})
+
+t.test('nor when its key is blocked in the replay, and freed later', async (t) => {
+  const driver = testDriver([confirmed], { blocking: 'keep' })
+  for (const boxes of [1, 2]) place(driver, 'o-1', boxes)
+  send(driver)
+  const before = driver.effects()
+  const on = { orders: { OrderPlaced: () => failed(new RangeError('broken')) } }
+  driver.deploy({ ...confirmed, version: 2, behaviour: { ...confirmed.behaviour, on } })
+  t.match(driver.blocked(NAME), [{ queued: 3 }])
+  driver.deploy({ ...confirmed, version: 2 })
+  driver.retry(NAME, 'o-1')
+  t.same(driver.effects(), before)
+  t.notOk(driver.changelog(NAME).some(({ key }) => key.startsWith('f')))
+})
+
+t.test('an outcome of nothing that is known confirms the oldest', async (t) => {
+  const driver = testDriver([confirmed])
+  for (const boxes of [1, 2]) place(driver, 'o-1', boxes)
+  driver.pipe(deliveries, 'OrderSent', 'o-1', { boxes: 1, trackingId: 'x' })
+  driver.lose(NAME)
+  t.match(driver.effects(), [{ input: { boxes: 2 } }])
+})
+
+t.test('an outcome that has to be folded twice, for its schema is learned first, confirms once', async (t) => {
+  const driver = testDriver([confirmed])
+  for (const boxes of [1, 2]) place(driver, 'o-1', boxes)
+  driver.pipe(deliveries, 'OrderSent', 'o-1', { boxes: 1, trackingId: 'x' })
+  const known = createCodec(memoryDirectory())
+  let isKnown = true
+  const decode: Codec['decode'] = (schema, bytes) =>
+    isKnown ? known.decode(schema, bytes) : failed(new UpstreamError('SCHEMA_UNKNOWN', 'not learned'))
+  const replay = replayOf(driver, { ...known, decode })
+  const core = replay.begin()
+  for (const record of replay.orders) core.fold(record, 1)
+  isKnown = false
+  for (const record of replay.deliveries) t.throws(() => core.fold(record, 1), { code: 'SCHEMA_UNKNOWN' })
+  isKnown = true
+  for (const record of replay.deliveries) core.fold(record, 1)
+  t.match(core.effects(), [{ input: { boxes: 2 } }])
 })
 
 t.test('timers on record time fire at the same place whenever the log is read', async (t) => {
