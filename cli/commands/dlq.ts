@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import type { Config } from '../../platform/config.ts'
 import { BadInputError } from '../../platform/errors.ts'
 import { deadLetterAt, readDeadLetters, redrive } from '../../runtime/operate/dead-letters.ts'
+import { inputsOf, type Processor } from '../../runtime/processor.ts'
 import { withOperator } from '../operator-session.ts'
 import { jsonLine, table } from '../table.ts'
 
@@ -41,15 +42,18 @@ export const registerDlq = (program: Command, config: Config): void => {
     )
   command
     .command('redrive <letter>')
-    .description('append it once more to the topic that it came from')
+    .description('append it once more to the door that it came from')
     .action((letter: string) =>
-      withOperator(config, async ({ session, producer }) => {
+      withOperator(config, async ({ session, producer, processors }) => {
         const found = await deadLetterAt(session.reader, offsetOf(letter))
-        await redrive(producer, found)
+        await redrive(producer, found, doorsOf(processors()))
         console.log(`Appended to ${found.topic} again.`)
       }),
     )
 }
+
+const doorsOf = (processors: readonly Processor[]): ReadonlySet<string> =>
+  new Set(processors.flatMap(inputsOf).flatMap(({ topic }) => (topic.door === true ? [topic.name] : [])))
 
 const offsetOf = (letter: string): bigint => {
   if (/^\d+$/.test(letter)) return BigInt(letter)

@@ -1,6 +1,6 @@
 import { BadInputError } from '../../platform/errors.ts'
 import type { IdempotentProducer } from '../kafka/idempotent-producer.ts'
-import type { LogRecord } from '../kafka/log-records.ts'
+import type { LogRecord, OutputRecord } from '../kafka/log-records.ts'
 import type { PartitionReader } from '../kafka/partition-reader.ts'
 import { DEAD_LETTERS_TOPIC, originalHeaders } from '../task/dead-letter.ts'
 
@@ -17,6 +17,8 @@ export interface DeadLetter {
   readonly value: Buffer | null
   /** As they were before it was refused. */
   readonly headers: Readonly<Record<string, string>>
+  /** Bytes of a record that was too large for a dead letter: it is still where it came from. Null: it is all here. */
+  readonly omittedBytes: number | null
 }
 
 /** Every dead letter, oldest first, or those of one processor. They are never deleted: which were dealt with is not known. */
@@ -44,17 +46,40 @@ export const deadLetterAt = async (reader: PartitionReader, offset: bigint): Pro
 }
 
 /**
- * Appends the record once more to the topic that it came from, with its key, bytes and headers, after whatever the key's
- * other records have brought about since. Who reads it decides on it anew; the same ce_id still counts once.
+ * Appends the record once more to the door that it came from, with its key, bytes and headers, after whatever the key's
+ * other records have brought about since. Who reads a door decides on it anew: producers repeat themselves there, too.
+ * BadInputError NOT_A_DOOR, LETTER_OMITTED.
  */
-export const redrive = async (producer: IdempotentProducer, letter: DeadLetter): Promise<void> => {
-  const { topic, key, value, headers, offset } = letter
-  await producer.send([
-    { topic, key, value, headers: { ...headers, 'redriven-from': `${DEAD_LETTERS_TOPIC}/${offset}` } },
-  ])
+export const redrive = async (
+  producer: IdempotentProducer,
+  letter: DeadLetter,
+  doors: ReadonlySet<string>,
+): Promise<void> => {
+  await producer.send([redriven(letter, doors)])
 }
 
-const letterOf = ({ offset, timestampMs, key, value, headers }: LogRecord): DeadLetter => ({
+/**
+ * The record that a redrive appends. Only to a door: a fact that one processor skipped was folded by all others, and
+ * appended again it would be a second fact to them.
+ */
+export const redriven = (letter: DeadLetter, doors: ReadonlySet<string>): OutputRecord => {
+  const { topic, partition, key, value, headers, offset, processor, omittedBytes } = letter
+  if (!doors.has(topic)) {
+    throw new BadInputError(
+      'NOT_A_DOOR',
+      `${topic} holds facts, which others have folded: \`reelstream processors reset ${processor}\` folds it at its place`,
+      { facts: { topic } },
+    )
+  }
+  if (omittedBytes !== null) {
+    const detail = `The dead letter ${offset} does not hold its record of ${omittedBytes} bytes: see ${topic}/${partition}`
+    throw new BadInputError('LETTER_OMITTED', detail)
+  }
+  return { topic, key, value, headers: { ...headers, 'redriven-from': `${DEAD_LETTERS_TOPIC}/${offset}` } }
+}
+
+/** A record of the topic of dead letters, read. */
+export const letterOf = ({ offset, timestampMs, key, value, headers }: LogRecord): DeadLetter => ({
   offset,
   atMs: timestampMs,
   processor: headers['dlq-processor'] ?? '',
@@ -65,4 +90,5 @@ const letterOf = ({ offset, timestampMs, key, value, headers }: LogRecord): Dead
   key: key ?? '',
   value,
   headers: originalHeaders(headers),
+  omittedBytes: headers['dlq-omitted'] === undefined ? null : Number(headers['dlq-omitted']),
 })

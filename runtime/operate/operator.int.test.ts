@@ -34,7 +34,9 @@ t.test('a blocked key is shown, retried in vain, and freed by skipping; the reco
   const letters: DeadLetter[] = []
   await readDeadLetters(reader, (letter) => letters.push(letter), processor.name)
   t.match(letters, [{ key: 'poison', code: 'SKIPPED_HANDLER_FAILED', headers: { ce_type: 'shop.OrderPlaced' } }])
-  await redrive(producer, await deadLetterAt(reader, letters[0]?.offset ?? -1n))
+  const letter = await deadLetterAt(reader, letters[0]?.offset ?? -1n)
+  await t.rejects(redrive(producer, letter, new Set()), { code: 'NOT_A_DOOR' })
+  await redrive(producer, letter, new Set([letter.topic]))
   await until('it is refused again', async () => (await operator.blocked(processor)).length === 1)
   await t.rejects(deadLetterAt(reader, 1_000_000n), { code: 'DEAD_LETTER_UNKNOWN' })
 })

@@ -212,6 +212,9 @@ export const ERROR_SENTENCES: Readonly<Record<string, string>> = {
   LANES_BUSY: 'Lanes cannot be changed while jobs run on them.',
   KEY_NOT_BLOCKED: 'The key does not wait behind a failure (any more).',
   LETTER_INVALID: 'A dead letter is named by its number in reelstream dlq list.',
+  LETTER_OMITTED: 'The record was too large for a dead letter, which says only where it is.',
+  NOT_A_DOOR:
+    'Only records of a door are redriven. A fact that was skipped is folded again at its place by reelstream processors reset; before skipping, deploy a fix and use blocked retry.',
   NOT_ANSWERED:
     'What an operator asked is in the log; nobody came to it in time. It is done as soon as its process runs.',
   PROCESSOR_RUNNING: 'A processor is reset only while no process runs it.',
