@@ -1,5 +1,5 @@
 import type { Codec } from '../codec/avro.ts'
-import type { OutputRecord } from '../kafka/log-records.ts'
+import { MAX_RECORD_BYTES, type OutputRecord } from '../kafka/log-records.ts'
 import type { StateShape } from '../processor.ts'
 import { type ChangelogRecord, type Entry, toRecord } from './changelog.ts'
 import { withinLimit } from './step.ts'
@@ -9,6 +9,12 @@ export interface Batch {
   readonly outputs: readonly OutputRecord[]
   readonly changelog: readonly ChangelogRecord[]
 }
+
+/**
+ * Largest entry that holds more than a handler gave, bytes: what fits a record must fit with the causes, headers and counts
+ * that are kept beside it. Topics take 1,048,588.
+ */
+const MAX_ENTRY_BYTES = 1_000_000
 
 /** Collects what the steps of a task write until the next commit. Of one changelog entry only the last value counts. */
 export class Journal {
@@ -33,14 +39,16 @@ export class Journal {
     return this.#bytes
   }
 
+  /** An entry that fits: one of a bounded size, or one that fitted before with other counts. */
   write(entry: Entry): void {
-    this.put(this.encode(entry))
+    this.put(this.recordOf(entry))
   }
 
   /** Throws BugError RECORD_TOO_LARGE: a step encodes all it writes before anything is put. */
   encode(entry: Entry): ChangelogRecord {
     const record = this.recordOf(entry)
-    if (record.value !== null) withinLimit(record.value, 'an entry')
+    const limitBytes = entry.kind === 'state' ? MAX_RECORD_BYTES : MAX_ENTRY_BYTES
+    if (record.value !== null) withinLimit(record.value, 'an entry', limitBytes)
     return record
   }
 

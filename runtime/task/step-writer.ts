@@ -26,11 +26,27 @@ export class StepWriter {
     this.#journal = journal
   }
 
-  write(step: Step, past: History | null): void {
+  /**
+   * Encodes what the step promises, so that what no entry holds fails while nothing of the step is there. The result keeps
+   * the promises, in their order.
+   */
+  prepare(step: Step, past: History | null): readonly Promised[] {
+    const isReplayed = this.#memory.replay !== null
+    if (!isReplayed && step.performs.length === 0 && step.timers.size === 0) return NO_PROMISES
+    const promises: Promised[] = []
+    if (!step.closed) {
+      for (const [name, atMs] of step.timers) promises.push(this.#timer(step.origin, name, atMs, past))
+    }
+    for (const asked of step.performs) promises.push(this.#effect(step, asked, past))
+    if (isReplayed) for (const output of step.outputs) promises.push(this.#heldOutput(output, step.origin.nowMs, past))
+    return promises
+  }
+
+  write(step: Step, promises: readonly Promised[], past: History | null): void {
     const { effects, timers, recordTimers, closed } = this.#memory
     const { key, nowMs } = step.origin
     for (const effect of effects.ofKey(key)) {
-      if (!step.closed && !step.cancels.has(effect.record.effect)) continue
+      if (!isCancelled(step, effect)) continue
       this.removeEffect(effect)
       this.#cancelled.push(effect.id)
     }
@@ -38,11 +54,10 @@ export class StepWriter {
       for (const name of [...timers.namesOf(key), ...recordTimers.namesOf(key)]) this.dropTimer(key, name)
       closed.set(key, nowMs)
       this.#journal.write({ kind: 'closed', key, value: { closedAtMs: nowMs } })
-    } else {
-      for (const [name, atMs] of step.timers) this.#setTimer(step.origin, name, atMs, past)
     }
-    for (const asked of step.performs) this.#perform(step.origin, asked, past)
-    for (const output of step.outputs) this.#emit(output, nowMs, past)
+    for (const keep of promises) keep()
+    if (this.#memory.replay !== null) return
+    for (const output of step.outputs) if (!isEmitted(output, nowMs, past)) this.#journal.emit(output)
   }
 
   writeEffect({ id, key, record }: LiveEffect): void {
@@ -79,30 +94,29 @@ export class StepWriter {
     return cancelled
   }
 
-  #perform(
-    { key, causeId, nowMs, traceparent }: StepOrigin,
-    asked: Step['performs'][number],
-    past: History | null,
-  ): void {
+  #effect(step: Step, asked: Step['performs'][number], past: History | null): Promised {
+    const { key, causeId, nowMs, traceparent } = step.origin
     const { effects } = this.#memory
     const { id, effect, input, inputBytes } = asked
+    const known = effects.get(id)
     // A replay meets again what was promised before it.
-    if (effects.get(id) !== undefined) return
-    if (past?.settled(id) === true) return this.#expectConfirmation(key, id, past)
-    const resumeFrom = past?.reports(id) ?? 0
-    const sequence = effects.nextSequence()
+    if (known !== undefined && !isCancelled(step, known)) return NOTHING
+    if (past?.settled(id) === true) return () => this.#expectConfirmation(key, id, past)
     const record = {
       effect,
       input: inputBytes,
       causeId,
-      sequence,
+      sequence: effects.nextSequence(),
       ...NEVER_RUN,
-      resumeFrom,
+      resumeFrom: past?.reports(id) ?? 0,
       askedAtMs: nowMs,
       traceparent,
     }
-    effects.put({ id, key, input, record })
-    this.writeEffect({ id, key, input, record })
+    const entry = this.#journal.encode({ kind: 'effect', key, effectId: id, value: record })
+    return () => {
+      effects.put({ id, key, input, record })
+      this.#journal.put(entry)
+    }
   }
 
   /** The event that says so is still to be met, and must not confirm another effect of the key. */
@@ -113,34 +127,49 @@ export class StepWriter {
     }
   }
 
-  #emit(output: OutputRecord, nowMs: number, past: History | null): void {
+  /** What a replay would emit, and the log does not hold. */
+  #heldOutput(output: OutputRecord, nowMs: number, past: History | null): Promised {
+    if (isEmitted(output, nowMs, past)) return NOTHING
     const { topic, partition = null, key, headers } = output
-    const { ce_id: id } = headers
-    if (id !== undefined && past?.emitted(id, topic, nowMs) === true) return
-    const { held, replay } = this.#memory
-    if (replay === null) return this.#journal.emit(output)
+    const { held } = this.#memory
     const sequence = this.#memory.nextHeldSequence()
-    const outputId = id ?? `unnamed-${sequence}`
+    const outputId = headers.ce_id ?? `unnamed-${sequence}`
     const value = { sequence, topic, partition, key, value: output.value as Buffer, headers }
-    held.set(outputId, value)
-    this.#journal.write({ kind: 'held', outputId, value })
+    const entry = this.#journal.encode({ kind: 'held', outputId, value })
+    return () => {
+      held.set(outputId, value)
+      this.#journal.put(entry)
+    }
   }
 
-  #setTimer(
+  #timer(
     { key, identity, causeId, traceparent }: StepOrigin,
     name: string,
     atMs: number | null,
     past: History | null,
-  ): void {
+  ): Promised {
     const timerId = deriveId(this.#processor, identity, 'timer', name)
     const timers = this.#memory.timersOf(name)
     // On record time it fires again, at the same place; on the wall clock there is no such place.
     const hasFired = timers === this.#memory.timers && past?.happened(`timer/${timerId}`) === true
-    if (atMs === null || hasFired) return this.dropTimer(key, name)
+    if (atMs === null || hasFired) return () => this.dropTimer(key, name)
     const timer = { timerId, atMs, causeId, traceparent }
-    timers.put({ key, name, timer })
-    this.#journal.write({ kind: 'timer', key, timer: name, value: timer })
+    const entry = this.#journal.encode({ kind: 'timer', key, timer: name, value: timer })
+    return () => {
+      timers.put({ key, name, timer })
+      this.#journal.put(entry)
+    }
   }
 }
+
+/** Keeps what a step promised; cannot fail. */
+type Promised = () => void
+const NOTHING: Promised = () => undefined
+const NO_PROMISES: readonly Promised[] = []
+
+const isCancelled = ({ closed, cancels }: Step, { record }: LiveEffect): boolean => closed || cancels.has(record.effect)
+
+const isEmitted = ({ topic, headers }: OutputRecord, nowMs: number, past: History | null): boolean =>
+  past !== null && headers.ce_id !== undefined && past.emitted(headers.ce_id, topic, nowMs)
 
 const NEVER_RUN = { runs: 0, unproven: 0, failures: 0, notBeforeMs: 0 }

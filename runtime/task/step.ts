@@ -169,7 +169,7 @@ const encodeWithin = <T>(codec: Codec, schema: AvroSchema<T>, value: T): Buffer 
   withinLimit(codec.encode(schema, value), schema.name)
 
 /** What no batch could hold fails in its handler, where the key is known, not in the commit. */
-export const withinLimit = (bytes: Buffer, what: string): Buffer => {
-  if (bytes.length <= MAX_RECORD_BYTES) return bytes
-  throw new BugError('RECORD_TOO_LARGE', `${what} takes ${bytes.length} bytes, at most ${MAX_RECORD_BYTES} fit`)
+export const withinLimit = (bytes: Buffer, what: string, limitBytes = MAX_RECORD_BYTES): Buffer => {
+  if (bytes.length <= limitBytes) return bytes
+  throw new BugError('RECORD_TOO_LARGE', `${what} takes ${bytes.length} bytes, at most ${limitBytes} fit`)
 }

@@ -571,13 +571,14 @@ export class TaskCore {
       run(step)
       if (step.closed) store.deleteKey(origin.key)
       const state = store.changedInStep().map((change) => this.#journal.encode({ kind: 'state', change }))
+      const promises = this.#writer.prepare(step, this.#past)
       store.keepStep()
       for (const record of state) this.#journal.put(record)
+      this.#writer.write(step, promises, this.#past)
     } catch (error) {
       store.undoStep()
       throw error
     }
-    this.#writer.write(step, this.#past)
   }
 
   /** Why a step failed, for its key. What is not the key's fault is thrown on. */

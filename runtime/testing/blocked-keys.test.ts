@@ -1,7 +1,7 @@
 import t from 'tap'
 import { MAX_RECORD_BYTES } from '../kafka/log-records.ts'
-import type { Processor } from '../processor.ts'
-import { deliveries, OrderPlacedSchema, orders, sendOrders } from './example.ts'
+import type { Collection, ErasedBehaviour, Processor } from '../processor.ts'
+import { type Count, deliveries, OrderPlacedSchema, orders, sendOrders } from './example.ts'
 import { type TestDriver, testDriver } from './test-driver.ts'
 
 /** A handler that fails blocks its key, nobody else's, and loses nothing. */
@@ -55,6 +55,56 @@ t.test('the key waits, other keys flow, and a fix has everything folded in its o
     driver.changelog(NAME).some(({ key }) => ['b', 'q', 'o'].includes(key.charAt(0))),
     'nothing is left of the wait',
   )
+})
+
+t.test('nothing remains of a step whose promises cannot be written', async (t) => {
+  const counting = (promise: ErasedBehaviour['due'][string] & {}): Processor => ({
+    ...sendOrders,
+    effects: { send: { ...sendOrders.effects.send, input: orders.events.OrderWithdrawn } as never },
+    behaviour: {
+      ...sendOrders.behaviour,
+      on: {
+        orders: {
+          OrderPlaced: (ctx) => {
+            const { count } = (ctx as { state: { count: Collection<Count> } }).state
+            count.put({ count: (count.get()?.count ?? 0) + 1 })
+            promise(ctx)
+          },
+        },
+      },
+    },
+  })
+  const ask = (ctx: unknown) =>
+    (ctx as { perform: { send: (input: object) => void } }).perform.send({ why: 'x'.repeat(899_980) })
+  const schedule = (ctx: unknown) =>
+    (ctx as { schedule: (timer: string, atMs: number) => void }).schedule('late', Number.NaN)
+
+  t.test('an effect with a cause that is too long', async (t) => {
+    const driver = testDriver([counting(ask)], { blocking: 'keep' })
+    driver.pipe(orders, 'OrderPlaced', 'o-1', { boxes: 1 }, { id: 'c'.repeat(150_000) })
+    t.match(driver.blocked(NAME), [{ code: 'RECORD_TOO_LARGE' }])
+    driver.retry(NAME, 'o-1')
+    t.same(driver.state(NAME, 'o-1').count, {})
+    t.same(driver.effects(), [])
+    driver.restart()
+    t.same(driver.state(NAME, 'o-1').count, {})
+  })
+
+  t.test('a timer without a time', async (t) => {
+    const driver = testDriver([counting(schedule)], { blocking: 'keep' })
+    driver.pipe(orders, 'OrderPlaced', 'o-1', { boxes: 1 })
+    driver.retry(NAME, 'o-1')
+    t.match(driver.blocked(NAME), [{ code: 'ENCODE_INVALID' }])
+    t.same(driver.state(NAME, 'o-1').count, {})
+  })
+
+  t.test('what fits a record fits with what is kept beside it', async (t) => {
+    const driver = testDriver([counting(ask)])
+    driver.pipe(orders, 'OrderPlaced', 'o-1', { boxes: 1 })
+    driver.crash(driver.effects()[0]?.id ?? '')
+    t.match(driver.effects(), [{ key: 'o-1' }])
+    t.same(driver.state(NAME, 'o-1').count, { '': { count: 1 } })
+  })
 })
 
 t.test('an input that no entry holds waits in pieces', async (t) => {
