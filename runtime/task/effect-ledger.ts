@@ -127,6 +127,11 @@ export class EffectLedger {
     return this.#change(id, () => ({ resumeFrom: n, unproven: 0 }))
   }
 
+  /** A report that is left out, whatever it was: the next one is expected. */
+  skipped(id: string, n: number): LiveEffect {
+    return this.#change(id, ({ resumeFrom }) => ({ resumeFrom: Math.max(resumeFrom, n) }))
+  }
+
   /** A retryable failure: the record that waits for the next run, or null when no attempt is left. */
   failed(id: string, nowMs: number): LiveEffect | null {
     const { effect, failures } = this.#known(id).record

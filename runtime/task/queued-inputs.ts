@@ -1,8 +1,9 @@
+import { BugError } from '../../platform/errors.ts'
 import type { Codec } from '../codec/avro.ts'
 import type { LogRecord } from '../kafka/log-records.ts'
 import type { Outcome, Processor } from '../processor.ts'
 import type { QueuedInput, Timer } from '../state/generated.ts'
-import type { EffectLedger } from './effect-ledger.ts'
+import type { EffectLedger, LiveEffect } from './effect-ledger.ts'
 import type { TaskMemory } from './task-memory.ts'
 
 /** What a task may be told, one step each. */
@@ -64,7 +65,16 @@ export const toQueued = (
   }
 }
 
-/** The input again; null when what it was about is gone: the effect was cancelled, the timer removed. */
+/** The record that waits, as it was read. */
+export const queuedRecord = (key: string, queued: QueuedInput): LogRecord => {
+  const { topic, partition, offset, atMs, headers, value } = queued
+  return { topic, partition, offset: BigInt(offset), timestampMs: atMs, key, value, headers }
+}
+
+/**
+ * The input again; null when what it was about is gone: the effect was cancelled, the timer removed. Throws BugError
+ * EFFECT_UNDECLARED when this code does not know the effect, and what decoding throws.
+ */
 export const fromQueued = (
   key: string,
   queued: QueuedInput,
@@ -72,16 +82,14 @@ export const fromQueued = (
   { processor, codec }: Settings,
 ): Input | null => {
   const { kind, causeId, n, value } = queued
-  if (kind === 'RECORD') {
-    const { topic, partition, offset, atMs, headers } = queued
-    const record = { topic, partition, offset: BigInt(offset), timestampMs: atMs, key, value, headers }
-    return { kind: 'record', record }
-  }
+  if (kind === 'RECORD') return { kind: 'record', record: queuedRecord(key, queued) }
   if (kind === 'TIMER') {
     const timer = memory.timersOf(causeId).get(key, causeId)
     return timer === undefined ? null : { kind: 'timer', key, name: causeId, timer }
   }
-  if (memory.effects.get(causeId) === undefined) return null
+  const effect = memory.effects.get(causeId)
+  if (effect === undefined) return null
+  if (!memory.effects.declares(effect.record.effect)) throw undeclared(effect)
   const { report, outcome } = declarationOf(causeId, memory.effects, processor)
   if (kind === 'REPORT') {
     const told = value === null || report == null ? undefined : codec.decode(report, value)
@@ -93,6 +101,15 @@ export const fromQueued = (
   const settled = codec.decode(outcome as never, value as Buffer)
   return { kind: 'outcome', effectId: causeId, outcome: { ok: true, value: settled } }
 }
+
+/** Why a key waits for code that knows the effect. */
+export const EFFECT_UNDECLARED = 'EFFECT_UNDECLARED'
+
+const undeclared = ({ id, record }: LiveEffect): BugError =>
+  new BugError(
+    EFFECT_UNDECLARED,
+    `what waits is of the effect ${record.effect} (${id}), which is not declared any more`,
+  )
 
 const EMPTY = {
   causeId: '',

@@ -13,7 +13,7 @@ import { emittersOf, HandlerContext } from './handler-context.ts'
 import type { History } from './history.ts'
 import { type Batch, Journal } from './journal.ts'
 import { derivedOrigin, originOf } from './origin.ts'
-import { fromQueued, type Input, keyOf } from './queued-inputs.ts'
+import { EFFECT_UNDECLARED, fromQueued, type Input, keyOf, queuedRecord } from './queued-inputs.ts'
 import { type InputRange, type Phase, type Remaining, Replay } from './replay.ts'
 import { type Route, type Routes, routeOf, routesOf } from './routes.ts'
 import { Step, type StepOrigin, type StepSettings } from './step.ts'
@@ -388,15 +388,19 @@ export class TaskCore {
     if (this.#memory.replay === null) this.#writer.endConfirmations(key)
   }
 
+  /** What it holds is not decoded: that may be what it waits for. */
   #skipFirst(key: string): void {
     const { blocked, effects } = this.#memory
     const why = blocked.get(key)
     const first = blocked.queue(key)[0]
     if (why === undefined || first === undefined) return
-    const input = fromQueued(key, first.input, this.#memory, this.settings)
-    if (input?.kind === 'record') this.#failures.bury(input.record, { code: `SKIPPED_${why.code}`, detail: why.detail })
-    if (input?.kind === 'outcome') this.#writer.removeEffect(effects.get(input.effectId) as LiveEffect)
-    if (input?.kind === 'timer') this.#writer.dropTimer(key, input.name)
+    const { kind, causeId, n } = first.input
+    const effect = effects.get(causeId)
+    if (kind === 'RECORD') {
+      this.#failures.bury(queuedRecord(key, first.input), { code: `SKIPPED_${why.code}`, detail: why.detail })
+    } else if (kind === 'TIMER') this.#writer.dropTimer(key, causeId)
+    else if (effect !== undefined && kind === 'REPORT') this.#writer.writeEffect(effects.skipped(causeId, n))
+    else if (effect !== undefined) this.#writer.removeEffect(effect)
     this.#failures.dequeue(key, first.sequence)
   }
 
@@ -594,6 +598,5 @@ export class TaskCore {
 
 const NOTHING: readonly LiveEffect[] = []
 const UNDECODABLE = 'UNDECODABLE_RECORD'
-const EFFECT_UNDECLARED = 'EFFECT_UNDECLARED'
 const NO_KEY = 'the record has no key, or one that is too long or has U+001F in it'
 const UNLEARNED: Refusal = { code: 'SCHEMA_UNKNOWN', detail: 'the schema of what waits is not registered' }

@@ -32,6 +32,18 @@ const failingOn = (event: string, why = 'broken') => ({
   },
 })
 
+const failingToSettle: Processor = {
+  ...sendOrders,
+  behaviour: {
+    ...sendOrders.behaviour,
+    settled: {
+      send: () => {
+        throw new RangeError('no such carrier')
+      },
+    },
+  },
+}
+
 t.test('the key waits, other keys flow, and a fix has everything folded in its order', async (t) => {
   const driver = open()
   driver.pipe(orders, 'OrderPlaced', 'bad', BAD)
@@ -202,19 +214,49 @@ t.test('reports and outcomes of a blocked key wait behind the record, over a res
   t.same(driver.effects(), [])
 })
 
-t.test('an outcome that its handler cannot fold blocks the key and is not lost', async (t) => {
-  const failing: Processor = {
-    ...sendOrders,
-    behaviour: {
-      ...sendOrders.behaviour,
-      settled: {
-        send: () => {
-          throw new RangeError('no such carrier')
-        },
-      },
+t.test('a report that is skipped counts as told: those after it are no gap', async (t) => {
+  const reported = {
+    send: (...args: unknown[]) => {
+      if (args[2] === 1) throw new RangeError('no such box')
+      sendOrders.behaviour.reported.send?.(args[0], ...args.slice(1))
     },
   }
-  const driver = testDriver([failing], { blocking: 'keep' })
+  const driver = testDriver([{ ...sendOrders, behaviour: { ...sendOrders.behaviour, reported } }], { blocking: 'keep' })
+  driver.pipe(orders, 'OrderPlaced', 'o-1', { boxes: 2 })
+  const { id = '' } = driver.effects()[0] ?? {}
+  driver.report(id, 1, { n: 1 })
+  t.match(driver.blocked(NAME), [{ key: 'o-1', queued: 1 }])
+  driver.skip(NAME, 'o-1')
+  driver.restart()
+  driver.report(id, 2, { n: 2 })
+  t.same(driver.blocked(NAME), [])
+  t.match(driver.read(deliveries, 'BoxSent'), [{ data: { n: 2 } }])
+})
+
+t.test('an outcome of an effect that the code does not know any more can be skipped', async (t) => {
+  const driver = testDriver([failingToSettle], { blocking: 'keep' })
+  driver.pipe(orders, 'OrderPlaced', 'o-1', { boxes: 1 })
+  driver.settle(driver.effects()[0]?.id ?? '', { ok: true, value: { trackingId: 'x' } })
+  driver.deploy({ ...sendOrders, effects: {} })
+  t.match(driver.blocked(NAME), [{ key: 'o-1', queued: 1 }])
+  driver.skip(NAME, 'o-1')
+  t.same([driver.blocked(NAME), driver.effects()], [[], []])
+})
+
+t.test('retried with such code, the outcome waits on', async (t) => {
+  const driver = testDriver([failingToSettle], { blocking: 'keep' })
+  driver.pipe(orders, 'OrderPlaced', 'o-1', { boxes: 1 })
+  driver.settle(driver.effects()[0]?.id ?? '', { ok: true, value: { trackingId: 'x' } })
+  driver.deploy({ ...sendOrders, effects: {} })
+  driver.retry(NAME, 'o-1')
+  t.match(driver.blocked(NAME), [{ key: 'o-1', code: 'EFFECT_UNDECLARED', queued: 1 }])
+  driver.deploy(sendOrders)
+  t.same(driver.blocked(NAME), [], 'until the code knows the effect again')
+  t.match(driver.read(deliveries, 'OrderSent'), [{ data: { trackingId: 'x' } }])
+})
+
+t.test('an outcome that its handler cannot fold blocks the key and is not lost', async (t) => {
+  const driver = testDriver([failingToSettle], { blocking: 'keep' })
   driver.pipe(orders, 'OrderPlaced', 'o-1', { boxes: 1 })
   driver.settle(driver.effects()[0]?.id ?? '', { ok: true, value: { trackingId: 'x' } })
   t.match(driver.blocked(NAME), [{ key: 'o-1', detail: /no such carrier/, queued: 1 }])
