@@ -188,7 +188,10 @@ export interface Declaration<
 > {
   /** Verb-noun, kebab-case: folder, consumer group, and prefix of `<name>-state`. */
   readonly name: string
-  /** Raised when the meaning of what is folded changes; the task is then rebuilt from its inputs. Default 1. */
+  /**
+   * Raised when the meaning of what is folded changes; the task is then rebuilt from its inputs. Default 1. To read more
+   * than before has the same effect by itself.
+   */
   readonly version?: number
   /** Where a task without a changelog begins on a topic with history. Default: 'beginning'. */
   readonly start?: 'beginning' | 'now'
@@ -322,6 +325,11 @@ export const inputsOf = (processor: Processor): Edges => [
   ...processor.closedBy,
   ...processor.afterClose,
   ...Object.values(processor.confirmedBy).flatMap((edges) => edges ?? []),
+]
+
+/** What its state is folded from, as `topic/event`, in declaration order. What only confirms effects changes no state. */
+export const foldedBy = ({ reads, closedBy }: Processor): string[] => [
+  ...new Set([...reads, ...closedBy].flatMap(({ topic, events }) => events.map((event) => `${topic.name}/${event}`))),
 ]
 
 /** The distinct names of the input topics, in declaration order. */

@@ -51,7 +51,13 @@ export const prepareRun = async ({ kafka, codec }: Lab, names: FoldNames, partit
     { ...spec, name: names.output, config: {} },
     { ...spec, name: changelog, config: { 'cleanup.policy': 'compact' } },
   ])
-  const position = { version: processor.version, offsets: { [names.input]: 0 }, recordTimeMs: 0, changelogStart: 0 }
+  const position = {
+    version: processor.version,
+    offsets: { [names.input]: 0 },
+    recordTimeMs: 0,
+    changelogStart: 0,
+    reads: [],
+  }
   const { key, value } = toRecord({ kind: 'position', value: position }, codec, processor.state)
   const producer = createIdempotentProducer(kafka)
   const tasks = Array.from({ length: partitions }, (_, partition) => partition)

@@ -50,7 +50,7 @@ export interface Operator {
 
 export interface TaskSummary {
   readonly task: number
-  /** `new`: no position; `other-version`: it will replay when it starts. */
+  /** `new`: no position; `other-version`, or one that read less: it will replay when it starts. */
   readonly state: 'new' | 'other-version' | 'replaying' | 'held' | 'live'
   /** Records between the position and the end, by input. Markers count, so it may be a little more than there is. */
   readonly lag: Readonly<Record<string, number>>
@@ -136,7 +136,7 @@ export const openOperator = (settings: OperatorSettings): Operator => {
       const summaries: TaskSummary[] = []
       for (const task of await tasksOf(processor)) {
         const memory = await memoryOf(processor, task)
-        summaries.push(summaryOf(processor, task, memory, await logOf(processor, task).inputRanges()))
+        summaries.push(summaryOf(task, memory, await logOf(processor, task).inputRanges()))
       }
       return summaries
     },
@@ -174,22 +174,16 @@ export const openOperator = (settings: OperatorSettings): Operator => {
   }
 }
 
-const summaryOf = (
-  processor: Processor,
-  task: number,
-  memory: TaskMemory,
-  inputs: ReadonlyMap<string, InputRange>,
-): TaskSummary => {
+const summaryOf = (task: number, memory: TaskMemory, inputs: ReadonlyMap<string, InputRange>): TaskSummary => {
   const lagOf = (topic: string, { beginning, end }: InputRange) =>
     Number(end - (memory.position.get(topic) ?? beginning))
   const isThrough = Object.entries(memory.replay?.until ?? {}).every(
     ([topic, end]) => (memory.position.get(topic) ?? 0n) >= BigInt(end),
   )
   const replayed = memory.replay === null ? 'live' : isThrough ? 'held' : 'replaying'
-  const isSame = memory.version === processor.version
   return {
     task,
-    state: memory.version === null ? 'new' : isSame ? replayed : 'other-version',
+    state: memory.version === null ? 'new' : memory.isCurrent ? replayed : 'other-version',
     lag: Object.fromEntries([...inputs].map(([topic, range]) => [topic, lagOf(topic, range)])),
     pendingEffects: memory.effects.size,
     blockedKeys: memory.blocked.size,

@@ -1,7 +1,7 @@
 import type { Codec } from '../codec/avro.ts'
 import type { OutputRecord } from '../kafka/log-records.ts'
 import type { PartitionReader } from '../kafka/partition-reader.ts'
-import { inputTopicsOf, type Processor } from '../processor.ts'
+import { foldedBy, inputTopicsOf, type Processor } from '../processor.ts'
 import { toRecord } from '../task/changelog.ts'
 import { changelogOf } from './kafka-task-log.ts'
 
@@ -40,10 +40,8 @@ const initialPosition = async (
   const ranges = await Promise.all(topics.map((topic) => reader.offsets(topic, task)))
   if (ranges.some(({ end }) => end > 0n)) return null
   const offsets = Object.fromEntries(topics.map((topic) => [topic, 0]))
-  const position = toRecord(
-    { kind: 'position', value: { version: processor.version, offsets, recordTimeMs: 0, changelogStart: 0 } },
-    codec,
-    processor.state,
-  )
+  const { version } = processor
+  const value = { version, offsets, recordTimeMs: 0, changelogStart: 0, reads: foldedBy(processor) }
+  const position = toRecord({ kind: 'position', value }, codec, processor.state)
   return { topic: changelogOf(processor), partition: task, key: position.key, value: position.value, headers: {} }
 }

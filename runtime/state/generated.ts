@@ -89,6 +89,8 @@ export interface Position {
   readonly recordTimeMs: number
   /** First offset that the changelog held when it was last known to be whole: one that begins later has lost entries. */
   readonly changelogStart: number
+  /** What was folded up to here, as topic/event. Empty = before this was kept. */
+  readonly reads: readonly string[]
 }
 
 /** An input that waits behind a failed one, or failed itself. */
@@ -176,7 +178,7 @@ export const PendingEffectSchema: AvroSchema<PendingEffect> = {
 
 export const PositionSchema: AvroSchema<Position> = {
   name: 'engine.Position',
-  schema: '{"type":"record","name":"Position","namespace":"engine","doc":"Where a task goes on reading: the next offset per input topic, written in the same transaction as what was made of the records before it.","fields":[{"name":"version","type":"int","doc":"Version of the processor that wrote it."},{"name":"offsets","type":{"type":"map","values":"long"},"doc":"Next offset by topic."},{"name":"recordTimeMs","type":{"type":"long","logicalType":"timestamp-millis"},"doc":"Latest broker time of a folded record: the clock of timers on record time. 0 if none.","default":0},{"name":"changelogStart","type":"long","doc":"First offset that the changelog held when it was last known to be whole: one that begins later has lost entries.","default":0}]}',
+  schema: '{"type":"record","name":"Position","namespace":"engine","doc":"Where a task goes on reading: the next offset per input topic, written in the same transaction as what was made of the records before it.","fields":[{"name":"version","type":"int","doc":"Version of the processor that wrote it."},{"name":"offsets","type":{"type":"map","values":"long"},"doc":"Next offset by topic."},{"name":"recordTimeMs","type":{"type":"long","logicalType":"timestamp-millis"},"doc":"Latest broker time of a folded record: the clock of timers on record time. 0 if none.","default":0},{"name":"changelogStart","type":"long","doc":"First offset that the changelog held when it was last known to be whole: one that begins later has lost entries.","default":0},{"name":"reads","type":{"type":"array","items":"string"},"doc":"What was folded up to here, as topic/event. Empty = before this was kept.","default":[]}]}',
 }
 
 export const QueuedInputSchema: AvroSchema<QueuedInput> = {

@@ -3,7 +3,7 @@ import { deriveId } from '../../platform/ids.ts'
 import type { Codec } from '../codec/avro.ts'
 import { headerOf } from '../kafka/fetched-records.ts'
 import type { LogRecord } from '../kafka/log-records.ts'
-import type { Outcome, Processor } from '../processor.ts'
+import { foldedBy, type Outcome, type Processor } from '../processor.ts'
 import type { HeldOutput } from '../state/generated.ts'
 import { type ChangelogRecord, isUsableKey } from './changelog.ts'
 import type { Refusal } from './dead-letter.ts'
@@ -32,7 +32,7 @@ import type { SetTimer } from './timer-ledger.ts'
  * What cannot be read on a door topic, or has no key that could wait, goes to the dead letters. Only errors of the
  * settings, and those that will pass by themselves, are thrown.
  *
- * A task without a position, or with one of another version of its processor, replays its inputs. Until it has passed
+ * A task without a position, or with one of a processor of another version or that read less, replays its inputs. Until it has passed
  * what they held when it began, what it would do is held, and done at the end unless the log shows that it was done.
  */
 export interface TaskSettings extends StepSettings {
@@ -52,6 +52,7 @@ const CLOSED_KEY_MS = 30 * 24 * 60 * 60 * 1000
 export class TaskCore {
   readonly settings: TaskSettings
   readonly #routes: Routes
+  readonly #reads: string[]
   readonly #memory: TaskMemory
   readonly #journal: Journal
   readonly #context: HandlerContext
@@ -66,6 +67,7 @@ export class TaskCore {
   constructor(settings: TaskSettings) {
     this.settings = settings
     this.#routes = routesOf(settings.processor)
+    this.#reads = foldedBy(settings.processor)
     this.#memory = new TaskMemory(settings.processor, settings.codec)
     this.#journal = new Journal(settings.codec, settings.processor.state)
     this.#context = new HandlerContext(settings.processor, this.#memory.store)
@@ -153,12 +155,12 @@ export class TaskCore {
   }
 
   /**
-   * Whether the restored memory cannot be gone on with: no position (new, or lost), one of another version, or a
-   * changelog that begins later than it did. Throws what an entry could not be read for, unless all is made anew anyway.
+   * Whether the restored memory cannot be gone on with: no position (new, or lost), one of another version or of one that
+   * read less, or a changelog that begins later than it did. Throws what an entry could not be read for, unless all is made anew anyway.
    */
   needsReplay(changelogStart: bigint): boolean {
     this.#changelogStart = Math.max(this.#memory.changelogStart, Number(changelogStart))
-    if (this.#memory.version !== this.settings.processor.version) return true
+    if (!this.#memory.isCurrent) return true
     if (this.#changelogStart > this.#memory.changelogStart) return true
     if (this.#memory.damage !== undefined) throw this.#memory.damage
     return false
@@ -433,7 +435,7 @@ export class TaskCore {
     const { position, recordTimeMs } = this.#memory
     const { version } = this.settings.processor
     const changelogStart = this.#changelogStart
-    const value = { version, offsets: position.offsets(), recordTimeMs, changelogStart }
+    const value = { version, offsets: position.offsets(), recordTimeMs, changelogStart, reads: this.#reads }
     this.#journal.write({ kind: 'position', value })
   }
 

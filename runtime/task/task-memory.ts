@@ -1,5 +1,5 @@
 import type { AvroSchema, Codec } from '../codec/avro.ts'
-import type { Processor } from '../processor.ts'
+import { foldedBy, type Processor } from '../processor.ts'
 import type { HeldOutput, OperatorRequest, Replay } from '../state/generated.ts'
 import { BlockedKeys } from './blocked-keys.ts'
 import { type ChangelogRecord, type Entry, fromRecord } from './changelog.ts'
@@ -34,6 +34,8 @@ export class TaskMemory {
   replay: Replay | null = null
   /** Version of the processor that wrote the position; null when there is none. */
   version: number | null = null
+  /** What it had folded, as `foldedBy`; empty when the position does not say. */
+  reads: readonly string[] = []
   readonly #processor: Processor
   readonly #codec: Codec
   #heldSequence = 0
@@ -69,6 +71,15 @@ export class TaskMemory {
     }
     this.pieces.joined(record.key)
     this.#apply(entry)
+  }
+
+  /**
+   * Whether the position is one of this processor as it is: of its version, and nothing is read by now that was passed over
+   * or not read then. To read less changes nothing that was folded.
+   */
+  get isCurrent(): boolean {
+    if (this.version !== this.#processor.version) return false
+    return this.reads.length === 0 || foldedBy(this.#processor).every((edge) => this.reads.includes(edge))
   }
 
   /** Why an entry could not be read; undefined when all could. Tells after the whole changelog was restored. */
@@ -119,6 +130,7 @@ export class TaskMemory {
         this.recordTimeMs = entry.value?.recordTimeMs ?? 0
         this.changelogStart = entry.value?.changelogStart ?? 0
         this.version = entry.value?.version ?? null
+        this.reads = entry.value?.reads ?? []
         return
       case 'state':
         return this.store.restore(entry.change)

@@ -4,6 +4,7 @@ import { type Codec, createCodec } from '../codec/avro.ts'
 import { memoryDirectory } from '../codec/schema-directory.ts'
 import type { LogRecord } from '../kafka/log-records.ts'
 import { from, type Processor, type TopicRef } from '../processor.ts'
+import { toRecord } from '../task/changelog.ts'
 import { History } from '../task/history.ts'
 import { TaskCore } from '../task/task-core.ts'
 import { deliveries, LATE_MS, orders, sendOrders } from './example.ts'
@@ -100,6 +101,40 @@ t.test(
     t.same(driver.effects(), before)
   },
 )
+
+/** The processor as it was before it read these events. */
+const withoutReading = (...left: readonly string[]): Processor => ({
+  ...sendOrders,
+  reads: sendOrders.reads.map((edge) => ({ ...edge, events: edge.events.filter((event) => !left.includes(event)) })),
+})
+
+t.test('a processor that reads more than before folds the past of that, too', async (t) => {
+  const driver = testDriver([withoutReading('OrderNoted')])
+  place(driver, 'o-1')
+  driver.pipe(orders, 'OrderNoted', 'o-1', { count: 7 })
+  send(driver)
+  const before = ids(driver)
+  driver.deploy(sendOrders)
+  t.same(driver.state(NAME, 'o-1').count, { '': { count: 7 } })
+  t.same([ids(driver), driver.effects()], [before, []], 'and redoes nothing')
+  driver.deploy(withoutReading('OrderNoted'))
+  t.same(driver.state(NAME, 'o-1').count, { '': { count: 7 } }, 'to read less changes nothing')
+})
+
+t.test('what it would do for that past is held like in any replay', async (t) => {
+  const driver = testDriver([withoutReading('OrderPlaced')])
+  for (let n = 0; n <= 100; n++) place(driver, `o-${n}`)
+  driver.deploy(sendOrders)
+  t.equal(driver.phase(NAME), 'held')
+})
+
+t.test('a position that does not say what was read is gone on with', async (t) => {
+  const codec = createCodec(memoryDirectory())
+  const core = new TaskCore({ processor: sendOrders, codec, source: '', task: 0, instanceId: 'test' })
+  const value = { version: sendOrders.version, offsets: { orders: 3 }, recordTimeMs: 0, changelogStart: 0, reads: [] }
+  core.restore(toRecord({ kind: 'position', value }, codec, sendOrders.state))
+  t.notOk(core.needsReplay(0n))
+})
 
 t.test('more than a hundred things to do wait for an operator', async (t) => {
   const mute: Processor = { ...sendOrders, behaviour: { ...sendOrders.behaviour, on: {} } }

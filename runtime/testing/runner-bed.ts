@@ -2,7 +2,7 @@ import { silentLogger } from '../../platform/log.ts'
 import { createCodec } from '../codec/avro.ts'
 import { envelopeHeaders } from '../codec/envelope.ts'
 import { memoryDirectory, type SchemaDirectory } from '../codec/schema-directory.ts'
-import { inputTopicsOf, type Processor } from '../processor.ts'
+import { foldedBy, inputTopicsOf, type Processor } from '../processor.ts'
 import { type AnyExecutors, EffectSlots } from '../run/executors.ts'
 import { initialPositions } from '../run/initial-positions.ts'
 import { unobserved } from '../run/observer.ts'
@@ -181,7 +181,8 @@ export const runnerBed = async (
     },
     moveBehindItsBack: (offset) => {
       const { version } = processor
-      const value = { version, offsets: { orders: offset }, recordTimeMs: 0, changelogStart: 0 }
+      const position = { offsets: { orders: offset }, recordTimeMs: 0, changelogStart: 0 }
+      const value = { ...position, version, reads: foldedBy(processor) }
       const entry = toRecord({ kind: 'position', value }, CODEC, processor.state)
       log.produce({ topic: CHANGELOG, partition: 0, ...entry, headers: {} })
     },
