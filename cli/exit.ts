@@ -61,9 +61,12 @@ export const codeOf = (error: unknown): string =>
     ? error.code
     : 'UNEXPECTED'
 
+/** What the client finds wrong with the source itself. */
+const OF_THE_SOURCE = ['FILE_UNREADABLE', 'FILE_CHANGED', 'EMPTY_FILE']
+
 const exitCodeOfUpload = ({ code, status }: UploadError): number => {
   if (code === 'CANCELLED' || code === 'INTERRUPTED') return EXIT.interrupted
-  if (code === 'FILE_UNREADABLE' || code === 'EMPTY_FILE') return EXIT.badInput
+  if (OF_THE_SOURCE.includes(code)) return EXIT.badInput
   if (status === null) return code === 'CONNECTION_FAILED' ? EXIT.unreachable : EXIT.uploadFailed
   if (status >= 500) return EXIT.unreachable
   return code === 'S3_REFUSED' ? EXIT.uploadFailed : EXIT.badInput

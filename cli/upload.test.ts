@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, mkdtemp, open, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import t from 'tap'
@@ -87,6 +87,38 @@ t.test('a file that cannot be taken is refused with a code, before anything is b
     last: { event: 'failed', code: 'FILE_NOT_FOUND' },
   })
   t.equal(product.sent.length, 0)
+})
+
+t.test('a file that changes while it is uploaded is not called uploaded, and its upload is given up', async (t) => {
+  const replace = async (file: string): Promise<void> => {
+    const handle = await open(file, 'r+')
+    await handle.write('other', 6 * MiB)
+    await handle.close()
+  }
+  const changes: Record<string, (file: string) => Promise<unknown>> = {
+    'it grows, as a recording does': (file) => appendFile(file, 'more'),
+    'bytes of it are replaced': replace,
+    'bytes of it are replaced, and its time is set back': async (file) => {
+      await replace(file)
+      await utimes(file, 1, 1)
+    },
+  }
+  for (const [what, change] of Object.entries(changes)) {
+    const product = await startProduct(t)
+    const file = await movie(product.folder, 11 * MiB)
+    await utimes(path.join(product.folder, file), 1, 1)
+    product.onPut = async () => {
+      product.onPut = async () => {}
+      await change(path.join(product.folder, file))
+    }
+    const { code, err } = await run(product.folder, 'upload', file)
+    t.match({ code, err }, { code: 3, err: /^FILE_CHANGED: / }, what)
+    const facts = product.sent.map(({ type }) => type)
+    t.ok(facts.filter((type) => type === 'PartUploaded').length < 3, `${what}: the server cannot complete it`)
+    t.equal(facts.at(-1), 'UploadAbortRequested', what)
+    product.uploadStatus = { status: 'completed' }
+    t.match(await run(product.folder, 'upload', file), { code: 0 }, `${what}: as it is now it is another upload`)
+  }
 })
 
 t.test('what the gateway refuses is said as it says it', async (t) => {

@@ -31,11 +31,14 @@ export const startProduct = async (t: Test) => {
     /** Of parts that are not answered: 0 = from the first on. */
     holdFromPut: Number.POSITIVE_INFINITY,
     puts: 0,
+    /** Holds up every PUT until it resolves. */
+    onPut: async (): Promise<void> => {},
   }
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
   app.put<{ Params: { n: string } }>('/s3/:n', async (request, reply) => {
     product.puts += 1
     if (product.puts > product.holdFromPut) return reply.hijack()
+    await product.onPut()
     product.stored.set(request.params.n, request.body as Buffer)
     return reply.header('etag', '"e"').send('')
   })

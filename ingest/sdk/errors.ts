@@ -6,7 +6,8 @@
  *     INTERRUPTED        interrupt() was called; the upload is still open
  *     CONNECTION_FAILED  no answer, after all repetitions
  *     EMPTY_FILE         a stream ended without a byte
- *     FILE_UNREADABLE    the source could not be read, or is shorter than it said
+ *     FILE_CHANGED       the source is not what it was when the upload began
+ *     FILE_UNREADABLE    the source could not be read
  *     ETAG_HIDDEN        the bucket's CORS rules hide the ETag from pages
  *     INSECURE_CONTEXT   the page is not on https or localhost, so there is no crypto.subtle
  *     MEMORY_FAILED      the memory of open uploads does not work; said by an event, never a failure

@@ -15,11 +15,16 @@ export interface OpenedSource {
   /**
    * The next part with each call, in order; undefined after the last one. Calls may overlap: a file is then read at
    * several places at once, a stream one part after the other. All parts but the last have `partSizeBytes`.
-   * @throws UploadError FILE_UNREADABLE
+   * @throws UploadError FILE_UNREADABLE, FILE_CHANGED
    */
   parts(partSizeBytes: number): () => Promise<SourcePart | undefined>
   /** One part once more; null where nothing can be read twice. */
   readonly part: ((partNumber: number, partSizeBytes: number) => Promise<SourcePart>) | null
+  /**
+   * Resolves when all reads until now were of one and the same file, as far as it can be told; null where nothing is
+   * read twice. @throws UploadError FILE_CHANGED
+   */
+  readonly checkUnchanged: (() => Promise<void>) | null
 }
 
 /**
@@ -44,13 +49,18 @@ const fileInParts = (source: UploadSource): OpenedSource => {
         return part(begun, partSizeBytes)
       }
     },
+    checkUnchanged: async () => {
+      // Reading is how a browser's file is asked: one that is not as it was chosen is not readable.
+      if (source instanceof Blob) await rangeOf(source, 0, 1)
+      if ((await source.isUnchanged?.()) === false) throw changed()
+    },
   }
 }
 
 const rangeOf = async (source: UploadSource, start: number, end: number): Promise<Uint8Array<ArrayBuffer>> => {
   const bytes = await source.slice(start, end).arrayBuffer().catch(unreadable)
   if (bytes.byteLength === end - start) return new Uint8Array(bytes)
-  throw new UploadError('FILE_UNREADABLE', 'The file became shorter while it was uploaded.')
+  throw changed()
 }
 
 const streamInParts = async (stream: ReadableStream<Uint8Array>): Promise<OpenedSource> => {
@@ -80,6 +90,7 @@ const streamInParts = async (stream: ReadableStream<Uint8Array>): Promise<Opened
   return {
     sizeBytes: null,
     part: null,
+    checkUnchanged: null,
     parts: (partSizeBytes) => {
       let read = 0
       let turn: Promise<SourcePart | undefined> = Promise.resolve(undefined)
@@ -98,6 +109,11 @@ const streamInParts = async (stream: ReadableStream<Uint8Array>): Promise<Opened
   }
 }
 
+const changed = (cause?: unknown): UploadError =>
+  new UploadError('FILE_CHANGED', 'The file was changed while it was uploaded.', null, cause)
+
 const unreadable = (error: unknown): never => {
+  // The File API's word for a file that changed after it was chosen (and for one that may not be read any more).
+  if (error instanceof DOMException && error.name === 'NotReadableError') throw changed(error)
   throw new UploadError('FILE_UNREADABLE', 'The file cannot be read.', null, error)
 }

@@ -1,5 +1,6 @@
 import { asUploadError } from './errors.ts'
 import type { Parallelism } from './parallelism.ts'
+import { createPartReports, type PartReports } from './part-reports.ts'
 import type { PauseGate } from './pause-gate.ts'
 import type { ProgressMeter } from './progress.ts'
 import { Retryable, retrying } from './retry.ts'
@@ -13,12 +14,14 @@ export interface Transfer {
   readonly parallelism: Parallelism
   readonly meter: ProgressMeter
   readonly gate: PauseGate
+  /** Passes before the last report; null = nothing to check. */
+  readonly check: (() => Promise<void>) | null
 }
 
 /**
  * Sends and reports every part that `next` gives, several at a time, apart from those that are recorded with the bytes
  * that they have here. Notes each in `sent`, by part number.
- * @throws UploadError, when the first part fails for good
+ * @throws UploadError, when the first part fails for good, or the check
  */
 export const sendParts = (
   transfer: Transfer,
@@ -26,11 +29,15 @@ export const sendParts = (
   recorded: ReadonlyMap<number, PartFacts>,
   sent: Map<number, PartFacts>,
 ): Promise<void> => {
-  const { parallelism, gate } = transfer
+  const { parallelism, gate, sender, check } = transfer
+  const reports = createPartReports(sender.report, check)
   const nextPart = async (): Promise<PreparedPart | undefined> => {
     await gate.pass()
     const part = await next()
-    if (part === undefined) return undefined
+    if (part === undefined) {
+      reports.ended()
+      return undefined
+    }
     const prepared = await prepare(part)
     const { partNumber, sizeBytes, checksumSha256 } = prepared
     sent.set(partNumber, { partNumber, sizeBytes, checksumSha256 })
@@ -38,7 +45,7 @@ export const sendParts = (
   }
   return withWorkers(
     () => parallelism.limit,
-    () => createWorker(transfer, nextPart, recorded),
+    () => createWorker(transfer, nextPart, recorded, reports),
   )
 }
 
@@ -50,6 +57,7 @@ const createWorker = (
   transfer: Transfer,
   next: () => Promise<PreparedPart | undefined>,
   recorded: ReadonlyMap<number, PartFacts>,
+  reports: PartReports,
 ): Worker => {
   let reported: Promise<void> = Promise.resolve()
   return {
@@ -58,7 +66,8 @@ const createWorker = (
       if (part === undefined) return false
       if (isSamePart(part, recorded.get(part.partNumber))) transfer.meter.partFound(part.sizeBytes)
       else {
-        reported = transfer.sender.report(await put(transfer, part, reported))
+        reports.begun()
+        reported = reports.stored(await put(transfer, part, reported))
         // Looked at before the next part is sent; until then it must not count as unhandled.
         reported.catch(() => undefined)
       }

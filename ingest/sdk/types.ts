@@ -1,6 +1,6 @@
 /** What can be uploaded: a Blob or File of a browser, or anything that can read a range of itself. */
 export interface UploadSource {
-  /** Bytes; must not change during the upload. */
+  /** Bytes. */
   readonly size: number
   /** File name; a File has one. */
   readonly name?: string
@@ -10,6 +10,11 @@ export interface UploadSource {
   readonly lastModified?: number
   /** The bytes from `start` up to, not including, `end`. Read once per part; may be called for several parts at once. */
   slice(start: number, end: number): { arrayBuffer(): Promise<ArrayBuffer> }
+  /**
+   * Whether it is still what it was in the beginning. Asked when every part is stored, before the server may make one
+   * object of them; without it, and of anything but a Blob, nobody asks.
+   */
+  isUnchanged?(): Promise<boolean>
 }
 
 /** What people say about the video. The gateway documents the limits. */

@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto'
+import { appendFileSync, openAsBlob } from 'node:fs'
+import path from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
 import t from 'tap'
@@ -192,7 +194,42 @@ t.test('a file that became shorter is noticed', async (t) => {
   const servers = fakeServers(1500)
   const source = { size: 1500, slice: () => ({ arrayBuffer: async () => new ArrayBuffer(10) }) }
   const options = { gatewayUrl: 'http://g', token: 't', details: { title: 'x' }, fetch: servers.fetch }
-  await t.rejects(createUpload(source, options).done, { code: 'FILE_UNREADABLE' })
+  await t.rejects(createUpload(source, options).done, { code: 'FILE_CHANGED' })
+})
+
+t.test('whether the file is unchanged is asked when every part is stored, before the last is reported', async (t) => {
+  for (const isUnchanged of [true, false]) {
+    const servers = fakeServers(4500)
+    const bytes = randomBytes(4500)
+    let asked = 0
+    const source = {
+      size: 4500,
+      slice: (start: number, end: number) => new Blob([bytes.subarray(start, end)]),
+      isUnchanged: async () => {
+        asked += 1
+        t.same([servers.stored.size, servers.reported.size], [5, 4])
+        return isUnchanged
+      },
+    }
+    const options = { gatewayUrl: 'http://g', token: 't', details: { title: 'x' }, fetch: servers.fetch }
+    const upload = createUpload(source, options)
+    if (isUnchanged) await upload.done
+    else await t.rejects(upload.done, { code: 'FILE_CHANGED' })
+    t.equal(asked, 1)
+    t.equal(servers.count('abort'), isUnchanged ? 0 : 1)
+  }
+})
+
+t.test('a file of a browser that changes after it was chosen is told from one that cannot be read', async (t) => {
+  const file = path.join(t.testdir({ 'a.mp4': 'x'.repeat(2500) }), 'a.mp4')
+  const options = { gatewayUrl: 'http://g', token: 't', details: { title: 'x' } }
+  const servers = fakeServers(2500)
+  servers.onReport = () => appendFileSync(file, 'more')
+  const blob = await openAsBlob(file)
+  await t.rejects(createUpload(blob, { ...options, fetch: servers.fetch, parallel: 1 }).done, { code: 'FILE_CHANGED' })
+  const gone = { size: 1, slice: () => ({ arrayBuffer: () => Promise.reject(new Error('EIO')) }) }
+  const other = fakeServers(1)
+  await t.rejects(createUpload(gone, { ...options, fetch: other.fetch }).done, { code: 'FILE_UNREADABLE' })
 })
 
 t.test('pausing stops at once, resuming sends what is missing', async (t) => {

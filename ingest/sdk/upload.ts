@@ -233,7 +233,8 @@ class RunningUpload implements Upload {
     const recorded = isNew || status !== 'open' ? NOTHING : await recordedParts(server, uploadId, signal)
     if (recorded.size > 0) this.#emit('resumed', { storedParts: recorded.size, storedBytes: bytesOf(recorded) })
     const sender = createPartSender(server, uploadId, this.#putBytes, signal)
-    const transfer = { sender, parallelism: this.#parallelism, meter: this.#meter, gate: this.#gate }
+    const check = source.checkUnchanged && this.#orGiveUp(source.checkUnchanged)
+    const transfer = { sender, parallelism: this.#parallelism, meter: this.#meter, gate: this.#gate, check }
     const sent = new Map<number, PartFacts>()
     if (status === 'open') {
       await unlessClosed(async () => {
@@ -269,6 +270,15 @@ class RunningUpload implements Upload {
     const body = { partCount: sent.size, sizeBytes: bytesOf(sent) }
     this.#meter.ended(body.sizeBytes)
     await requestJson(server, `${uploadPath(uploadId)}/seal`, { method: 'POST', body, signal: this.#ended.signal })
+  }
+
+  /** What is stored, and torn, must not stay open: the server looks in S3 now and then for parts that nobody reported. */
+  #orGiveUp(check: () => Promise<void>): () => Promise<void> {
+    return () =>
+      check().catch(async (error: unknown) => {
+        await this.#giveUp()
+        throw error
+      })
   }
 
   /** Best effort: an upload that nobody could be told of expires by itself. */

@@ -63,8 +63,9 @@ export const ERROR_SENTENCES: Readonly<Record<string, string>> = {
   CANCELLED: 'cancel() was called, or Ctrl-C was pressed.',
   CONNECTION_FAILED: 'No answer, after all repetitions.',
   ETAG_HIDDEN: "The bucket's CORS rules hide the ETag from pages.",
+  FILE_CHANGED: 'The file was changed while it was uploaded, so no object can be this file. Upload it again.',
   FILE_NOT_FOUND: 'There is no such file.',
-  FILE_UNREADABLE: 'The file cannot be read, or became shorter while it was uploaded.',
+  FILE_UNREADABLE: 'The file cannot be read.',
   IMPORT_ADDRESS_REFUSED:
     'A URL leads to an address that is not of the public internet (IMPORT_NETWORKS allows others).',
   IMPORT_ENCODED: 'A server sends a file compressed though it was asked for the plain one.',

@@ -1,0 +1,51 @@
+import type { StoredPart } from './send-part.ts'
+
+/**
+ * Reports stored parts, each at once, apart from the last one: without it the server completes nothing, so it waits until
+ * nothing is left to send and the check has passed.
+ */
+export interface PartReports {
+  /** A part is about to be sent. */
+  begun(): void
+  /** Resolves when the server was told of it; rejects with what the report or the check threw. */
+  stored(part: StoredPart): Promise<void>
+  /** No other part will begin, apart from those that are being read. */
+  ended(): void
+}
+
+/** @param check null = no part has to wait */
+export const createPartReports = (
+  report: (part: StoredPart) => Promise<void>,
+  check: (() => Promise<void>) | null,
+): PartReports => {
+  if (check === null) return { begun: () => {}, stored: report, ended: () => {} }
+  let unreported = 0
+  let hasEnded = false
+  // One at most: it is released as soon as another part is on its way, which may then be the last.
+  let held: PromiseWithResolvers<void> | null = null
+
+  const release = (): void => {
+    if (held === null || (unreported === 1 && !hasEnded)) return
+    held.resolve(unreported === 1 ? check() : undefined)
+    held = null
+    unreported -= 1
+  }
+
+  return {
+    begun() {
+      unreported += 1
+      release()
+    },
+    async stored(part) {
+      held = Promise.withResolvers()
+      const { promise } = held
+      release()
+      await promise
+      await report(part)
+    },
+    ended() {
+      hasEnded = true
+      release()
+    },
+  }
+}
