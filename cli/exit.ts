@@ -62,7 +62,7 @@ export const codeOf = (error: unknown): string =>
     : 'UNEXPECTED'
 
 /** What the client finds wrong with the source itself. */
-const OF_THE_SOURCE = ['FILE_UNREADABLE', 'FILE_CHANGED', 'EMPTY_FILE']
+const OF_THE_SOURCE = ['FILE_UNREADABLE', 'FILE_CHANGED', 'FILE_DIFFERS', 'EMPTY_FILE']
 
 const exitCodeOfUpload = ({ code, status }: UploadError): number => {
   if (code === 'CANCELLED' || code === 'INTERRUPTED') return EXIT.interrupted

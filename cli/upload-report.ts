@@ -1,4 +1,4 @@
-import type { CompletedUpload, CreatedUpload, UploadEvents, UploadProgress } from '../ingest/sdk/index.ts'
+import type { CompletedUpload, CreatedUpload, UploadEvents, UploadProgress, UploadResult } from '../ingest/sdk/index.ts'
 import type { SkippedFile } from './chosen-files.ts'
 import { codeOf, failureText } from './exit.ts'
 import type { PipelineStep } from './follow-pipeline.ts'
@@ -21,7 +21,7 @@ export interface FileReport {
   progress(progress: UploadProgress): void
   /** Something that somebody should know and that changes nothing. */
   note(what: string): void
-  completed(upload: CompletedUpload): void
+  completed(upload: CompletedUpload & Partial<UploadResult>): void
   step(step: PipelineStep): void
   ready(upload: CompletedUpload): void
   interrupted(what: string, upload: CompletedUpload | undefined): void
@@ -67,7 +67,8 @@ export const lineReport = (several: boolean, out: Write, err: Write): UploadRepo
       resumed: ({ storedBytes }) => out(`${of}Going on: ${sizeText(storedBytes)} are stored already.`),
       progress: () => {},
       note: (what) => err(of + what),
-      completed: ({ watchUrl }) => out(`${of}Uploaded. Watch: ${watchUrl}`),
+      completed: ({ watchUrl, alreadyComplete = false }) =>
+        out(`${of}${alreadyComplete ? 'Was uploaded before, and is the same' : 'Uploaded'}. Watch: ${watchUrl}`),
       step({ type, percent }) {
         const line = `  ${of}${stepText(type)}${percent === null ? '' : `, ${Math.floor(percent)} %`}`
         if (line !== lastStep) out(line)

@@ -1,4 +1,4 @@
-import { mkdir, readFile, stat, symlink } from 'node:fs/promises'
+import { mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
@@ -58,6 +58,26 @@ t.test('standard input goes as it comes', async (t) => {
   t.match(await run(product.folder, 'upload', '-'), { code: 3, err: /^TITLE_MISSING/ })
   t.match(await run(product.folder, 'upload', '-', '--title', 'x'), { code: 3, err: /^EMPTY_FILE/ })
   t.match(await run(product.folder, 'upload', '-', 'x.mp4', '--title', 'x'), { code: 3, err: /^ONE_FILE_ONLY/ })
+})
+
+t.test('a key whose upload is complete is a success for the same bytes, and for no others', async (t) => {
+  const product = await startProduct(t)
+  const file = await movie(product.folder, 11 * MiB)
+  const key = ['--idempotency-key', 'mine']
+  t.match(await run(product.folder, 'upload', file, ...key), { code: 0 })
+  const completed = [...product.uploads.values()].map((upload) => ({ ...upload, status: 'completed' }) as const)
+  for (const upload of completed) product.uploads.set(upload.videoId, upload)
+  const before = product.puts
+  t.match(await run(product.folder, 'upload', file, ...key), {
+    code: 0,
+    out: /^Was uploaded before, and is the same\. W/m,
+  })
+  t.match(await run(product.folder, 'upload', file, ...key, '--json'), { last: { alreadyComplete: true } })
+  await writeFile(path.join(product.folder, file), Buffer.alloc(11 * MiB, 'y'))
+  t.match(await run(product.folder, 'upload', file, ...key), { code: 3, err: /^FILE_DIFFERS: / })
+  const piped = launch(product.folder, ['upload', '-', '--file-name', file, ...key], 'other bytes')
+  t.match(await piped.outcome(), { code: 3, err: /^FILE_DIFFERS: / })
+  t.equal(product.puts, before)
 })
 
 t.test('a folder is its videos, and says what it skips; several files are told apart', async (t) => {

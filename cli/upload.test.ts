@@ -31,7 +31,7 @@ t.test('with --json every line is an object, and the last one says what came of 
   const { code, out, last } = await run(product.folder, 'upload', file, '--json')
   t.equal(code, 0)
   const videoId = product.sent[0]?.videoId
-  t.same(last, { event: 'completed', file, videoId, watchUrl: `http://web/v/${videoId}` })
+  t.same(last, { event: 'completed', file, videoId, watchUrl: `http://web/v/${videoId}`, alreadyComplete: false })
   const events = out
     .trim()
     .split('\n')

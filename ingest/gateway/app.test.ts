@@ -358,6 +358,18 @@ t.test('parts', async (t) => {
     for (const answer of await attempts()) t.match(answer, { status: 409, body: { code: 'UPLOAD_CLOSED' } })
     t.equal(sent.length, 1)
   })
+
+  t.test('of an upload that was complete long ago are shown to whoever comes with its key', async (t) => {
+    const { create, call, uploads } = await startGateway(t)
+    const { uploadId } = (await create()).body
+    await call('POST', `/uploads/${uploadId}/parts`, { body: { parts: [stored(1)] } })
+    const upload = uploads.get(uploadId)
+    if (upload === undefined) throw new Error('no upload')
+    uploads.set(uploadId, { ...upload, status: 'completed', expiresAtMs: 1 })
+    const { uploadToken: as, status } = (await create()).body
+    const listed = await call('GET', `/uploads/${uploadId}/parts`, { as })
+    t.match({ status, listed }, { status: 'completed', listed: { status: 200, body: { parts: [{ partNumber: 1 }] } } })
+  })
 })
 
 t.test('an upload of unknown length', async (t) => {

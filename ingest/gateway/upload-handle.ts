@@ -7,9 +7,9 @@ import { unauthenticated } from '../../platform/http/author-token.ts'
  * The upload handle (`uploadToken`): the right to put parts into ONE upload and to give that upload up.
  *
  * It names the author, the upload and its multipart in S3, and is signed, so a page or a device can be handed an upload
- * without being handed the author. It opens nothing else, and ends with the upload's expiry. Place, plan and state are
- * those of the recorded upload, whose multipart has to be the one that the handle names: a handle of an upload that was
- * closed, or that lost the race of two creates, is worth nothing.
+ * without being handed the author. It opens nothing else, and ends a day after the upload's expiry, which is checked for
+ * itself. Place, plan and state are those of the recorded upload, whose multipart has to be the one that the handle
+ * names: a handle of an upload that was closed, or that lost the race of two creates, is worth nothing.
  *
  * Signed with a key derived (RFC 5869) from a secret that every gateway of a deployment shares: UPLOAD_HANDLE_SECRET,
  * else JWT_SECRET, which checks authors' tokens with another key. Whoever changes it closes no upload, but the handles

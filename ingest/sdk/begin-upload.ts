@@ -88,27 +88,38 @@ const create = async (beginning: Beginning, upload: OpenUpload): Promise<Created
 const PAGE = 1000
 
 interface PartsPage {
+  /** Null while it is not known. */
+  readonly sizeBytes: number | null
   readonly parts: readonly PartFacts[]
   readonly nextPart: number | null
 }
 
+/** What the log has of an upload. */
+export interface RecordedUpload {
+  /** Null while it is not known. */
+  readonly sizeBytes: number | null
+  /** By part number. */
+  readonly parts: ReadonlyMap<number, PartFacts>
+}
+
 /**
- * What the log has of the parts of an upload, by part number. A hint: it may be behind, and says nothing about the file
- * that is at hand now, so each part is compared with the bytes before it is believed.
+ * What the log has of the parts of an upload. While it is open a hint: it may be behind, and says nothing about the file
+ * that is at hand now, so each part is compared with the bytes before it is believed. Of a complete one it is the object.
  */
-export const recordedParts = async (
+export const recordedUpload = async (
   server: Server,
   uploadId: string,
   signal: AbortSignal,
-): Promise<ReadonlyMap<number, PartFacts>> => {
+): Promise<RecordedUpload> => {
   const parts = new Map<number, PartFacts>()
+  let sizeBytes: number | null = null
   for (let afterPart: number | null = 0; afterPart !== null; ) {
     const path = `${uploadPath(uploadId)}/parts?afterPart=${afterPart}&limit=${PAGE}`
     const page: PartsPage = await requestJson<PartsPage>(server, path, { signal })
     for (const part of page.parts) parts.set(part.partNumber, part)
-    afterPart = page.nextPart
+    ;({ sizeBytes, nextPart: afterPart } = page)
   }
-  return parts
+  return { sizeBytes, parts }
 }
 
 /** For uploads that nobody wants to go on with. */

@@ -7,6 +7,7 @@
  *     CONNECTION_FAILED  no answer, after all repetitions
  *     EMPTY_FILE         a stream ended without a byte
  *     FILE_CHANGED       the source is not what it was when the upload began
+ *     FILE_DIFFERS       the upload of this key is complete, with other bytes
  *     FILE_UNREADABLE    the source could not be read
  *     ETAG_HIDDEN        the bucket's CORS rules hide the ETag from pages
  *     INSECURE_CONTEXT   the page is not on https or localhost, so there is no crypto.subtle

@@ -57,7 +57,7 @@ t.test('the same file goes on where it was: what is stored is compared, not sent
   t.same(resumed, [{ storedParts: 6, storedBytes: 6000 }])
   t.ok(servers.count('put') - before <= 4, `${servers.count('put') - before} of 10 parts sent again`)
   t.match(progress.at(-1), { sentBytes: 9500, resumedBytes: 6000, totalBytes: 9500 })
-  t.equal(servers.count('list'), 2, 'six parts, three a page')
+  t.equal(servers.count('list'), 2 + 4, 'three a page: six parts in the beginning, ten at the end')
 })
 
 t.test('a part that the server has with other bytes is sent again', async (t) => {
@@ -267,7 +267,8 @@ t.test('a stream of which the server wants a part again fails, and not because t
   behind.partCount = null
   behind.fault = ({ step }, nth) => {
     if (step === 'list' && nth === 4) behind.status = { status: 'completed' }
-    return step === 'list' ? json(200, { parts: [], nextPart: null }) : undefined
+    if (step !== 'list' || behind.status.status === 'completed') return undefined
+    return json(200, { parts: [], nextPart: null })
   }
   behind.onReport = () => {
     behind.partCount = null

@@ -1,11 +1,11 @@
 import { asUploadError } from './errors.ts'
 import type { Parallelism } from './parallelism.ts'
+import type { PartReader } from './part-reader.ts'
 import { createPartReports, type PartReports } from './part-reports.ts'
 import type { PauseGate } from './pause-gate.ts'
 import type { ProgressMeter } from './progress.ts'
 import { Retryable, retrying } from './retry.ts'
 import { isSamePart, type PartFacts, type PartSender, type PreparedPart, type StoredPart } from './send-part.ts'
-import type { SourcePart } from './source-parts.ts'
 import { type Worker, withWorkers } from './workers.ts'
 
 /** What sending parts stands on. */
@@ -19,29 +19,22 @@ export interface Transfer {
 }
 
 /**
- * Sends and reports every part that `next` gives, several at a time, apart from those that are recorded with the bytes
- * that they have here. Notes each in `sent`, by part number.
+ * Sends and reports every part that the reader gives, several at a time, apart from those that are recorded with the
+ * bytes that they have here.
  * @throws UploadError, when the first part fails for good, or the check
  */
 export const sendParts = (
   transfer: Transfer,
-  next: () => Promise<SourcePart | undefined>,
+  reader: PartReader,
   recorded: ReadonlyMap<number, PartFacts>,
-  sent: Map<number, PartFacts>,
 ): Promise<void> => {
   const { parallelism, gate, sender, check } = transfer
   const reports = createPartReports(sender.report, check)
   const nextPart = async (): Promise<PreparedPart | undefined> => {
     await gate.pass()
-    const part = await next()
-    if (part === undefined) {
-      reports.ended()
-      return undefined
-    }
-    const prepared = await prepare(part)
-    const { partNumber, sizeBytes, checksumSha256 } = prepared
-    sent.set(partNumber, { partNumber, sizeBytes, checksumSha256 })
-    return prepared
+    const part = await reader.next()
+    if (part === undefined) reports.ended()
+    return part
   }
   return withWorkers(
     () => parallelism.limit,
@@ -106,11 +99,4 @@ const saysTooMuch = (error: unknown): boolean => {
   if (!(error instanceof Retryable)) return false
   const { status } = asUploadError(error.reason)
   return status === null || status === 429 || status >= 500
-}
-
-/** SHA-256 runs beside the main thread: browsers and Node hash what crypto.subtle is given on threads of their own. */
-const prepare = async ({ partNumber, bytes }: SourcePart): Promise<PreparedPart> => {
-  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes))
-  const checksumSha256 = btoa(String.fromCharCode(...digest))
-  return { partNumber, sizeBytes: bytes.length, checksumSha256, bytes }
 }

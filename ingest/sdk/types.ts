@@ -38,6 +38,12 @@ export interface CompletedUpload {
   readonly watchUrl: string
 }
 
+/** How createUpload ends well. */
+export interface UploadResult extends CompletedUpload {
+  /** It was complete before: its bytes were compared with these, and nothing was sent. */
+  readonly alreadyComplete: boolean
+}
+
 /** An upload that the server knows. */
 export interface CreatedUpload extends CompletedUpload {
   /** The same as videoId. */

@@ -5,7 +5,16 @@ import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
 import t from 'tap'
 import { createUpload, type UploadOptions, type UploadProgress, type UploadState } from './index.ts'
-import { checksumOf, fakeServers, json, problem, type Servers, type Step, whole } from './testing/servers.ts'
+import {
+  checksumOf,
+  completedWith,
+  fakeServers,
+  json,
+  problem,
+  type Servers,
+  type Step,
+  whole,
+} from './testing/servers.ts'
 
 const start = (bytes: Uint8Array, servers: Servers, options: Partial<UploadOptions> = {}) =>
   createUpload(new File([new Uint8Array(bytes)], 'holiday.mp4', { type: 'video/mp4' }), {
@@ -24,7 +33,7 @@ t.test('a file arrives as it is, in parts, with what the gateway needs to know',
   const states: UploadState[] = []
   upload.on('progress', (value) => progress.push(value))
   upload.on('state', (value) => states.push(value))
-  t.same(await upload.done, { videoId: 'v1', watchUrl: 'http://web/v/v1' })
+  t.same(await upload.done, { videoId: 'v1', watchUrl: 'http://web/v/v1', alreadyComplete: false })
   t.ok(whole(servers).equals(bytes))
   t.match(servers.calls[0], {
     url: 'http://gateway/uploads',
@@ -292,21 +301,50 @@ t.test('cancelling gives the upload up on the server too', async (t) => {
 })
 
 t.test('an upload that is closed when its last parts come is asked how it ended', async (t) => {
-  const servers = fakeServers(2500)
+  const bytes = randomBytes(9500)
+  const servers = fakeServers(9500)
+  servers.fault = ({ step }) => {
+    if (step !== 'sign') return undefined
+    completedWith(servers, bytes)
+    return problem(409, 'UPLOAD_CLOSED')
+  }
+  t.match(await start(bytes, servers).done, { videoId: 'v1' }, 'another client finished it')
+  servers.created = 'open'
+  const other = Buffer.concat([bytes.subarray(0, 9499), Buffer.of(bytes.readUInt8(9499) ^ 1)])
+  await t.rejects(start(other, servers).done, { code: 'FILE_DIFFERS' }, 'with other bytes, in a part not read by then')
+  servers.created = 'open'
   servers.fault = ({ step }) => (step === 'sign' ? problem(409, 'UPLOAD_CLOSED') : undefined)
-  servers.status = { status: 'completed' }
-  t.match(await start(randomBytes(2500), servers).done, { videoId: 'v1' }, 'another client finished it')
   servers.status = { status: 'aborted', code: 'UPLOAD_CANCELLED' }
-  await t.rejects(start(randomBytes(2500), servers).done, { code: 'UPLOAD_CANCELLED' })
+  await t.rejects(start(bytes, servers).done, { code: 'UPLOAD_CANCELLED' })
 })
 
-t.test('a key whose upload is complete already sends nothing', async (t) => {
+t.test('an upload that another client changed before it was complete is not this file', async (t) => {
   const servers = fakeServers(2500)
-  servers.created = 'completed'
-  servers.status = { status: 'completed' }
-  await start(randomBytes(2500), servers, { idempotencyKey: 'mine' }).done
-  t.equal(servers.count('put'), 0)
+  servers.onReport = () => {
+    if (servers.reported.size < 3) return
+    servers.reported.set(2, { etag: 'e', sizeBytes: 1000, checksumSha256: checksumOf(randomBytes(1000)) })
+  }
+  await t.rejects(start(randomBytes(2500), servers).done, { code: 'FILE_DIFFERS' })
+})
+
+t.test('a key whose upload is complete already sends nothing, and is a success for the same bytes alone', async (t) => {
+  const bytes = randomBytes(9500)
+  const servers = fakeServers(9500)
+  completedWith(servers, bytes)
+  t.match(await start(bytes, servers, { idempotencyKey: 'mine' }).done, { videoId: 'v1', alreadyComplete: true })
   t.match(servers.calls[0]?.init.headers, { 'idempotency-key': 'mine' })
+
+  const options = { gatewayUrl: 'http://gateway', token: 'author', details: { title: 'x' }, fetch: servers.fetch }
+  const stream = (of: Uint8Array) => createUpload(new Blob([new Uint8Array(of)]).stream(), options)
+  t.match(await stream(bytes).done, { alreadyComplete: true })
+  const others = {
+    'another file of this length': () => start(randomBytes(9500), servers),
+    'another stream': () => stream(randomBytes(9500)),
+    'the beginning of it': () => stream(bytes.subarray(0, 3000)),
+    'more than it': () => stream(Buffer.concat([bytes, bytes])),
+  }
+  for (const [what, other] of Object.entries(others)) await t.rejects(other().done, { code: 'FILE_DIFFERS' }, what)
+  t.equal(servers.count('put'), 0)
 })
 
 t.test('the client is small, and stands on nothing of Node', async (t) => {

@@ -1,8 +1,9 @@
-import { type Beginning, beginUpload, noMemory, recordedParts, tolerant, type UploadAnswer } from './begin-upload.ts'
+import { type Beginning, beginUpload, noMemory, recordedUpload, tolerant, type UploadAnswer } from './begin-upload.ts'
 import { asUploadError, UploadError } from './errors.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import type { UploadMemory } from './memory.ts'
 import { Parallelism } from './parallelism.ts'
+import { createPartReader, type PartReader } from './part-reader.ts'
 import { PauseGate } from './pause-gate.ts'
 import { ProgressMeter, type UploadProgress } from './progress.ts'
 import { type PutBytes, putBytesWith } from './put-bytes.ts'
@@ -10,7 +11,7 @@ import { requestJson, type Server, serverAt, uploadPath } from './requests.ts'
 import { createPartSender, isSamePart, type PartFacts } from './send-part.ts'
 import { type OpenedSource, openSource, type SourcePart } from './source-parts.ts'
 import { sendParts } from './transfer.ts'
-import type { CompletedUpload, CreatedUpload, TokenSource, UploadDetails, UploadSource } from './types.ts'
+import type { CreatedUpload, TokenSource, UploadDetails, UploadResult, UploadSource } from './types.ts'
 import { closedWithin, failureOf, type UploadOutcome } from './wait-until-complete.ts'
 
 export interface UploadOptions {
@@ -24,7 +25,8 @@ export interface UploadOptions {
   readonly parallel?: number | undefined
   /**
    * The same key and the same file: the same upload, which goes on where it was. By default a remembered one, else a
-   * new one, kept over all repetitions. Of an upload that was aborted, its failure.
+   * new one, kept over all repetitions. Of an upload that was aborted, its failure. Of one that is complete, success if
+   * its bytes are these, else FILE_DIFFERS.
    */
   readonly idempotencyKey?: string | undefined
   /** Where the upload is remembered while it is open, so that a later createUpload goes on with it. Not for streams. */
@@ -52,8 +54,8 @@ export interface UploadEvents {
   readonly state: UploadState
   /** The memory does not work (MEMORY_FAILED): the upload goes on, and cannot be resumed. At most once. */
   readonly unremembered: UploadError
-  /** The source is one verified object: nothing of it can get lost any more. */
-  readonly completed: CompletedUpload
+  /** The source is one verified object, compared part by part: nothing of it can get lost any more. */
+  readonly completed: UploadResult
   readonly failed: UploadError
 }
 
@@ -62,7 +64,7 @@ export interface Upload {
   /** Names the upload: with the same key somebody else goes on with it. Null until it has begun. */
   readonly idempotencyKey: string | null
   /** Resolves when the upload is complete; rejects with UploadError. Never an unhandled rejection. */
-  readonly done: Promise<CompletedUpload>
+  readonly done: Promise<UploadResult>
   /** Returns how to stop listening. */
   on<E extends keyof UploadEvents>(event: E, listener: (value: UploadEvents[E]) => void): () => void
   /** Stops sending at once; parts on their way are sent again after resume(). */
@@ -93,7 +95,7 @@ const NOTHING: ReadonlyMap<number, PartFacts> = new Map()
 const ENDED: readonly UploadState[] = ['completed', 'failed', 'cancelled', 'interrupted']
 
 class RunningUpload implements Upload {
-  readonly done: Promise<CompletedUpload>
+  readonly done: Promise<UploadResult>
   readonly #source: UploadSource | ReadableStream<Uint8Array>
   readonly #options: UploadOptions
   readonly #server: Server
@@ -169,7 +171,7 @@ class RunningUpload implements Upload {
     this.#ended.abort(reason)
   }
 
-  async #run(): Promise<CompletedUpload> {
+  async #run(): Promise<UploadResult> {
     try {
       const result = await this.#upload()
       this.#enter('completed')
@@ -186,7 +188,7 @@ class RunningUpload implements Upload {
     }
   }
 
-  async #upload(): Promise<CompletedUpload> {
+  async #upload(): Promise<UploadResult> {
     if (globalThis.crypto?.subtle === undefined) {
       throw new UploadError('INSECURE_CONTEXT', 'Uploading needs a page on https or localhost.')
     }
@@ -196,11 +198,15 @@ class RunningUpload implements Upload {
     const server = { ...this.#server, token: uploadToken }
     this.#handle = { server, uploadId }
     this.#emit('created', { videoId, uploadId, watchUrl, expiresAtMs })
-    const outcome = await this.#complete(source, answer, server)
+    const facts = new Map<number, PartFacts>()
+    const reader = createPartReader(source.parts(answer.partSizeBytes), facts)
+    const outcome = await this.#complete(source, answer, server, reader, facts)
+    const isSame = outcome.status === 'completed' && (await this.#isSame(server, uploadId, reader, facts))
     // Whatever the end is, nobody can go on with it.
     await this.#memory.forget(this.#fingerprint)
     if (outcome.status === 'aborted') throw failureOf(outcome)
-    return { videoId, watchUrl }
+    if (!isSame) throw new UploadError('FILE_DIFFERS', DIFFERS)
+    return { videoId, watchUrl, alreadyComplete: answer.status === 'completed' }
   }
 
   async #begin(): Promise<UploadAnswer> {
@@ -227,19 +233,25 @@ class RunningUpload implements Upload {
    * Sends what is missing, and waits for the end. The server may find in S3 that a part is not what was reported, and
    * want it again: then it vanishes from the list, and nothing but the list says so.
    */
-  async #complete(source: OpenedSource, answer: UploadAnswer, server: Server): Promise<UploadOutcome> {
+  async #complete(
+    source: OpenedSource,
+    answer: UploadAnswer,
+    server: Server,
+    reader: PartReader,
+    facts: Map<number, PartFacts>,
+  ): Promise<UploadOutcome> {
     const { uploadId, status, partSizeBytes, isNew } = answer
     const { signal } = this.#ended
-    const recorded = isNew || status !== 'open' ? NOTHING : await recordedParts(server, uploadId, signal)
+    const isUnknown = isNew || status !== 'open'
+    const recorded = isUnknown ? NOTHING : (await recordedUpload(server, uploadId, signal)).parts
     if (recorded.size > 0) this.#emit('resumed', { storedParts: recorded.size, storedBytes: bytesOf(recorded) })
     const sender = createPartSender(server, uploadId, this.#putBytes, signal)
     const check = source.checkUnchanged && this.#orGiveUp(source.checkUnchanged)
     const transfer = { sender, parallelism: this.#parallelism, meter: this.#meter, gate: this.#gate, check }
-    const sent = new Map<number, PartFacts>()
     if (status === 'open') {
       await unlessClosed(async () => {
-        await sendParts(transfer, source.parts(partSizeBytes), recorded, sent)
-        if (source.sizeBytes === null) await this.#seal(sent, server, uploadId)
+        await sendParts(transfer, reader, recorded)
+        if (source.sizeBytes === null) await this.#seal(facts, server, uploadId)
       })
     }
     const { apiUrl = this.#options.gatewayUrl, token, lookAgainMs = LOOK_AGAIN_MS } = this.#options
@@ -250,8 +262,8 @@ class RunningUpload implements Upload {
       const outcome = await closedWithin(lookAgainMs, uploadId, where)
       if (outcome !== null) return outcome
       const before: number | undefined = listed?.size
-      listed = await recordedParts(server, uploadId, signal)
-      const missing = missingFrom(listed, sent)
+      listed = (await recordedUpload(server, uploadId, signal)).parts
+      const missing = missingFrom(listed, facts)
       // A list that still grows is only behind.
       unchanged = missing.length > 0 && listed.size === before ? unchanged + 1 : 0
       if (unchanged === 0) continue
@@ -260,8 +272,8 @@ class RunningUpload implements Upload {
         continue
       }
       this.#enter('uploading')
-      const again = partsAgain(source.part, missing, partSizeBytes)
-      await unlessClosed(() => sendParts(transfer, again, NOTHING, sent))
+      const again = createPartReader(partsAgain(source.part, missing, partSizeBytes), facts)
+      await unlessClosed(() => sendParts(transfer, again, NOTHING))
       this.#enter('completing')
     }
   }
@@ -270,6 +282,29 @@ class RunningUpload implements Upload {
     const body = { partCount: sent.size, sizeBytes: bytesOf(sent) }
     this.#meter.ended(body.sizeBytes)
     await requestJson(server, `${uploadPath(uploadId)}/seal`, { method: 'POST', body, signal: this.#ended.signal })
+  }
+
+  /**
+   * Whether the complete upload is this source: others with the same key may have sent something else, now or long ago.
+   * What was not read on the way is read and hashed, until a part differs.
+   */
+  async #isSame(
+    server: Server,
+    uploadId: string,
+    reader: PartReader,
+    facts: ReadonlyMap<number, PartFacts>,
+  ): Promise<boolean> {
+    const { signal } = this.#ended
+    const { parts, sizeBytes } = await recordedUpload(server, uploadId, signal)
+    const isRecorded = (part: PartFacts): boolean => isSamePart(part, parts.get(part.partNumber))
+    let part = await reader.next()
+    while (part !== undefined && isRecorded(part)) {
+      this.#meter.partFound(part.sizeBytes)
+      signal.throwIfAborted()
+      part = await reader.next()
+    }
+    await reader.settled()
+    return part === undefined && bytesOf(facts) === sizeBytes && [...facts.values()].every(isRecorded)
   }
 
   /** What is stored, and torn, must not stay open: the server looks in S3 now and then for parts that nobody reported. */
@@ -334,4 +369,5 @@ const partsAgain = (
   }
 }
 
+const DIFFERS = 'The upload of this key is complete, with other bytes than these. Send these with another key.'
 const LOST = 'The server lost a part of a stream, which cannot be read again. Send the same bytes with the same key.'

@@ -64,6 +64,7 @@ export const ERROR_SENTENCES: Readonly<Record<string, string>> = {
   CONNECTION_FAILED: 'No answer, after all repetitions.',
   ETAG_HIDDEN: "The bucket's CORS rules hide the ETag from pages.",
   FILE_CHANGED: 'The file was changed while it was uploaded, so no object can be this file. Upload it again.',
+  FILE_DIFFERS: 'The upload of this Idempotency-Key is complete, with other bytes. Send these with another key.',
   FILE_NOT_FOUND: 'There is no such file.',
   FILE_UNREADABLE: 'The file cannot be read.',
   IMPORT_ADDRESS_REFUSED:

@@ -8,6 +8,12 @@ import { detailsFrom, NewDetails } from '../details.ts'
 import type { Routes } from './routes.ts'
 import { IdempotencyHeaders, originOf } from './routes.ts'
 
+/**
+ * Beyond the expiry of its upload a handle only asks: completing what was whole in time may take hours (finish-upload), and
+ * whoever comes with an old key wants to know what became of it.
+ */
+const HANDLE_OUTLIVES_MS = 24 * 3_600_000
+
 const MEDIA_TYPE = '^[A-Za-z0-9!#$&^_.+-]+/[A-Za-z0-9!#$&^_.+-]+( *;[ -~]*)?$'
 
 const NewUploadBody = Type.Object(
@@ -63,7 +69,8 @@ export const createRoute: Routes = (app, context: GatewayContext) => {
         details: detailsFrom(given, fileName, author.name),
       })
       const { videoId, status, partSizeBytes, partCount, expiresAtMs, s3UploadId, authorId } = upload
-      const uploadToken = await context.handles.issue({ uploadId: videoId, authorId, s3UploadId }, expiresAtMs)
+      const handleExpiresAtMs = Math.max(expiresAtMs, context.clock.now()) + HANDLE_OUTLIVES_MS
+      const uploadToken = await context.handles.issue({ uploadId: videoId, authorId, s3UploadId }, handleExpiresAtMs)
       const watchUrl = context.watchUrl(videoId, originOf(request))
       return reply.status(201).send({
         videoId,

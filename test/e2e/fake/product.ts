@@ -258,6 +258,7 @@ const serveUploads = (app: FastifyInstance, entries: ReadonlyMap<string, Entry>,
     },
   )
   app.get<IdParams>('/uploads/:id/parts', async ({ params }) => ({
+    sizeBytes: uploads.get(params.id)?.sizeBytes,
     parts: [...(uploads.get(params.id)?.parts.values() ?? [])].sort((a, b) => a.partNumber - b.partNumber),
     nextPart: null,
   }))

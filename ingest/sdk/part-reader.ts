@@ -1,0 +1,51 @@
+import type { PartFacts, PreparedPart } from './send-part.ts'
+import type { SourcePart } from './source-parts.ts'
+
+/** Reads and hashes parts, and keeps what is known of each. */
+export interface PartReader {
+  /** The next part; undefined after the last one. Calls may overlap. */
+  next(): Promise<PreparedPart | undefined>
+  /** Resolves when nothing is being read; rejects when something could not be. */
+  settled(): Promise<void>
+}
+
+/**
+ * @param next the parts in order, undefined after the last one
+ * @param facts where each is noted by its number, before `next` resolves
+ */
+export const createPartReader = (
+  next: () => Promise<SourcePart | undefined>,
+  facts: Map<number, PartFacts>,
+): PartReader => {
+  const reads = new Set<Promise<unknown>>()
+  const read = async (): Promise<PreparedPart | undefined> => {
+    const part = await next()
+    if (part === undefined) return undefined
+    const prepared = await prepare(part)
+    const { partNumber, sizeBytes, checksumSha256 } = prepared
+    facts.set(partNumber, { partNumber, sizeBytes, checksumSha256 })
+    return prepared
+  }
+  return {
+    next() {
+      const reading = read()
+      reads.add(reading)
+      // One that fails stays, for whoever asks how all of them ended.
+      reading.then(
+        () => reads.delete(reading),
+        () => undefined,
+      )
+      return reading
+    },
+    async settled() {
+      await Promise.all(reads)
+    },
+  }
+}
+
+/** SHA-256 runs beside the main thread: browsers and Node hash what crypto.subtle is given on threads of their own. */
+const prepare = async ({ partNumber, bytes }: SourcePart): Promise<PreparedPart> => {
+  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes))
+  const checksumSha256 = btoa(String.fromCharCode(...digest))
+  return { partNumber, sizeBytes: bytes.length, checksumSha256, bytes }
+}
