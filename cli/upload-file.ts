@@ -95,7 +95,7 @@ const sendOpened = async (
   { connection, memory, details, parallel, idempotencyKey, stop }: UploadCommand,
   onCreated: (upload: CreatedUpload) => void,
 ): Promise<number> => {
-  const { gatewayUrl, apiUrl, token } = connection
+  const { gatewayUrl, token } = connection
   const named: UploadDetails = {
     ...details,
     title: details.title ?? name.slice(0, MAX_TITLE),
@@ -103,7 +103,7 @@ const sendOpened = async (
     contentType: mediaTypeOf(name),
   }
   const upload = createUpload(source, {
-    ...{ gatewayUrl, apiUrl, token, parallel, details: named },
+    ...{ gatewayUrl, token, parallel, details: named },
     idempotencyKey: opened.idempotencyKey ?? idempotencyKey,
     ...('slice' in source && path !== undefined
       ? { memory, fingerprint: await fingerprintOf({ ...source, name: path }, gatewayUrl, named) }

@@ -65,8 +65,6 @@ t.test('a key whose upload is complete is a success for the same bytes, and for 
   const file = await movie(product.folder, 11 * MiB)
   const key = ['--idempotency-key', 'mine']
   t.match(await run(product.folder, 'upload', file, ...key), { code: 0 })
-  const completed = [...product.uploads.values()].map((upload) => ({ ...upload, status: 'completed' }) as const)
-  for (const upload of completed) product.uploads.set(upload.videoId, upload)
   const before = product.puts
   t.match(await run(product.folder, 'upload', file, ...key), {
     code: 0,

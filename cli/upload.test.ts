@@ -42,6 +42,16 @@ t.test('with --json every line is an object, and the last one says what came of 
   t.match(product.sent[0], { data: { details: { title: 'holiday.mp4', author: 'Ada' } } }, 'title: the file name')
 })
 
+t.test("the author's token begins an upload, and may expire before its end", async (t) => {
+  const product = await startProduct(t)
+  const file = await movie(product.folder, 11 * MiB)
+  product.onPut = async () => {
+    product.isTokenExpired = true
+  }
+  t.match(await run(product.folder, 'upload', file), { code: 0, err: '' })
+  t.match(await run(product.folder, 'upload', file), { code: 3, err: /^UNAUTHENTICATED/ })
+})
+
 t.test('with --wait it ends when the video is ready', async (t) => {
   const product = await startProduct(t)
   const file = await movie(product.folder)

@@ -113,7 +113,7 @@ export const getFacts = async (videoId: string, afterSeq: number): Promise<reado
 /** An upload of the author who is signed in, as the log has it. */
 export interface RecordedUpload {
   readonly status: 'open' | 'completed' | 'aborted'
-  readonly parts: readonly { readonly sizeBytes: number }[]
+  readonly storedBytes: number
 }
 
 /** @throws ProblemError UPLOAD_NOT_FOUND (404), also for those of others */

@@ -96,22 +96,14 @@ const upload = {
   sizeBytes: nullable(Type.Integer({ description: 'Null while it is not known.' })),
   partSizeBytes: Type.Integer({ description: 'Length of every part but the last.' }),
   partCount: nullable(Type.Integer()),
+  storedParts: Type.Integer(),
+  storedBytes: Type.Integer(),
   code: nullable(Type.String({ description: 'Why it was aborted.' })),
   detail: nullable(Type.String()),
   expiresAt: time,
 }
 
-export const UploadBody = Type.Object({
-  ...upload,
-  parts: Type.Array(
-    Type.Object({
-      partNumber: Type.Integer(),
-      sizeBytes: Type.Integer(),
-      etag: Type.String(),
-      checksum: Type.String(),
-    }),
-  ),
-})
+export const UploadBody = Type.Object(upload)
 
 export const UploadListBody = Type.Object({
   items: Type.Array(
@@ -119,8 +111,6 @@ export const UploadListBody = Type.Object({
       ...upload,
       uploadId: Type.String({ description: 'The same as videoId.' }),
       title: Type.String(),
-      storedParts: Type.Integer(),
-      storedBytes: Type.Integer(),
       createdAt: time,
     }),
   ),

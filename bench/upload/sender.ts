@@ -63,9 +63,9 @@ const withSdk = async ({ run, file, parallel }: Order, calls: Call[]): Promise<n
     }
     return answer
   }
-  const { gatewayUrl, apiUrl, token } = run
+  const { gatewayUrl, token } = run
   const details = { title: 'Bench' }
-  const upload = createUpload(source, { gatewayUrl, apiUrl, token, details, parallel, fetch: timed })
+  const upload = createUpload(source, { gatewayUrl, token, details, parallel, fetch: timed })
   let sentAtMs = 0
   upload.on('state', (state) => {
     if (state === 'completing') sentAtMs = performance.now()

@@ -9,8 +9,9 @@ import type { Test } from 'tap'
 import gateway from '../../ingest/gateway/app.ts'
 import { TEST_SECRET, testContext } from '../../ingest/gateway/testing/context.ts'
 import { fakePipeline } from '../../ingest/gateway/testing/fakes.ts'
+import type { RecordedUpload } from '../../ingest/gateway/upload-reads.ts'
 import { childEnvironment } from '../../platform/config.ts'
-import { signLocalToken } from '../../platform/http/author-token.ts'
+import { signLocalToken, unauthenticated } from '../../platform/http/author-token.ts'
 import { MiB } from '../../storage/part-size.ts'
 
 /** The real program as a child process, the real gateway, and the rest of the product played by this server. */
@@ -26,11 +27,14 @@ export const startProduct = async (t: Test) => {
     url: '',
     facts: [{ type: 'SourceProbed', status: 'processing', percent: 50 }] as object[],
     stored: new Map<string, Buffer>(),
-    uploadStatus: { status: 'completed' } as object,
+    /** Of an upload whose parts are all there. */
+    uploadStatus: { status: 'completed' } as Partial<RecordedUpload>,
     listed: [] as object[],
     /** Of parts that are not answered: 0 = from the first on. */
     holdFromPut: Number.POSITIVE_INFINITY,
     puts: 0,
+    /** Whether the token of whoever uploads has expired meanwhile. */
+    isTokenExpired: false,
     /** Holds up every PUT until it resolves. */
     onPut: async (): Promise<void> => {},
   }
@@ -49,8 +53,21 @@ export const startProduct = async (t: Test) => {
     const events = product.facts.map((fact, i) => `event: fact\nid: 0:${i}\ndata: ${JSON.stringify(fact)}\n\n`)
     return reply.type('text/event-stream').send(events.join(''))
   })
+  const { authenticator } = testContext(pipeline)
+  const findUpload = async (videoId: string): Promise<RecordedUpload | null> => {
+    const upload = await pipeline.reads.findUpload(videoId)
+    const isWhole = upload !== null && pipeline.parts.get(videoId)?.size === upload.partCount
+    return isWhole ? { ...upload, ...product.uploadStatus } : upload
+  }
   await app.register(gateway, {
     context: testContext(pipeline, {
+      reads: { ...pipeline.reads, findUpload },
+      authenticator: {
+        async authorOf(token) {
+          if (product.isTokenExpired) throw unauthenticated('The token has expired.')
+          return authenticator.authorOf(token)
+        },
+      },
       store: {
         ...pipeline.store,
         signPart: async (_ref, part) => ({ url: `${product.url}/s3/${part.partNumber}`, headers: {}, expiresAtMs: 0 }),

@@ -164,7 +164,10 @@ t.test('create', async (t) => {
     delete fault.pipeline
     const [claim] = sent
     if (claim?.type !== 'UploadStarted') throw new Error('no claim')
-    uploads.set(claim.videoId, { ...claim.data, videoId: claim.videoId, status: 'open', rejections: 0 })
+    uploads.set(claim.videoId, {
+      ...claim.data,
+      ...{ videoId: claim.videoId, status: 'open', code: null, detail: null, rejections: 0 },
+    })
     t.match(await create(), { status: 201, body: { claimId: claim.id } })
     t.equal(multiparts.size, 1, 'its multipart is still there')
     t.equal(sent.length, 1)
@@ -484,6 +487,9 @@ t.test('the parts that are stored', async (t) => {
     t.match(headers, { 'cache-control': 'private, no-store' })
     t.same(body, {
       status: 'open',
+      code: null,
+      detail: null,
+      rejections: 0,
       partSizeBytes: 8 * MiB,
       partCount: 3,
       sizeBytes: 20 * MiB,
@@ -501,10 +507,15 @@ t.test('the parts that are stored', async (t) => {
 
   t.test('are listed of an upload that is over, too: its client learns that it is', async (t) => {
     const { create, call, uploads } = await startGateway(t)
-    const { uploadId } = (await create()).body
+    const { uploadId, uploadToken: as } = (await create()).body
     const upload = uploads.get(uploadId)
-    if (upload !== undefined) uploads.set(uploadId, { ...upload, status: 'completed' })
-    t.match(await call('GET', `/uploads/${uploadId}/parts`), { status: 200, body: { status: 'completed' } })
+    if (upload === undefined) throw new Error('no upload')
+    const listed = () => call('GET', `/uploads/${uploadId}/parts?limit=1`, { as })
+    uploads.set(uploadId, { ...upload, status: 'completed', rejections: 2 })
+    t.match(await listed(), { status: 200, body: { status: 'completed', rejections: 2 } })
+    const end = { status: 'aborted', code: 'UPLOAD_EXPIRED', detail: 'Too late.' } as const
+    uploads.set(uploadId, { ...upload, ...end })
+    t.match(await listed(), { status: 200, body: end })
   })
 
   t.test('are reported anew, as another claim, once one was rejected', async (t) => {

@@ -22,6 +22,8 @@ export const prismaUploadReads = (
           videoId,
           authorId: row.authorId,
           status: row.status as RecordedUpload['status'],
+          code: row.code,
+          detail: row.detail,
           s3UploadId: row.s3UploadId,
           bucket: row.bucket,
           objectKey: row.objectKey,

@@ -30,6 +30,9 @@ export interface RecordedUpload {
   readonly videoId: string
   readonly authorId: string
   readonly status: 'open' | 'completed' | 'aborted'
+  /** Why it was aborted. */
+  readonly code: string | null
+  readonly detail: string | null
   readonly s3UploadId: string
   readonly bucket: string
   readonly objectKey: string

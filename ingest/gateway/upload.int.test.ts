@@ -3,7 +3,6 @@ import Fastify from 'fastify'
 import t from 'tap'
 import { systemClock } from '../../platform/clock.ts'
 import { signLocalToken } from '../../platform/http/author-token.ts'
-import type { PartUploaded } from '../../schemas/generated.ts'
 import { completeMultipart, listMultipartUploads } from '../../storage/multipart.ts'
 import { MiB } from '../../storage/part-size.ts'
 import { readObject } from '../../storage/read-object.ts'
@@ -14,6 +13,7 @@ import { createUpload } from '../sdk/index.ts'
 import gateway from './app.ts'
 import { TEST_SECRET, testContext } from './testing/context.ts'
 import { fakePipeline } from './testing/fakes.ts'
+import type { RecordedUpload } from './upload-reads.ts'
 import { s3UploadStore } from './upload-store.ts'
 
 /** Client, gateway and a real S3 server; in the place of Kafka and its processors, a fold in memory. */
@@ -23,29 +23,25 @@ const presigner = createPresignClient({ ...settings, publicEndpoint: faults.endp
 const pipeline = fakePipeline(bucket)
 const s3Behind = createS3Client({ ...settings, endpoint: faults.endpoint })
 const token = await signLocalToken(TEST_SECRET, 'author-1', 'Ada')
+const completed = new Set<string>()
+/** What finish-upload and its projection do, in short. */
+const findUpload = async (videoId: string): Promise<RecordedUpload | null> => {
+  const upload = await pipeline.reads.findUpload(videoId)
+  if (upload === null) return null
+  const parts = await pipeline.reads.findParts(videoId, 0, upload.partCount ?? 0)
+  if (parts.length !== upload.partCount) return upload
+  const ref = { bucket, key: upload.objectKey, uploadId: upload.s3UploadId }
+  if (!completed.has(videoId)) await completeMultipart(s3, ref, parts)
+  completed.add(videoId)
+  return { ...upload, status: 'completed' }
+}
 const app = Fastify()
 await app.register(gateway, {
   context: testContext(pipeline, {
+    reads: { ...pipeline.reads, findUpload },
     store: s3UploadStore({ s3: s3Behind, presigner, bucket, clock: systemClock }),
     limits: { partSizeBytes: 5 * MiB, unsizedPartSizeBytes: 5 * MiB },
   }),
-})
-/** What finish-upload and the API do, in short. */
-app.get<{ Params: { id: string } }>('/uploads/:id', async ({ params: { id } }) => {
-  const upload = pipeline.uploads.get(id)
-  if (upload === undefined) return { status: 'open' }
-  const parts = new Map<number, PartUploaded>()
-  for (const { type, videoId, data } of pipeline.sent) {
-    if (type === 'PartUploaded' && videoId === id) parts.set(data.partNumber, data)
-  }
-  if (parts.size !== upload.partCount) return { status: 'open' }
-  const ref = { bucket, key: upload.objectKey, uploadId: upload.s3UploadId }
-  await completeMultipart(
-    s3,
-    ref,
-    [...parts.values()].map(({ checksum, ...part }) => ({ ...part, checksumSha256: checksum })),
-  )
-  return { status: 'completed' }
 })
 const gatewayUrl = await app.listen({ port: 0, host: '127.0.0.1' })
 t.teardown(async () => {

@@ -1,7 +1,6 @@
 import { asUploadError, UploadError } from './errors.ts'
 import { hasExpired, type OpenUpload, type UploadMemory } from './memory.ts'
-import { requestJson, type Server, uploadPath } from './requests.ts'
-import type { PartFacts } from './send-part.ts'
+import { requestJson, type Server } from './requests.ts'
 import type { CreatedUpload, UploadDetails } from './types.ts'
 
 /**
@@ -82,44 +81,6 @@ const create = async (beginning: Beginning, upload: OpenUpload): Promise<Created
   const answer = await requestJson<Created>(server, '/uploads', { method: 'POST', headers, body, signal })
   await memory.remember({ ...upload, uploadId: answer.uploadId, expiresAtMs: answer.expiresAtMs })
   return answer
-}
-
-/** As many as the gateway gives at a time. */
-const PAGE = 1000
-
-interface PartsPage {
-  /** Null while it is not known. */
-  readonly sizeBytes: number | null
-  readonly parts: readonly PartFacts[]
-  readonly nextPart: number | null
-}
-
-/** What the log has of an upload. */
-export interface RecordedUpload {
-  /** Null while it is not known. */
-  readonly sizeBytes: number | null
-  /** By part number. */
-  readonly parts: ReadonlyMap<number, PartFacts>
-}
-
-/**
- * What the log has of the parts of an upload. While it is open a hint: it may be behind, and says nothing about the file
- * that is at hand now, so each part is compared with the bytes before it is believed. Of a complete one it is the object.
- */
-export const recordedUpload = async (
-  server: Server,
-  uploadId: string,
-  signal: AbortSignal,
-): Promise<RecordedUpload> => {
-  const parts = new Map<number, PartFacts>()
-  let sizeBytes: number | null = null
-  for (let afterPart: number | null = 0; afterPart !== null; ) {
-    const path = `${uploadPath(uploadId)}/parts?afterPart=${afterPart}&limit=${PAGE}`
-    const page: PartsPage = await requestJson<PartsPage>(server, path, { signal })
-    for (const part of page.parts) parts.set(part.partNumber, part)
-    ;({ sizeBytes, nextPart: afterPart } = page)
-  }
-  return { sizeBytes, parts }
 }
 
 /** For uploads that nobody wants to go on with. */

@@ -1,4 +1,4 @@
-import { type Beginning, beginUpload, noMemory, recordedUpload, tolerant, type UploadAnswer } from './begin-upload.ts'
+import { type Beginning, beginUpload, noMemory, tolerant, type UploadAnswer } from './begin-upload.ts'
 import { asUploadError, UploadError } from './errors.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import type { UploadMemory } from './memory.ts'
@@ -7,18 +7,18 @@ import { createPartReader, type PartReader } from './part-reader.ts'
 import { PauseGate } from './pause-gate.ts'
 import { ProgressMeter, type UploadProgress } from './progress.ts'
 import { type PutBytes, putBytesWith } from './put-bytes.ts'
+import { recordedUpload, type UploadStatus, uploadStatus } from './recorded-upload.ts'
 import { requestJson, type Server, serverAt, uploadPath } from './requests.ts'
 import { createPartSender, isSamePart, type PartFacts } from './send-part.ts'
 import { type OpenedSource, openSource, type SourcePart } from './source-parts.ts'
 import { sendParts } from './transfer.ts'
 import type { CreatedUpload, TokenSource, UploadDetails, UploadResult, UploadSource } from './types.ts'
-import { closedWithin, failureOf, type UploadOutcome } from './wait-until-complete.ts'
+import { askUntil, failureOf, isClosed } from './wait-until-complete.ts'
 
 export interface UploadOptions {
   /** Base URL of the gateway. */
   readonly gatewayUrl: string
-  /** Base URL of the API; by default the gateway's. */
-  readonly apiUrl?: string | undefined
+  /** The author's. Only the beginning needs it: what follows is done with a token of the upload alone. */
   readonly token: TokenSource
   readonly details: UploadDetails
   /** Parts on their way at a time, at most: 1 … 32; default 6. How many there are is found out on the way. */
@@ -239,7 +239,7 @@ class RunningUpload implements Upload {
     server: Server,
     reader: PartReader,
     facts: Map<number, PartFacts>,
-  ): Promise<UploadOutcome> {
+  ): Promise<UploadStatus> {
     const { uploadId, status, partSizeBytes, isNew } = answer
     const { signal } = this.#ended
     const isUnknown = isNew || status !== 'open'
@@ -254,13 +254,13 @@ class RunningUpload implements Upload {
         if (source.sizeBytes === null) await this.#seal(facts, server, uploadId)
       })
     }
-    const { apiUrl = this.#options.gatewayUrl, token, lookAgainMs = LOOK_AGAIN_MS } = this.#options
-    const where = { apiUrl, token, signal, fetch: this.#server.fetch }
+    const { lookAgainMs = LOOK_AGAIN_MS } = this.#options
+    const ask = () => uploadStatus(server, uploadId, signal)
     this.#enter('completing')
     let listed: ReadonlyMap<number, PartFacts> | null = null
     for (let unchanged = 0; ; ) {
-      const outcome = await closedWithin(lookAgainMs, uploadId, where)
-      if (outcome !== null) return outcome
+      const now = await askUntil(isClosed, ask, lookAgainMs, signal)
+      if (isClosed(now)) return now
       const before: number | undefined = listed?.size
       listed = (await recordedUpload(server, uploadId, signal)).parts
       const missing = missingFrom(listed, facts)

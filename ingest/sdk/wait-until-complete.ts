@@ -19,10 +19,10 @@ export interface UploadOutcome {
   readonly detail: string | null
 }
 
-interface UploadStatus {
+interface ApiUpload {
   readonly status: UploadOutcome['status'] | 'open'
-  readonly code?: string | null
-  readonly detail?: string | null
+  readonly code: string | null
+  readonly detail: string | null
 }
 
 const FIRST_PAUSE_MS = 50
@@ -34,23 +34,27 @@ const MAX_PAUSE_MS = 2_000
  * with the signal.
  * @throws UploadError with the code of the API
  */
-export const waitUntilClosed = async (uploadId: string, options: WaitOptions): Promise<UploadOutcome> =>
-  (await closedWithin(Number.POSITIVE_INFINITY, uploadId, options)) as UploadOutcome
-
-/** As waitUntilClosed; null when it is still open after `withinMs`. */
-export const closedWithin = async (
-  withinMs: number,
-  uploadId: string,
-  options: WaitOptions,
-): Promise<UploadOutcome | null> => {
+export const waitUntilClosed = async (uploadId: string, options: WaitOptions): Promise<UploadOutcome> => {
   const { apiUrl, signal } = options
   const server = serverAt(apiUrl, options)
-  const path = uploadPath(uploadId)
+  const ask = () => requestJson<ApiUpload>(server, uploadPath(uploadId), { signal })
+  const { status, code, detail } = await askUntil(isClosed, ask, Number.POSITIVE_INFINITY, signal)
+  return { status: status === 'aborted' ? 'aborted' : 'completed', code, detail }
+}
+
+export const isClosed = ({ status }: { readonly status: string }): boolean => status !== 'open'
+
+/** Asks ever more slowly, until the answer is enough or `withinMs` are over. The last answer. */
+export const askUntil = async <T>(
+  isEnough: (answer: T) => boolean,
+  ask: () => Promise<T>,
+  withinMs: number,
+  signal: AbortSignal | undefined,
+): Promise<T> => {
   const endMs = performance.now() + withinMs
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 1.5, MAX_PAUSE_MS)) {
-    const { status, code = null, detail = null } = await requestJson<UploadStatus>(server, path, { signal })
-    if (status === 'completed' || status === 'aborted') return { status, code, detail }
-    if (performance.now() + pauseMs > endMs) return null
+    const answer = await ask()
+    if (isEnough(answer) || performance.now() + pauseMs > endMs) return answer
     await pause(pauseMs, signal)
   }
 }
@@ -64,5 +68,5 @@ export const waitUntilComplete = async (uploadId: string, options: WaitOptions):
   if (outcome.status === 'aborted') throw failureOf(outcome)
 }
 
-export const failureOf = ({ code, detail }: UploadOutcome): UploadError =>
+export const failureOf = ({ code, detail }: Pick<UploadOutcome, 'code' | 'detail'>): UploadError =>
   new UploadError(code ?? 'UPLOAD_ABORTED', detail ?? 'The upload was given up.')

@@ -53,8 +53,7 @@ export const interruptedUploads = async (memory: UploadMemory): Promise<readonly
 const asRecorded = async (upload: OpenUpload, memory: UploadMemory): Promise<Interrupted | null> => {
   if (upload.uploadId === null) return { upload, status: 'open', storedBytes: 0 }
   try {
-    const { status, parts } = await getUpload(upload.uploadId)
-    const storedBytes = parts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+    const { status, storedBytes } = await getUpload(upload.uploadId)
     if (status === 'open') return { upload, status, storedBytes }
     await memory.forget(upload.fingerprint)
     return status === 'completed' ? { upload, status, storedBytes } : null

@@ -7,9 +7,13 @@ import { type Routes, UploadParams } from './routes.ts'
 const PAGE = 1000
 
 const nullable = (description: string) => Type.Union([Type.Integer(), Type.Null()], { description })
+const text = (description: string) => Type.Union([Type.String(), Type.Null()], { description })
 
 const StoredPartsBody = Type.Object({
   status: Type.Union([Type.Literal('open'), Type.Literal('completed'), Type.Literal('aborted')]),
+  code: text('Why it was aborted.'),
+  detail: text('The sentence of the code.'),
+  rejections: Type.Integer({ description: 'How often parts turned out not to be in S3 as reported, so far.' }),
   partSizeBytes: Type.Integer({ description: 'Length of every part but the last.' }),
   partCount: nullable('Null while the length is not known.'),
   sizeBytes: nullable('Null while it is not known.'),
@@ -34,7 +38,8 @@ export const storedPartsRoute: Routes = (app, context) => {
       tags: ['uploads'],
       summary: 'The parts that are stored',
       description:
-        'For whoever resumes. A part that S3 turned out not to have is taken off the list, and is to be sent again.',
+        'For whoever resumes, or waits for the end (with limit=1, by the upload token). A part that S3 turned out not to ' +
+        'have is taken off the list, and is to be sent again: rejections says that there are such.',
       params: UploadParams,
       querystring: Type.Object({
         afterPart: Type.Optional(Type.Integer({ minimum: 0, maximum: MAX_PARTS, description: 'Default: 0.' })),
@@ -47,10 +52,10 @@ export const storedPartsRoute: Routes = (app, context) => {
       const { afterPart = 0, limit = PAGE } = request.query
       const found = await context.reads.findParts(upload.videoId, afterPart, limit + 1)
       const parts = found.slice(0, limit)
-      const { status, partSizeBytes, partCount, sizeBytes } = upload
+      const { status, code, detail, rejections, partSizeBytes, partCount, sizeBytes } = upload
       void reply.header('cache-control', 'private, no-store')
       const nextPart = found.length > limit ? (parts.at(-1)?.partNumber ?? null) : null
-      return { status, partSizeBytes, partCount, sizeBytes, parts: [...parts], nextPart }
+      return { status, code, detail, rejections, partSizeBytes, partCount, sizeBytes, parts: [...parts], nextPart }
     },
   })
 }

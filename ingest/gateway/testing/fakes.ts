@@ -77,7 +77,7 @@ export const fakePipeline = (bucket = 'media'): FakePipeline => {
     const upload = uploads.get(videoId)
     if (type === 'UploadStarted') {
       const { details, ...started } = data
-      uploads.set(videoId, { ...started, videoId, status: 'open', rejections: 0 })
+      uploads.set(videoId, { ...started, videoId, status: 'open', code: null, detail: null, rejections: 0 })
       parts.set(videoId, new Map())
       if (details !== null) videos.set(videoId, videoOf(started.authorId, details))
     } else if (type === 'PartUploaded') {

@@ -16,7 +16,7 @@ export interface Call {
   readonly body: Record<string, unknown>
 }
 
-/** Gateway, API and S3 behind one fetch. `fault` may answer in their place, or throw as a broken connection does. */
+/** Gateway and S3 behind one fetch. `fault` may answer in their place, or throw as a broken connection does. */
 export const fakeServers = (sizeBytes: number) => {
   const servers = {
     calls: [] as Call[],
@@ -33,7 +33,7 @@ export const fakeServers = (sizeBytes: number) => {
     fetch: async (input: string | URL | Request, init: RequestInit = {}): Promise<Response> => {
       const url = String(input)
       const body = typeof init.body === 'string' ? JSON.parse(init.body) : {}
-      const call = { step: stepOf(url, init.method ?? 'GET'), url, init, body }
+      const call = { step: stepOf(url), url, init, body }
       servers.calls.push(call)
       init.signal?.throwIfAborted()
       const fault = servers.fault(call, servers.count(call.step))
@@ -42,6 +42,7 @@ export const fakeServers = (sizeBytes: number) => {
     },
   }
   let inFlight = 0
+  const status = () => ({ code: null, detail: null, sizeBytes: null, rejections: 0, ...servers.status })
 
   const answer = async ({ step, url, init, body }: Call): Promise<Response> => {
     if (step === 'create') {
@@ -95,26 +96,31 @@ export const fakeServers = (sizeBytes: number) => {
       const after = listed.filter((part) => part.partNumber > afterPart).sort((a, b) => a.partNumber - b.partNumber)
       const parts = after.slice(0, LIST_PAGE)
       const sizeBytes = listed.reduce((sum, part) => sum + part.sizeBytes, 0)
-      return json(200, { sizeBytes, parts, nextPart: after.length > LIST_PAGE ? parts.at(-1)?.partNumber : null })
+      return json(200, {
+        ...status(),
+        sizeBytes,
+        parts,
+        nextPart: after.length > LIST_PAGE ? parts.at(-1)?.partNumber : null,
+      })
     }
     if (step === 'seal') {
       servers.partCount = body.partCount as number
       if (servers.reported.size === servers.partCount) servers.status = { status: 'completed' }
       return json(202, { claimId: 'c2' })
     }
-    return step === 'status' ? json(200, servers.status) : json(202, { claimId: 'c1' })
+    return step === 'status' ? json(200, status()) : json(202, { claimId: 'c1' })
   }
   return servers
 }
 
-const stepOf = (url: string, method: string): Step => {
+const stepOf = (url: string): Step => {
   if (url.startsWith('http://s3/')) return 'put'
   if (url.endsWith('/uploads')) return 'create'
   if (url.endsWith('/sign')) return 'sign'
   if (url.endsWith('/parts')) return 'report'
+  if (url.endsWith('&limit=1')) return 'status'
   if (url.includes('/parts?')) return 'list'
-  if (url.endsWith('/seal')) return 'seal'
-  return method === 'DELETE' ? 'abort' : 'status'
+  return url.endsWith('/seal') ? 'seal' : 'abort'
 }
 
 /** Makes the upload complete, as somebody else sent it: now, and for whoever comes with its key later. */

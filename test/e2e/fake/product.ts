@@ -257,22 +257,22 @@ const serveUploads = (app: FastifyInstance, entries: ReadonlyMap<string, Entry>,
       return reply.code(202).send({ parts: body.parts.map(({ partNumber }) => ({ partNumber, claimId: 'claim' })) })
     },
   )
-  app.get<IdParams>('/uploads/:id/parts', async ({ params }) => ({
-    sizeBytes: uploads.get(params.id)?.sizeBytes,
-    parts: [...(uploads.get(params.id)?.parts.values() ?? [])].sort((a, b) => a.partNumber - b.partNumber),
-    nextPart: null,
-  }))
-  app.get<IdParams>('/uploads/:id', async ({ params }, reply) => {
+  app.get<IdParams>('/uploads/:id/parts', async ({ params }, reply) => {
     const upload = uploads.get(params.id)
     if (upload === undefined) return refuse(reply, 404, 'UPLOAD_NOT_FOUND', 'There is no such upload.')
-    const parts = [...upload.parts.values()]
-    const storedBytes = parts.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
-    if (storedBytes === upload.sizeBytes && upload.status === 'open') {
+    const { status, sizeBytes, parts } = upload
+    if (status === 'open' && storedBytesOf(upload) === sizeBytes) {
       upload.status = 'completed'
       product.put({ videoId: params.id, status: 'processing' })
       product.say(params.id, 'UploadCompleted')
     }
-    return { uploadId: params.id, status: upload.status, parts }
+    const ascending = [...parts.values()].sort((a, b) => a.partNumber - b.partNumber)
+    return { status: upload.status, rejections: 0, sizeBytes, parts: ascending, nextPart: null }
+  })
+  app.get<IdParams>('/uploads/:id', async ({ params }, reply) => {
+    const upload = uploads.get(params.id)
+    if (upload === undefined) return refuse(reply, 404, 'UPLOAD_NOT_FOUND', 'There is no such upload.')
+    return { uploadId: params.id, status: upload.status, storedBytes: storedBytesOf(upload) }
   })
   app.delete<IdParams>('/uploads/:id', async ({ params }, reply) => {
     const upload = uploads.get(params.id)
@@ -280,6 +280,9 @@ const serveUploads = (app: FastifyInstance, entries: ReadonlyMap<string, Entry>,
     return reply.code(202).send({ claimId: 'claim' })
   })
 }
+
+const storedBytesOf = ({ parts }: FakeUpload): number =>
+  [...parts.values()].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
 
 const newUpload = (videoId: string, sizeBytes: number): FakeUpload => ({
   videoId,

@@ -2,6 +2,7 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { BadInputError } from '../../../../platform/errors.ts'
 import { problemResponses } from '../../../../platform/http/problem-schema.ts'
+import type { Database, Prisma } from '../../../../prisma/client.ts'
 import { reading } from '../../../../prisma/reading.ts'
 import type { RouteOptions } from '../../../context.ts'
 import { AfterQuery, waitForAfter } from '../../../reading/after.ts'
@@ -9,8 +10,9 @@ import { UploadBody, type UploadStatus, VideoParams } from '../../../reading/sch
 import { isOwner, viewerOf } from '../../../reading/viewer.ts'
 
 /**
- * GET /uploads/:id: what is stored of an upload, for whoever resumes it. That is its author, or an admin: the id is in
- * the URL of the watch page, so knowing it says nothing. To everybody else there is no such upload.
+ * GET /uploads/:id: the state of an upload and how much of it is stored. Not which parts: it is asked again and again, and
+ * whoever resumes has the gateway's list. For its author, or an admin: the id is in the URL of the watch page, so knowing
+ * it says nothing. To everybody else there is no such upload.
  */
 const getUpload: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { context }) => {
   app.get(
@@ -28,12 +30,7 @@ const getUpload: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { context
     async (request, reply) => {
       const viewer = await viewerOf(context, request)
       await waitForAfter(context, request.query.after, ['video-catalogue'])
-      const upload = await reading(() =>
-        context.db.upload.findUnique({
-          where: { videoId: request.params.id },
-          include: { parts: { where: { code: null }, orderBy: { partNumber: 'asc' } } },
-        }),
-      )
+      const upload = await reading(() => context.db.upload.findUnique({ where: { videoId: request.params.id } }))
       if (upload === null || !isOwner(upload, viewer))
         throw new BadInputError('UPLOAD_NOT_FOUND', 'There is no such upload.')
       void reply.header('vary', 'authorization').header('cache-control', 'private, no-cache')
@@ -43,18 +40,25 @@ const getUpload: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { context
         sizeBytes: upload.sizeBytes === null ? null : Number(upload.sizeBytes),
         partSizeBytes: Number(upload.partSizeBytes),
         partCount: upload.partCount,
-        parts: upload.parts.map(({ partNumber, sizeBytes, etag, checksum }) => ({
-          partNumber,
-          sizeBytes: Number(sizeBytes),
-          etag,
-          checksum,
-        })),
+        ...(await reading(() => storedOf(context.db, upload))),
         code: upload.code,
         detail: upload.detail,
         expiresAt: upload.expiresAt.toISOString(),
       }
     },
   )
+}
+
+/** As the list of uploads counts it: nothing is left of one that was aborted. */
+const storedOf = async (db: Database, { videoId, status, partCount, sizeBytes }: Prisma.UploadModel) => {
+  if (status === 'aborted') return { storedParts: 0, storedBytes: 0 }
+  if (status === 'completed') return { storedParts: partCount ?? 0, storedBytes: Number(sizeBytes ?? 0) }
+  const stored = await db.uploadPart.aggregate({
+    where: { videoId, code: null },
+    _count: true,
+    _sum: { sizeBytes: true },
+  })
+  return { storedParts: stored._count, storedBytes: Number(stored._sum.sizeBytes ?? 0) }
 }
 
 export default getUpload
