@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import t from 'tap'
 import { createUpload, fingerprintOf, storageMemory, type UploadOptions, type UploadProgress } from './index.ts'
-import { fakeServers, json, problem, type Servers, webStorage, whole } from './testing/servers.ts'
+import { fakeServers, problem, recorded, type Servers, webStorage, whole } from './testing/servers.ts'
 
 const source = (bytes: Uint8Array, lastModified = 1) =>
   new File([new Uint8Array(bytes)], 'holiday.mp4', { type: 'video/mp4', lastModified })
@@ -236,56 +236,86 @@ t.test('a stream with the same key again skips what is stored', async (t) => {
   t.ok(servers.count('put') - before <= 3)
 })
 
-t.test(
-  'a part that the server wants again is read again and sent, once the list is no longer merely behind',
-  async (t) => {
-    const bytes = randomBytes(4000)
-    const servers = fakeServers(4000)
-    servers.onReport = () => {
-      // Its completion finds another thing in S3: the part is no part any more.
-      servers.status = { status: 'open' }
-      if (servers.count('put') === 4 && servers.reported.size === 4) servers.reported.delete(3)
-      if (servers.reported.size === 4) servers.status = { status: 'completed' }
-    }
-    const upload = start(bytes, servers, { lookAgainMs: 60 })
-    const states: string[] = []
-    upload.on('state', (state) => states.push(state))
-    await upload.done
-    t.equal(servers.count('put'), 5)
-    t.same(states, ['completing', 'uploading', 'completing', 'completed'])
-  },
-)
+/** Its completion finds another thing in S3 than was reported: those parts are parts no more. */
+const reject = (servers: Servers, ...parts: readonly number[]): void => {
+  for (const part of parts) servers.reported.delete(part)
+  servers.rejections += 1
+  servers.status = { status: 'open' }
+}
 
-t.test('a stream of which the server wants a part again fails, and not because the list is behind', async (t) => {
-  const bytes = randomBytes(2500)
-  const lost = fakeServers(0)
-  lost.partCount = null
-  lost.onReport = () => void lost.reported.delete(2)
-  await t.rejects(start(streamOf(bytes, 500), lost, { lookAgainMs: 20 }).done, { code: 'PART_LOST' })
-
-  const behind = fakeServers(0)
-  behind.partCount = null
-  behind.fault = ({ step }, nth) => {
-    if (step === 'list' && nth === 4) behind.status = { status: 'completed' }
-    if (step !== 'list' || behind.status.status === 'completed') return undefined
-    return json(200, { parts: [], nextPart: null })
+t.test('a part that the server wants again is read again and sent, each time that it does', async (t) => {
+  const bytes = randomBytes(4000)
+  const servers = fakeServers(4000)
+  servers.onReport = () => {
+    if (servers.reported.size < 4) return
+    if (servers.rejections === 0) reject(servers, 2, 3)
+    else if (servers.rejections === 1) reject(servers, 3)
   }
-  behind.onReport = () => {
-    behind.partCount = null
-  }
-  await start(streamOf(bytes, 500), withoutCompletion(behind), { lookAgainMs: 20 }).done
-  t.ok(behind.count('list') >= 4)
+  const upload = start(bytes, servers)
+  const states: string[] = []
+  upload.on('state', (state) => states.push(state))
+  await upload.done
+  t.ok(whole(servers).equals(bytes))
+  t.equal(servers.count('put'), 7)
+  t.same(states, ['completing', 'uploading', 'completing', 'uploading', 'completing', 'completed'])
 })
 
-/** Its seal completes nothing: the rest is the test's to say. */
-const withoutCompletion = (servers: Servers): Servers => {
-  const { fetch } = servers
-  servers.fetch = (input, init) => {
-    const isSeal = String(input).endsWith('/seal')
-    return isSeal ? Promise.resolve(json(202, { claimId: 'c' })) : fetch(input, init)
+t.test('what one rejection takes off the list bit by bit is all sent', async (t) => {
+  const servers = fakeServers(4000)
+  servers.onReport = () => {
+    if (servers.reported.size < 4 || servers.count('put') === 6) return
+    if (servers.rejections === 0) return reject(servers, 2)
+    servers.reported.delete(3)
+    servers.status = { status: 'open' }
   }
-  return servers
+  await start(randomBytes(4000), servers, { lookAgainMs: 20 }).done
+  t.equal(servers.count('put'), 6)
+})
+
+/** From now on nothing new is shown, before somebody has looked so many times. */
+const standStill = (servers: Servers, looks: number): void => {
+  servers.shown = recorded(servers)
+  const until = servers.count('status') + looks
+  servers.fault = ({ step }) => {
+    if (step === 'status' && servers.count('status') > until) servers.shown = null
+    return undefined
+  }
 }
+
+t.test('a list that stands still is behind: nothing is sent twice, and no stream fails', async (t) => {
+  const bytes = randomBytes(4000)
+  const file = fakeServers(4000)
+  standStill(file, 20)
+  await start(bytes, file, { lookAgainMs: 20 }).done
+  t.equal(file.count('put'), 4)
+
+  const stream = fakeServers(0)
+  stream.partCount = null
+  standStill(stream, 20)
+  await start(streamOf(bytes, 500), stream, { lookAgainMs: 20 }).done
+  t.equal(stream.count('put'), 4)
+
+  const again = fakeServers(4000)
+  again.onReport = () => {
+    if (again.reported.size < 4 || again.rejections === 1) return
+    reject(again, 2)
+    standStill(again, 20)
+  }
+  await start(bytes, again, { lookAgainMs: 20 }).done
+  t.equal(again.count('put'), 5, 'what was wanted again neither')
+})
+
+t.test('a stream of which the server wants a part again fails', async (t) => {
+  const lost = fakeServers(0)
+  lost.partCount = null
+  const { fetch } = lost
+  lost.fetch = async (input, init) => {
+    const answer = await fetch(input, init)
+    if (String(input).endsWith('/seal')) reject(lost, 2)
+    return answer
+  }
+  await t.rejects(start(streamOf(randomBytes(2500), 500), lost).done, { code: 'PART_LOST' })
+})
 
 t.test('a fingerprint is of the file and of what matters', async (t) => {
   const file = { name: 'a.mp4', size: 10, lastModified: 5 }

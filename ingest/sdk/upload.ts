@@ -7,13 +7,14 @@ import { createPartReader, type PartReader } from './part-reader.ts'
 import { PauseGate } from './pause-gate.ts'
 import { ProgressMeter, type UploadProgress } from './progress.ts'
 import { type PutBytes, putBytesWith } from './put-bytes.ts'
-import { recordedUpload, type UploadStatus, uploadStatus } from './recorded-upload.ts'
+import { type RecordedUpload, recordedUpload, type UploadStatus, uploadStatus } from './recorded-upload.ts'
 import { requestJson, type Server, serverAt, uploadPath } from './requests.ts'
 import { createPartSender, isSamePart, type PartFacts } from './send-part.ts'
 import { type OpenedSource, openSource, type SourcePart } from './source-parts.ts'
 import { sendParts } from './transfer.ts'
 import type { CreatedUpload, TokenSource, UploadDetails, UploadResult, UploadSource } from './types.ts'
 import { askUntil, failureOf, isClosed } from './wait-until-complete.ts'
+import { missingFrom, WantedParts } from './wanted-parts.ts'
 
 export interface UploadOptions {
   /** Base URL of the gateway. */
@@ -34,8 +35,8 @@ export interface UploadOptions {
   /** What it is remembered by; default: the file, the gateway and the details. */
   readonly fingerprint?: string | undefined
   /**
-   * How often to look at what the server has while it checks a complete upload, for it may want a part again; default
-   * 10 s, far more than its read model is ever behind.
+   * Once the server wanted a part again, how often to look for others that it wants, too; default 10 s. The first is seen
+   * at once.
    */
   readonly lookAgainMs?: number | undefined
   readonly fetch?: typeof fetch | undefined
@@ -88,9 +89,7 @@ const DEFAULT_PARALLEL = 6
 const MAX_PARALLEL = 32
 const GIVE_UP_MS = 5_000
 const LOOK_AGAIN_MS = 10_000
-/** A stream cannot be read again, so it fails; a pipeline that is away for half a minute must not look like that. */
-const LOOKS_FOR_STREAM = 6
-const NOTHING: ReadonlyMap<number, PartFacts> = new Map()
+const NOTHING: Pick<RecordedUpload, 'parts' | 'rejections'> = { parts: new Map(), rejections: 0 }
 
 const ENDED: readonly UploadState[] = ['completed', 'failed', 'cancelled', 'interrupted']
 
@@ -231,7 +230,7 @@ class RunningUpload implements Upload {
 
   /**
    * Sends what is missing, and waits for the end. The server may find in S3 that a part is not what was reported, and
-   * want it again: then it vanishes from the list, and nothing but the list says so.
+   * want it again.
    */
   async #complete(
     source: OpenedSource,
@@ -242,40 +241,40 @@ class RunningUpload implements Upload {
   ): Promise<UploadStatus> {
     const { uploadId, status, partSizeBytes, isNew } = answer
     const { signal } = this.#ended
-    const isUnknown = isNew || status !== 'open'
-    const recorded = isUnknown ? NOTHING : (await recordedUpload(server, uploadId, signal)).parts
-    if (recorded.size > 0) this.#emit('resumed', { storedParts: recorded.size, storedBytes: bytesOf(recorded) })
+    const before = isNew || status !== 'open' ? NOTHING : await recordedUpload(server, uploadId, signal)
+    if (before.parts.size > 0) {
+      this.#emit('resumed', { storedParts: before.parts.size, storedBytes: bytesOf(before.parts) })
+    }
     const sender = createPartSender(server, uploadId, this.#putBytes, signal)
     const check = source.checkUnchanged && this.#orGiveUp(source.checkUnchanged)
     const transfer = { sender, parallelism: this.#parallelism, meter: this.#meter, gate: this.#gate, check }
     if (status === 'open') {
       await unlessClosed(async () => {
-        await sendParts(transfer, reader, recorded)
+        await sendParts(transfer, reader, before.parts)
         if (source.sizeBytes === null) await this.#seal(facts, server, uploadId)
       })
     }
-    const { lookAgainMs = LOOK_AGAIN_MS } = this.#options
-    const ask = () => uploadStatus(server, uploadId, signal)
+    const wanted = new WantedParts(before.rejections, missingFrom(before.parts, facts))
     this.#enter('completing')
-    let listed: ReadonlyMap<number, PartFacts> | null = null
-    for (let unchanged = 0; ; ) {
-      const now = await askUntil(isClosed, ask, lookAgainMs, signal)
+    for (;;) {
+      const now = await this.#closedOrWanted(server, uploadId, wanted)
       if (isClosed(now)) return now
-      const before: number | undefined = listed?.size
-      listed = (await recordedUpload(server, uploadId, signal)).parts
-      const missing = missingFrom(listed, facts)
-      // A list that still grows is only behind.
-      unchanged = missing.length > 0 && listed.size === before ? unchanged + 1 : 0
-      if (unchanged === 0) continue
-      if (source.part === null) {
-        if (unchanged >= LOOKS_FOR_STREAM) throw new UploadError('PART_LOST', LOST)
-        continue
-      }
+      const again = now.rejections === 0 ? [] : wanted.take(await recordedUpload(server, uploadId, signal), facts)
+      if (again.length === 0) continue
+      if (source.part === null) throw new UploadError('PART_LOST', LOST)
       this.#enter('uploading')
-      const again = createPartReader(partsAgain(source.part, missing, partSizeBytes), facts)
-      await unlessClosed(() => sendParts(transfer, again, NOTHING))
+      const next = partsAgain(source.part, again, partSizeBytes)
+      await unlessClosed(() => sendParts(transfer, createPartReader(next, facts), NOTHING.parts))
       this.#enter('completing')
     }
+  }
+
+  /** Or still open after `lookAgainMs`. */
+  #closedOrWanted(server: Server, uploadId: string, wanted: WantedParts): Promise<UploadStatus> {
+    const { lookAgainMs = LOOK_AGAIN_MS } = this.#options
+    const { signal } = this.#ended
+    const isEnough = (now: UploadStatus): boolean => isClosed(now) || now.rejections > wanted.rejections
+    return askUntil(isEnough, () => uploadStatus(server, uploadId, signal), lookAgainMs, signal)
   }
 
   async #seal(sent: ReadonlyMap<number, PartFacts>, server: Server, uploadId: string): Promise<void> {
@@ -353,9 +352,6 @@ const detailsOf = (details: UploadDetails, file: UploadSource | null): UploadDet
 
 const bytesOf = (parts: ReadonlyMap<number, PartFacts>): number =>
   [...parts.values()].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
-
-const missingFrom = (listed: ReadonlyMap<number, PartFacts>, sent: ReadonlyMap<number, PartFacts>) =>
-  [...sent.values()].filter((part) => !isSamePart(part, listed.get(part.partNumber)))
 
 const partsAgain = (
   part: (partNumber: number, partSizeBytes: number) => Promise<SourcePart>,

@@ -23,6 +23,9 @@ export const fakeServers = (sizeBytes: number) => {
     stored: new Map<number, Uint8Array>(),
     reported: new Map<number, { etag: string; checksumSha256: string; sizeBytes: number }>(),
     status: { status: 'open' } as Record<string, unknown>,
+    rejections: 0,
+    /** What is shown in the place of what is reported, while the read model stands still. */
+    shown: null as ReturnType<typeof recorded> | null,
     created: 'open',
     partsAtATime: 0,
     /** What the upload has in all; a stream's is known when it is sealed. */
@@ -42,7 +45,10 @@ export const fakeServers = (sizeBytes: number) => {
     },
   }
   let inFlight = 0
-  const status = () => ({ code: null, detail: null, sizeBytes: null, rejections: 0, ...servers.status })
+  const status = () => {
+    const { rejections, status } = servers.shown ?? servers
+    return { code: null, detail: null, sizeBytes: null, rejections, ...status }
+  }
 
   const answer = async ({ step, url, init, body }: Call): Promise<Response> => {
     if (step === 'create') {
@@ -92,7 +98,7 @@ export const fakeServers = (sizeBytes: number) => {
     }
     if (step === 'list') {
       const afterPart = Number(new URL(url).searchParams.get('afterPart'))
-      const listed = [...servers.reported].map(([partNumber, part]) => ({ ...part, partNumber }))
+      const listed = [...(servers.shown ?? servers).reported].map(([partNumber, part]) => ({ ...part, partNumber }))
       const after = listed.filter((part) => part.partNumber > afterPart).sort((a, b) => a.partNumber - b.partNumber)
       const parts = after.slice(0, LIST_PAGE)
       const sizeBytes = listed.reduce((sum, part) => sum + part.sizeBytes, 0)
@@ -112,6 +118,23 @@ export const fakeServers = (sizeBytes: number) => {
   }
   return servers
 }
+
+type Reported = ReadonlyMap<number, { etag: string; checksumSha256: string; sizeBytes: number }>
+
+/** As it is now, whatever follows. */
+export const recorded = ({
+  status,
+  rejections,
+  reported,
+}: {
+  status: object
+  rejections: number
+  reported: Reported
+}) => ({
+  status,
+  rejections,
+  reported: new Map(reported),
+})
 
 const stepOf = (url: string): Step => {
   if (url.startsWith('http://s3/')) return 'put'
