@@ -41,7 +41,9 @@ export interface Opened {
   close(): Promise<void>
 }
 
+/** @throws BadInputError as fileSource, or what the file was chosen with */
 export const openFile = async (file: ChosenFile): Promise<Opened> => {
+  if (file.failure !== undefined) throw file.failure
   const source = await fileSource(file.path)
   return { source, name: source.name, path: file.path, close: () => source.close() }
 }

@@ -87,19 +87,19 @@ t.test('a folder is its videos, and says what it skips; several files are told a
   await movie(films, 10, 'notes.txt')
   await symlink(films, path.join(films, 'sea', 'round'))
   await movie(product.folder, 0, 'empty.mp4')
+  await symlink('nowhere', path.join(films, 'gone.mp4'))
   const { code, out } = await run(product.folder, 'upload', 'films', 'empty.mp4', 'films/a.mp4', '--json')
   t.equal(code, 3, 'the code of the one that failed')
-  const last = new Map(eventsIn(out).map((line) => [line.file, line]))
-  t.match(
-    [...last.values()],
-    [
-      { event: 'skipped', file: 'films/notes.txt', reason: 'is not called like a video' },
-      { event: 'skipped', file: 'films/sea/round', reason: 'is a link to a folder' },
-      { event: 'completed', file: 'films/a.mp4', videoId: String, watchUrl: String },
-      { event: 'completed', file: 'films/sea/b.MKV', videoId: String, watchUrl: String },
-      { event: 'failed', file: 'empty.mp4', code: 'EMPTY_FILE' },
-    ],
-  )
+  const last = Object.fromEntries(eventsIn(out).map((line) => [line.file, line]))
+  t.match(last, {
+    'films/notes.txt': { event: 'skipped', reason: 'is not called like a video' },
+    'films/sea/round': { event: 'skipped', reason: 'is a link to a folder' },
+    'films/a.mp4': { event: 'completed', videoId: String, watchUrl: String },
+    'films/gone.mp4': { event: 'failed', code: 'FILE_NOT_FOUND' },
+    'films/sea/b.MKV': { event: 'completed', videoId: String, watchUrl: String },
+    'empty.mp4': { event: 'failed', code: 'EMPTY_FILE' },
+  })
+  t.equal(Object.keys(last).length, 6)
   t.same(product.sent.filter(({ type }) => type === 'UploadStarted').length, 2, 'a file that is named twice goes once')
   t.match(await run(product.folder, 'upload', 'films', '--title', 'x'), { code: 3, err: /^ONE_FILE_ONLY/m })
 })

@@ -86,12 +86,14 @@ t.test('a file that cannot be taken is refused with a code, before anything is b
   const product = await startProduct(t)
   await mkdir(path.join(product.folder, 'folder'))
   await movie(product.folder, 0, 'empty.mp4')
+  await writeFile(path.join(product.folder, 'folder', 'notes.txt'), '')
   const cases = { FILE_NOT_FOUND: 'missing.mp4', NO_VIDEO_FILES: 'folder', EMPTY_FILE: 'empty.mp4' }
   for (const [expected, file] of Object.entries(cases)) {
     const { code, err } = await run(product.folder, 'upload', file)
     t.equal(code, 3)
-    t.match(err, new RegExp(`^${expected}: .*${file}`))
+    t.match(err, new RegExp(`^${expected}: .*${file}`, 'm'))
   }
+  t.match(await run(product.folder, 'upload', 'folder'), { err: /^Skipped folder\/notes.txt: it is not called/ })
   t.match(await run(product.folder, 'upload', 'missing.mp4', '--json'), {
     code: 3,
     last: { event: 'failed', code: 'FILE_NOT_FOUND' },

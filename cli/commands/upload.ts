@@ -73,6 +73,9 @@ const startsOf = async (
   if (names.includes('-')) return [stdinStart(names, flags, report)]
   const { files, skipped } = await chooseFiles(names, config.callerDir)
   report.skipped(skipped)
+  if (files.length === 0) {
+    throw new BadInputError('NO_VIDEO_FILES', `There is no file that is called like a video in ${names.join(', ')}.`)
+  }
   if (files.length > 1 && (flags.title ?? flags.idempotencyKey) !== undefined) {
     throw new BadInputError('ONE_FILE_ONLY', `--title and --idempotency-key are of one file, not of ${files.length}.`)
   }
