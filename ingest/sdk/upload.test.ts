@@ -4,7 +4,7 @@ import path from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { build } from 'esbuild'
 import t from 'tap'
-import { createUpload, type UploadOptions, type UploadProgress, type UploadState } from './index.ts'
+import { createUpload, storageMemory, type UploadOptions, type UploadProgress, type UploadState } from './index.ts'
 import {
   checksumOf,
   completedWith,
@@ -13,6 +13,7 @@ import {
   problem,
   type Servers,
   type Step,
+  webStorage,
   whole,
 } from './testing/servers.ts'
 
@@ -298,6 +299,42 @@ t.test('cancelling gives the upload up on the server too', async (t) => {
   t.equal(servers.count('abort'), 1)
   await upload.cancel()
   t.equal(servers.count('abort'), 1)
+})
+
+t.test('cancelling while the upload is being begun waits for its answer, and gives it up, too', async (t) => {
+  const servers = fakeServers(2500)
+  const asked = Promise.withResolvers<void>()
+  const answered = Promise.withResolvers<void>()
+  const fetch: typeof globalThis.fetch = async (url, init) => {
+    const answer = await servers.fetch(String(url), init)
+    if (!String(url).endsWith('/uploads')) return answer
+    asked.resolve()
+    await answered.promise
+    // As fetch does: what is aborted has no answer.
+    init?.signal?.throwIfAborted()
+    return answer
+  }
+  const items = webStorage()
+  const memory = storageMemory(() => items)
+  const upload = start(randomBytes(2500), servers, { fetch, memory })
+  await asked.promise
+  const cancelled = upload.cancel()
+  await t.rejects(upload.done, { code: 'CANCELLED' }, 'at once')
+  t.equal(servers.count('abort'), 0)
+  answered.resolve()
+  await cancelled
+  t.equal(servers.count('abort'), 1)
+  t.equal(servers.count('sign'), 0)
+  t.same(await memory.all(), [])
+})
+
+t.test('cancelling before anything was asked begins nothing', async (t) => {
+  const servers = fakeServers(2500)
+  const upload = start(randomBytes(2500), servers)
+  await upload.cancel()
+  await t.rejects(upload.done, { code: 'CANCELLED' })
+  for (let i = 0; i < 20; i++) await new Promise(setImmediate)
+  t.equal(servers.calls.length, 0)
 })
 
 t.test('an upload that is closed when its last parts come is asked how it ended', async (t) => {

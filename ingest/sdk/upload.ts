@@ -73,7 +73,10 @@ export interface Upload {
   resume(): void
   /** Ends it here and leaves it open on the server, for a later attempt with the same key or memory. */
   interrupt(): void
-  /** Gives the upload up, here and on the server. Resolves when the server was told, or could not be. */
+  /**
+   * Gives the upload up, here and on the server, also when it is only just being begun. Resolves when the server was told,
+   * or could not be within some seconds.
+   */
   cancel(): Promise<void>
 }
 
@@ -102,13 +105,15 @@ class RunningUpload implements Upload {
   readonly #parallelism: Parallelism
   readonly #listeners = new Map<keyof UploadEvents, Set<(value: never) => void>>()
   readonly #ended = new AbortController()
+  /** Ends a create: at once, or, for whoever cancels, when it has had time to say what it began. */
+  readonly #beginEnded = new AbortController()
   readonly #gate = new PauseGate(this.#ended.signal)
   readonly #putBytes: PutBytes
   readonly #meter: ProgressMeter
   #state: UploadState = 'uploading'
   #fingerprint = ''
   #idempotencyKey: string | null = null
-  #handle: { readonly server: Server; readonly uploadId: string } | null = null
+  #beginning: Promise<UploadAnswer> | null = null
 
   constructor(source: UploadSource | ReadableStream<Uint8Array>, options: UploadOptions) {
     this.#source = source
@@ -168,6 +173,7 @@ class RunningUpload implements Upload {
   #end(state: UploadState, reason: UploadError): void {
     this.#enter(state)
     this.#ended.abort(reason)
+    if (state !== 'cancelled') this.#beginEnded.abort(reason)
   }
 
   async #run(): Promise<UploadResult> {
@@ -192,10 +198,12 @@ class RunningUpload implements Upload {
       throw new UploadError('INSECURE_CONTEXT', 'Uploading needs a page on https or localhost.')
     }
     const source = await openSource(this.#source)
-    const answer = await this.#begin()
-    const { videoId, watchUrl, uploadId, uploadToken, expiresAtMs } = answer
-    const server = { ...this.#server, token: uploadToken }
-    this.#handle = { server, uploadId }
+    const { signal } = this.#ended
+    signal.throwIfAborted()
+    this.#beginning = this.#begin()
+    const answer = await unlessAborted(signal, this.#beginning)
+    const { videoId, watchUrl, uploadId, expiresAtMs } = answer
+    const server = this.#serverOf(answer)
     this.#emit('created', { videoId, uploadId, watchUrl, expiresAtMs })
     const facts = new Map<number, PartFacts>()
     const reader = createPartReader(source.parts(answer.partSizeBytes), facts)
@@ -215,7 +223,7 @@ class RunningUpload implements Upload {
     this.#fingerprint = fingerprint ?? (file === null ? '' : await fingerprintOf(file, gatewayUrl, named))
     const beginning: Beginning = {
       server: this.#server,
-      signal: this.#ended.signal,
+      signal: this.#beginEnded.signal,
       details: named,
       sizeBytes: file?.size ?? null,
       memory: this.#memory,
@@ -315,13 +323,23 @@ class RunningUpload implements Upload {
       })
   }
 
-  /** Best effort: an upload that nobody could be told of expires by itself. */
+  /**
+   * Best effort: an upload that nobody could be told of expires by itself. A create that is under way may have begun one,
+   * and remembers what it began, so it is waited for.
+   */
   async #giveUp(): Promise<void> {
-    await this.#memory.forget(this.#fingerprint)
-    if (this.#handle === null) return
-    const { server, uploadId } = this.#handle
     const signal = AbortSignal.timeout(GIVE_UP_MS)
-    await requestJson(server, uploadPath(uploadId), { method: 'DELETE', signal }).catch(() => undefined)
+    signal.addEventListener('abort', () => this.#beginEnded.abort(signal.reason))
+    const answer = await this.#beginning?.catch(() => undefined)
+    await this.#memory.forget(this.#fingerprint)
+    if (answer === undefined) return
+    const server = this.#serverOf(answer)
+    await requestJson(server, uploadPath(answer.uploadId), { method: 'DELETE', signal }).catch(() => undefined)
+  }
+
+  /** As the holder of the upload. */
+  #serverOf({ uploadToken }: UploadAnswer): Server {
+    return { ...this.#server, token: uploadToken }
   }
 
   #enter(state: UploadState): void {
@@ -333,6 +351,13 @@ class RunningUpload implements Upload {
     for (const listener of this.#listeners.get(event) ?? []) listener(value as never)
   }
 }
+
+/** The promise, or the reason of the signal as soon as that aborts. The promise goes on. */
+const unlessAborted = <T>(signal: AbortSignal, promise: Promise<T>): Promise<T> =>
+  new Promise((resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+    promise.then(resolve, reject)
+  })
 
 /** Closed meanwhile: by its completion, if another client sent the rest. Then waiting for it says so. */
 const unlessClosed = async (work: () => Promise<void>): Promise<void> => {
