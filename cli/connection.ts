@@ -1,7 +1,9 @@
 import path from 'node:path'
+import { decodeJwt } from 'jose'
 import { readRunFile } from '../local/run-file.ts'
 import type { Config } from '../platform/config.ts'
 import { UpstreamError } from '../platform/errors.ts'
+import { unauthenticated } from '../platform/http/author-token.ts'
 
 /** Where a command finds the product, and as whom. */
 export interface Connection {
@@ -31,6 +33,18 @@ export const findConnection = async (
   if (token === '') throw refused('TOKEN_MISSING', 'Who uploads? Give a token with --token or AUTHOR_TOKEN.')
   return { gatewayUrl, apiUrl: named === '' ? (run?.apiUrl ?? gatewayUrl) : gatewayUrl, token }
 }
+
+/** Whose token it is, as it says itself: the gateway alone checks it. @throws BadInputError UNAUTHENTICATED */
+export const authorIdIn = (token: string): string => {
+  try {
+    return decodeJwt(token).sub ?? ''
+  } catch (error) {
+    throw unauthenticated('The token is not valid.', error)
+  }
+}
+
+export const watchUrlAt = ({ gatewayUrl }: Connection, videoId: string): string =>
+  new URL(`/v/${videoId}`, gatewayUrl).href
 
 /** Any answer will do: it says that somebody is there. */
 const probe = async (url: string, isLocal: boolean): Promise<void> => {

@@ -1,38 +1,97 @@
 import { networkInterfaces } from 'node:os'
 import { createAddressGuard } from '../ingest/import/address-guard.ts'
-import { createGuardedRequests } from '../ingest/import/guarded-request.ts'
-import { openUrl } from '../ingest/import/url-source.ts'
+import { createGuardedRequests, type GuardedRequests } from '../ingest/import/guarded-request.ts'
+import { openUrl, type UrlSource } from '../ingest/import/url-source.ts'
 import type { Config } from '../platform/config.ts'
-import { deriveId, newId } from '../platform/ids.ts'
-import { type Opened, type RunningFile, type UploadCommand, uploadFile } from './upload-file.ts'
-import type { FileReport } from './upload-report.ts'
+import { newId } from '../platform/ids.ts'
+import { watchUrlAt } from './connection.ts'
+import { differs, type EarlierImport, findEarlierImport, type GivenDetails, type ShownVideo } from './earlier-import.ts'
+import { EXIT, exitCodeOf } from './exit.ts'
+import { type Opened, type UploadCommand, uploadFile } from './upload-file.ts'
+import { type FileReport, OWN_DETAILS } from './upload-report.ts'
+import { waitUntilReady } from './wait-until-ready.ts'
 
 /**
  * Imports what is behind a URL by downloading it here and uploading it like a file: part by part, through the gateway's
  * front door, with the same checksums and the same resuming (docs/adr/0019 says why no server does it).
  *
  * The upload is named by the URL and the version of the file that the server tells (ETag): the same command after an
- * interruption goes on with it, and a file that was replaced meanwhile is another upload.
+ * interruption goes on with it, a file that was imported is not imported twice, and one that was replaced meanwhile is
+ * another upload (earlier-import.ts).
+ *
+ * Resolves with the exit code, never rejects.
  */
-export const importUrl = (
+export const importUrl = async (
   url: string,
   report: FileReport,
-  command: UploadCommand,
+  command: UrlImportCommand,
   { config, timeoutMs }: { readonly config: Config; readonly timeoutMs: number },
-): RunningFile => {
+): Promise<number> => {
   const requests = createGuardedRequests({ guard: createAddressGuard(config.importNetworks, ownAddresses()) })
   const signal = AbortSignal.any([command.stop, AbortSignal.timeout(timeoutMs)])
-  let idempotencyKey = command.idempotencyKey
-  const open = async (): Promise<Opened> => {
+  try {
     const source = await openUrl(url, { requests, maxBytes: config.maxUploadBytes, signal })
-    idempotencyKey ??= source.version === null ? newId() : deriveId('import', source.version)
-    const close = async () => requests.close()
-    if (source.kind === 'streamed')
-      return { source: source.stream, name: source.name, path: undefined, idempotencyKey, close }
-    return { source, name: source.name, path: undefined, idempotencyKey, close }
+    const earlier = await earlierOf(source, command, signal)
+    if (earlier.kind !== 'none' && differs(command.given, earlier.video)) report.note(OWN_DETAILS)
+    if (earlier.kind === 'completed') {
+      requests.close()
+      return await completedBefore(earlier.video, report, command)
+    }
+    const opened = async () => openedUrl(source, requests, earlier.idempotencyKey)
+    const details = earlier.kind === 'none' ? command.given : detailsOf(earlier.video)
+    return await uploadFile(opened, report, { ...command, details }).settled
+  } catch (error) {
+    requests.close()
+    report.failed(error, undefined)
+    return exitCodeOf(error)
   }
-  return uploadFile(open, report, command)
 }
+
+export interface UrlImportCommand extends Omit<UploadCommand, 'details'> {
+  readonly given: GivenDetails
+}
+
+const earlierOf = async (
+  { version }: UrlSource,
+  { connection }: UrlImportCommand,
+  signal: AbortSignal,
+): Promise<EarlierImport> =>
+  version === null ? { kind: 'none', idempotencyKey: newId() } : findEarlierImport(version, connection, signal)
+
+const openedUrl = (source: UrlSource, requests: GuardedRequests, idempotencyKey: string): Opened => ({
+  source: source.kind === 'streamed' ? source.stream : source,
+  name: source.name,
+  path: undefined,
+  idempotencyKey,
+  close: async () => requests.close(),
+})
+
+const completedBefore = async (
+  { videoId }: ShownVideo,
+  report: FileReport,
+  { connection, wait, stop }: UrlImportCommand,
+): Promise<number> => {
+  const video = { videoId, watchUrl: watchUrlAt(connection, videoId) }
+  report.importedBefore(video)
+  return wait ? waitUntilReady(video, connection, report, stop) : EXIT.ok
+}
+
+/** The gateway takes a key again only with what it came with first. */
+const detailsOf = ({
+  title,
+  description,
+  author,
+  tags,
+  visibility,
+  metadata,
+}: ShownVideo): UploadCommand['details'] => ({
+  title,
+  description,
+  author,
+  tags,
+  visibility,
+  ...(metadata === null ? {} : { metadata }),
+})
 
 const ownAddresses = (): readonly string[] =>
   Object.values(networkInterfaces()).flatMap((addresses) => (addresses ?? []).map(({ address }) => address))

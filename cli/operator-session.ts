@@ -20,10 +20,7 @@ export interface OperatorSession {
 }
 
 /** Connects to the product's Kafka, does the work, and lets go of it. */
-export const withOperator = async (
-  config: Config,
-  work: (session: OperatorSession) => Promise<void>,
-): Promise<void> => {
+export const withOperator = async <T>(config: Config, work: (session: OperatorSession) => Promise<T>): Promise<T> => {
   const local = await localSettings(config)
   requireSettings(local, ['kafkaBrokers', 'schemaRegistryUrl'])
   const session = await openSession({
@@ -37,7 +34,7 @@ export const withOperator = async (
   const settings = productSettings(local, readLadder(), 'operator')
   const all = [...thinkingProcessors(settings), ...workerProcessors(settings)]
   try {
-    await work({
+    return await work({
       operator: openOperator({ ...session, producer, appId: local.appId }),
       session,
       producer,

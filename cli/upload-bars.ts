@@ -44,6 +44,10 @@ export const barReport = (sentences: (write: (line: string) => void) => UploadRe
         remove()
         said.completed(upload)
       },
+      importedBefore(upload) {
+        remove()
+        said.importedBefore(upload)
+      },
       step: ({ type, percent }) => draw({ fraction: (percent ?? 0) / 100, facts: [stepText(type)] }),
       ready(upload) {
         remove()

@@ -22,6 +22,8 @@ export interface FileReport {
   /** Something that somebody should know and that changes nothing. */
   note(what: string): void
   completed(upload: CompletedUpload & Partial<UploadResult>): void
+  /** Instead of `completed`: an earlier import made the video. */
+  importedBefore(upload: CompletedUpload): void
   step(step: PipelineStep): void
   ready(upload: CompletedUpload): void
   interrupted(what: string, upload: CompletedUpload | undefined): void
@@ -44,6 +46,7 @@ export const jsonReport = (write: Write): UploadReport => {
       progress: (progress) => line('progress', file, progress),
       note: (message) => line('note', file, { message }),
       completed: (upload) => line('completed', file, upload),
+      importedBefore: (upload) => line('completed', file, { ...upload, importedBefore: true }),
       step: ({ type, status, percent }) => line('step', file, { type, status, percent }),
       ready: (upload) => line('ready', file, upload),
       interrupted: (message, upload) => line('interrupted', file, { message, ...upload }),
@@ -69,6 +72,7 @@ export const lineReport = (several: boolean, out: Write, err: Write): UploadRepo
       note: (what) => err(of + what),
       completed: ({ watchUrl, alreadyComplete = false }) =>
         out(`${of}${alreadyComplete ? 'Was uploaded before, and is the same' : 'Uploaded'}. Watch: ${watchUrl}`),
+      importedBefore: ({ watchUrl }) => out(`${of}Was imported before. Watch: ${watchUrl}`),
       step({ type, percent }) {
         const line = `  ${of}${stepText(type)}${percent === null ? '' : `, ${Math.floor(percent)} %`}`
         if (line !== lastStep) out(line)
@@ -82,6 +86,10 @@ export const lineReport = (several: boolean, out: Write, err: Write): UploadRepo
   refused: (error) => err(failureText(error)),
   end: () => {},
 })
+
+/** A note to an import that was begun before with others. */
+export const OWN_DETAILS =
+  'The details that were given are not used: the video keeps those that it was first imported with.'
 
 /** `SourceProbed` → `source probed`: the facts' names are sentences already. */
 export const stepText = (type: string): string => type.replaceAll(/(?<!^)([A-Z])/g, ' $1').toLowerCase()

@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander'
+import { serverAt } from '../../ingest/sdk/requests.ts'
 import { onStopSignal } from '../../local/stop-signal.ts'
 import type { Config } from '../../platform/config.ts'
 import { BadInputError } from '../../platform/errors.ts'
@@ -11,19 +12,21 @@ import {
   waitOption,
 } from '../command-options.ts'
 import { type Connection, findConnection } from '../connection.ts'
+import { differs, findVideo, type GivenDetails } from '../earlier-import.ts'
 import { EXIT, exitCodeOf } from '../exit.ts'
 import { importObject, type ObjectPlace, objectPlaceOf } from '../import-object.ts'
 import { importUrl } from '../import-url.ts'
 import { localSettings } from '../local-settings.ts'
 import { fileMemory, uploadMemoryFile } from '../upload-memory.ts'
-import { type FileReport, jsonReport, lineReport } from '../upload-report.ts'
+import { type FileReport, jsonReport, lineReport, OWN_DETAILS } from '../upload-report.ts'
 import { waitUntilReady } from '../wait-until-ready.ts'
 
 /**
  * `reelstream import s3://bucket/key | https://…`: a video that is somewhere else already.
  *
  * An object of the product's own S3 is claimed where it is. What is behind a URL is downloaded here and uploaded, past a
- * guard that lets nobody use this machine to look into its network. Exit codes as those of `upload`.
+ * guard that lets nobody use this machine to look into its network. Either is named by what it is of, so importing it
+ * again finds what there is; what was given up or deleted is begun anew. Exit codes as those of `upload`.
  */
 interface ImportFlags extends VideoFlags {
   readonly title?: string
@@ -62,13 +65,13 @@ const run = async (source: string, flags: ImportFlags, config: Config): Promise<
     const command = {
       connection,
       memory: fileMemory(uploadMemoryFile(config.stateDir)),
-      details: { title: flags.title, tags: flags.tag, ...givenDetails(flags) },
+      given: givenIn(flags),
       parallel: PARALLEL,
       idempotencyKey: undefined,
       wait: flags.wait === true,
       stop: stop.signal,
     }
-    return await importUrl(source, report, command, { config, timeoutMs: flags.timeoutMinutes * 60_000 }).settled
+    return await importUrl(source, report, command, { config, timeoutMs: flags.timeoutMinutes * 60_000 })
   } catch (error) {
     report.failed(error, undefined)
     return exitCodeOf(error)
@@ -95,10 +98,22 @@ const runObject = async (
   const { description = '', author = '', visibility = 'PUBLIC' } = flags
   const tags = [...new Set(flags.tag.map((tag) => tag.trim().toLowerCase()))]
   const details = { title, description, author, visibility, tags, fileName, metadata: null }
-  const imported = await importObject(config, { place, connection, authorId: flags.authorId, details })
-  report.completed(imported)
-  return flags.wait === true ? waitUntilReady(imported, connection, report, signal) : EXIT.ok
+  const { video, isNew } = await importObject(config, { place, connection, authorId: flags.authorId, details })
+  if (isNew) {
+    report.completed(video)
+  } else {
+    const shown = await findVideo(serverAt(connection.apiUrl, connection), video.videoId, signal)
+    if (shown !== null && differs(givenIn(flags), shown)) report.note(OWN_DETAILS)
+    report.importedBefore(video)
+  }
+  return flags.wait === true ? waitUntilReady(video, connection, report, signal) : EXIT.ok
 }
+
+const givenIn = (flags: ImportFlags): GivenDetails => ({
+  ...(flags.title === undefined ? {} : { title: flags.title }),
+  ...(flags.tag.length === 0 ? {} : { tags: [...flags.tag] }),
+  ...givenDetails(flags),
+})
 
 const minutes = (text: string): number => {
   const value = Number(text)

@@ -29,6 +29,8 @@ export const startProduct = async (t: Test) => {
     stored: new Map<string, Buffer>(),
     /** Of an upload whose parts are all there. */
     uploadStatus: { status: 'completed' } as Partial<RecordedUpload>,
+    /** Of single uploads, by id. */
+    uploadStatuses: new Map<string, object>(),
     listed: [] as object[],
     /** Of parts that are not answered: 0 = from the first on. */
     holdFromPut: Number.POSITIVE_INFINITY,
@@ -48,7 +50,17 @@ export const startProduct = async (t: Test) => {
   })
   app.get('/healthz', async () => ({ status: 'ok' }))
   app.get('/uploads', async () => ({ items: product.listed, nextCursor: null }))
-  app.get('/uploads/:id', async () => product.uploadStatus)
+  app.get<{ Params: { id: string } }>('/uploads/:id', async ({ params: { id } }, reply) => {
+    const upload = pipeline.uploads.get(id)
+    if (upload === undefined) return reply.status(404).send({ code: 'UPLOAD_NOT_FOUND', detail: 'No such upload.' })
+    const status = product.uploadStatuses.get(id) ?? product.uploadStatus
+    return { expiresAt: new Date(upload.expiresAtMs).toISOString(), ...status }
+  })
+  app.get<{ Params: { id: string } }>('/videos/:id', async ({ params: { id } }, reply) => {
+    const video = pipeline.videos.get(id)
+    if (video === undefined) return reply.status(404).send({ code: 'VIDEO_NOT_FOUND', detail: 'No such video.' })
+    return { videoId: id, status: video.status, ...video.details }
+  })
   app.get('/videos/:id/events', async (_request, reply) => {
     const events = product.facts.map((fact, i) => `event: fact\nid: 0:${i}\ndata: ${JSON.stringify(fact)}\n\n`)
     return reply.type('text/event-stream').send(events.join(''))
@@ -79,7 +91,7 @@ export const startProduct = async (t: Test) => {
   product.url = await app.listen({ port: 0, host: '127.0.0.1' })
   await writeFile(
     path.join(folder, 'run.json'),
-    JSON.stringify({ gatewayUrl: product.url, apiUrl: product.url, token }),
+    JSON.stringify({ gatewayUrl: product.url, apiUrl: product.url, token, kafkaBrokers: '127.0.0.1:1' }),
   )
   t.teardown(async () => {
     await app.close()
@@ -94,6 +106,7 @@ export const launch = (dataDir: string, args: readonly string[], input = '') => 
   const cli = spawn(process.execPath, [path.join(import.meta.dirname, '..', 'main.ts'), ...args], {
     env: childEnvironment({
       ...{ DATA_DIR: dataDir, INIT_CWD: dataDir, XDG_STATE_HOME: dataDir, GATEWAY_URL: '', AUTHOR_TOKEN: '' },
+      IMPORT_NETWORKS: '127.0.0.0/8',
     }),
     stdio: ['pipe', 'pipe', 'pipe'],
   })

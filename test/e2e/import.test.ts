@@ -12,7 +12,7 @@ import t, { type Test } from 'tap'
 import { runFilePath } from '../../local/run-file.ts'
 import { readWhole } from '../../storage/read-object.ts'
 import { clipFolder, videoClip } from './clips.ts'
-import { cli, type RunFile, settledVideo, startProduct } from './product.ts'
+import { cli, type RunFile, settledVideo, startProduct, until, videoOf } from './product.ts'
 
 /**
  * Videos that are somewhere else already: an object in S3 by the command and by a producer that shares no code with us,
@@ -36,16 +36,28 @@ t.test('imports', async (t) => {
     return `s3://${BUCKET}/${key}`
   }
 
-  await t.test('an object becomes a video where it is; importing it again is the same video', async (t) => {
-    const source = await put('films/a b.mp4')
-    const first = await cli(product, 'import', source, '--title', 'Imported', '--tag', 'Film', '--wait', '--json')
-    t.equal(first.code, 0)
-    const videoId = String(first.lines.at(-1)?.videoId)
-    t.match(await settledVideo(product, videoId), { status: 'ready', title: 'Imported', tags: ['film'] })
-    const again = await cli(product, 'import', source, '--json')
-    t.equal(again.code, 0)
-    t.equal(again.lines.at(-1)?.videoId, videoId)
-  })
+  const remove = async (videoId: string) => {
+    const headers = { authorization: `Bearer ${run.token}` }
+    t.equal((await fetch(`${run.gatewayUrl}/videos/${videoId}`, { method: 'DELETE', headers })).status, 202)
+    await until('it is deleted', async () => (await videoOf(run, videoId))?.status === 'deleted')
+  }
+
+  await t.test(
+    'an object becomes a video where it is; importing it again is the same, until it is deleted',
+    async (t) => {
+      const source = await put('films/a b.mp4')
+      const first = await cli(product, 'import', source, '--title', 'Imported', '--tag', 'Film', '--wait', '--json')
+      t.equal(first.code, 0)
+      const videoId = String(first.lines.at(-1)?.videoId)
+      t.match(await settledVideo(product, videoId), { status: 'ready', title: 'Imported', tags: ['film'] })
+      const again = await cli(product, 'import', source, '--title', 'Renamed', '--json')
+      t.match(again, { code: 0, lines: [{ event: 'note' }, { event: 'completed', videoId, importedBefore: true }] })
+      await remove(videoId)
+      const anew = await cli(product, 'import', source, '--title', 'Anew', '--json')
+      t.match(anew, { code: 0, lines: [{ event: 'completed', importedBefore: undefined }] }, anew.stderr)
+      t.match(await videoOf(run, String(anew.lines.at(-1)?.videoId)), { title: 'Anew' })
+    },
+  )
 
   await t.test('a place that is for another producer, and an object that is not there, are refused', async (t) => {
     const refused = await cli(product, 'import', await put('imports/theirs.mp4'), '--json')
@@ -66,7 +78,7 @@ t.test('imports', async (t) => {
   })
 
   await t.test(
-    'a file behind a URL, in ranges: the same bytes, and the same upload when it is done again',
+    'a file behind a URL, in ranges: the same bytes, and the same video when it is done again, until it is deleted',
     async (t) => {
       const { url, requests } = await serve(t, clip)
       const imported = await cli(product, 'import', `${url}/moved/film.mp4`, '--json')
@@ -77,9 +89,12 @@ t.test('imports', async (t) => {
       t.match(await settledVideo(product, videoId), { status: 'ready', title: 'film.mp4' })
       const before = requests.length
       const again = await cli(product, 'import', `${url}/moved/film.mp4`, '--json')
-      t.match(again, { code: 0 })
-      t.equal(again.lines.at(-1)?.videoId, videoId)
+      t.match(again, { code: 0, lines: [{ event: 'completed', videoId, importedBefore: true }] })
       t.ok(requests.length - before <= 4, 'it is complete: little is asked of the server')
+      await remove(videoId)
+      const anew = await cli(product, 'import', `${url}/moved/film.mp4`, '--json')
+      t.equal(anew.code, 0, anew.stderr)
+      t.not(anew.lines.at(-1)?.videoId, videoId)
     },
   )
 

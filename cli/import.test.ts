@@ -1,0 +1,70 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import t, { type Test } from 'tap'
+import { launch, type Product, run, startProduct } from './testing/upload-product.ts'
+
+/** Serves one file in ranges, as `etag`. */
+const serve = async (t: Test, bytes = Buffer.alloc(1000, 'x')) => {
+  const server = createServer((request, response) => {
+    const [, first = 0, last = bytes.length - 1] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '') ?? []
+    const body = bytes.subarray(Number(first), Number(last) + 1)
+    const range = `bytes ${first}-${Number(first) + body.length - 1}/${bytes.length}`
+    response.writeHead(206, { etag: '"1"', 'content-range': range, 'content-length': body.length }).end(body)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/film.mp4`
+}
+
+const startedIds = ({ sent }: Product) => sent.filter(({ type }) => type === 'UploadStarted').map((it) => it.videoId)
+
+t.test('a file that was imported is not imported twice, whatever details it is given then', async (t) => {
+  const product = await startProduct(t)
+  const url = await serve(t)
+  t.match(await run(product.folder, 'import', url, '--title', 'Sea'), { code: 0, out: /Uploaded\. Watch/ })
+  const again = await run(product.folder, 'import', url)
+  const [videoId = ''] = startedIds(product)
+  t.match(again, { code: 0, err: '', out: `Was imported before. Watch: ${product.url}/v/${videoId}\n` })
+  const renamed = await run(product.folder, 'import', url, '--title', 'Lake', '--json')
+  t.match(renamed, { code: 0, last: { event: 'completed', videoId, importedBefore: true } })
+  t.match(renamed.out, /"event":"note".*keeps those that it was first imported with/)
+  t.equal(startedIds(product).length, 1)
+})
+
+t.test('what was given up or deleted is begun anew', async (t) => {
+  const product = await startProduct(t)
+  const url = await serve(t)
+  await run(product.folder, 'import', url)
+  const [first = ''] = startedIds(product)
+  product.uploadStatuses.set(first, { status: 'aborted', code: 'UPLOAD_EXPIRED' })
+  t.match(await run(product.folder, 'import', url), { code: 0, out: /Uploaded\. Watch/ }, 'after an expiry')
+  const [, second = ''] = startedIds(product)
+  const video = product.videos.get(second)
+  if (video !== undefined) product.videos.set(second, { ...video, status: 'deleted' })
+  t.match(await run(product.folder, 'import', url), { code: 0, out: /Uploaded\. Watch/ }, 'after a deletion')
+  t.equal(new Set(startedIds(product)).size, 3, 'three uploads')
+  t.match(await run(product.folder, 'import', url), { code: 0, out: /Was imported before/ })
+})
+
+t.test('one that is open is gone on with, under the details that it has', async (t) => {
+  const product = await startProduct(t)
+  const url = await serve(t)
+  product.holdFromPut = 0
+  const { cli, outcome } = launch(product.folder, ['import', url, '--title', 'Sea', '--tag', 'b'])
+  const ended = outcome()
+  while (product.puts === 0) await new Promise(setImmediate)
+  cli.kill('SIGINT')
+  t.equal((await ended).code, 130)
+  product.holdFromPut = Number.POSITIVE_INFINITY
+  const [videoId = ''] = startedIds(product)
+  product.uploadStatuses.set(videoId, { status: 'open' })
+  const again = launch(product.folder, ['import', url, '--title', 'Lake'])
+  const finished = again.outcome()
+  while (!product.sent.some(({ type }) => type === 'PartUploaded')) await new Promise(setImmediate)
+  product.uploadStatuses.clear()
+  t.match(await finished, { code: 0, err: /keeps those/, out: /Uploaded\. Watch/ })
+  t.equal(startedIds(product).length, 1)
+})
