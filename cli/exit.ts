@@ -8,7 +8,7 @@ import { BadInputError, describeError, ReelstreamError, UpstreamError } from '..
  *     1  something unexpected failed: a bug
  *     2  the command line is not understood
  *     3  what was given cannot be taken: no such file, empty, refused by the gateway
- *     4  the product is not running here, or cannot be reached
+ *     4  the product is not running here, or it or the server that is imported from cannot be reached
  *     5  an upload was begun and then failed or was aborted; one that failed is open, and the same command goes on with it
  *     6  `--wait`: an upload is complete, its video was rejected, failed or deleted
  *   130  ended by Ctrl-C; uploads stay open, and the same command goes on with them
@@ -40,6 +40,10 @@ export class CommandFailure extends Error {
     this.exitCode = exitCode
   }
 }
+
+/** A source of ours that fails says why; to the upload client it is one that cannot be read. */
+export const reasonOf = (error: unknown): unknown =>
+  error instanceof UploadError && error.cause instanceof ReelstreamError ? error.cause : error
 
 export const exitCodeOf = (error: unknown): number => {
   if (error instanceof CommandFailure) return error.exitCode

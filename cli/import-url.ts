@@ -3,11 +3,12 @@ import { createAddressGuard } from '../ingest/import/address-guard.ts'
 import { createGuardedRequests, type GuardedRequests } from '../ingest/import/guarded-request.ts'
 import { openUrl, type UrlSource } from '../ingest/import/url-source.ts'
 import type { Config } from '../platform/config.ts'
+import { UpstreamError } from '../platform/errors.ts'
 import { newId } from '../platform/ids.ts'
 import { watchUrlAt } from './connection.ts'
 import { differs, type EarlierImport, findEarlierImport, type GivenDetails, type ShownVideo } from './earlier-import.ts'
 import { EXIT, exitCodeOf } from './exit.ts'
-import { type Opened, type UploadCommand, uploadFile } from './upload-file.ts'
+import { NOT_BEGUN, type Opened, type UploadCommand, uploadFile } from './upload-file.ts'
 import { type FileReport, OWN_DETAILS } from './upload-report.ts'
 import { waitUntilReady } from './wait-until-ready.ts'
 
@@ -28,7 +29,7 @@ export const importUrl = async (
   { config, timeoutMs }: { readonly config: Config; readonly timeoutMs: number },
 ): Promise<number> => {
   const requests = createGuardedRequests({ guard: createAddressGuard(config.importNetworks, ownAddresses()) })
-  const signal = AbortSignal.any([command.stop, AbortSignal.timeout(timeoutMs)])
+  const signal = AbortSignal.any([command.stop, timeLimit(timeoutMs)])
   try {
     const source = await openUrl(url, { requests, maxBytes: config.maxUploadBytes, signal })
     const earlier = await earlierOf(source, command, signal)
@@ -42,6 +43,10 @@ export const importUrl = async (
     return await uploadFile(opened, report, { ...command, details }).settled
   } catch (error) {
     requests.close()
+    if (command.stop.aborted) {
+      report.interrupted(NOT_BEGUN, undefined)
+      return EXIT.interrupted
+    }
     report.failed(error, undefined)
     return exitCodeOf(error)
   }
@@ -49,6 +54,14 @@ export const importUrl = async (
 
 export interface UrlImportCommand extends Omit<UploadCommand, 'details'> {
   readonly given: GivenDetails
+}
+
+/** As AbortSignal.timeout, with a reason that can be told. */
+const timeLimit = (ms: number): AbortSignal => {
+  const limit = new AbortController()
+  const end = () => limit.abort(new UpstreamError('IMPORT_TIMED_OUT', `Not imported within ${ms / 60_000} minutes.`))
+  setTimeout(end, ms).unref()
+  return limit.signal
 }
 
 const earlierOf = async (

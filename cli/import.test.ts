@@ -1,16 +1,19 @@
-import { createServer } from 'node:http'
+import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
 import { launch, type Product, run, startProduct } from './testing/upload-product.ts'
 
-/** Serves one file in ranges, as `etag`. */
-const serve = async (t: Test, bytes = Buffer.alloc(1000, 'x')) => {
-  const server = createServer((request, response) => {
-    const [, first = 0, last = bytes.length - 1] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '') ?? []
-    const body = bytes.subarray(Number(first), Number(last) + 1)
-    const range = `bytes ${first}-${Number(first) + body.length - 1}/${bytes.length}`
-    response.writeHead(206, { etag: '"1"', 'content-range': range, 'content-length': body.length }).end(body)
-  })
+const FILE = Buffer.alloc(1000, 'x')
+
+const inRanges: RequestListener = (request, response) => {
+  const [, first = 0, last = FILE.length - 1] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '') ?? []
+  const body = FILE.subarray(Number(first), Number(last) + 1)
+  const range = `bytes ${first}-${Number(first) + body.length - 1}/${FILE.length}`
+  response.writeHead(206, { etag: '"1"', 'content-range': range, 'content-length': body.length }).end(body)
+}
+
+const serve = async (t: Test, answer: RequestListener = inRanges) => {
+  const server = createServer(answer)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   t.teardown(() => {
     server.closeAllConnections()
@@ -67,4 +70,31 @@ t.test('one that is open is gone on with, under the details that it has', async 
   product.uploadStatuses.clear()
   t.match(await finished, { code: 0, err: /keeps those/, out: /Uploaded\. Watch/ })
   t.equal(startedIds(product).length, 1)
+})
+
+t.test('a download that breaks off, or finds another file, says so as the import that it is', async (t) => {
+  const product = await startProduct(t)
+  const breaking = await serve(t, (_request, response) => {
+    response.writeHead(200, { 'content-length': FILE.length })
+    response.write(FILE.subarray(0, 10), () => setImmediate(() => response.destroy()))
+  })
+  t.match(await run(product.folder, 'import', breaking), { code: 4, err: /^IMPORT_UNREACHABLE: / })
+  const changing = await serve(t, (request, response) => {
+    if (request.headers['if-range'] === undefined) return inRanges(request, response)
+    response.writeHead(200, { etag: '"2"' }).end(FILE)
+  })
+  const changed = await run(product.folder, 'import', changing, '--json')
+  t.match(changed, { code: 3, last: { event: 'failed', code: 'IMPORT_SOURCE_CHANGED', videoId: String } })
+})
+
+t.test('Ctrl-C before the server has answered is an interruption like any other', async (t) => {
+  const product = await startProduct(t)
+  const asked = Promise.withResolvers<void>()
+  const url = await serve(t, () => asked.resolve())
+  const { cli, outcome } = launch(product.folder, ['import', url, '--json'])
+  const ended = outcome()
+  await asked.promise
+  cli.kill('SIGINT')
+  t.match(await ended, { code: 130, last: { event: 'interrupted', message: 'Interrupted before it began.' } })
+  t.equal(product.sent.length, 0)
 })

@@ -11,7 +11,7 @@ import {
 import type { ChosenFile } from './chosen-files.ts'
 import { MAX_TITLE } from './command-options.ts'
 import type { Connection } from './connection.ts'
-import { EXIT, exitCodeOf } from './exit.ts'
+import { EXIT, exitCodeOf, reasonOf } from './exit.ts'
 import { fileSource } from './file-source.ts'
 import { mediaTypeOf } from './media-names.ts'
 import type { FileReport } from './upload-report.ts'
@@ -77,8 +77,9 @@ export const uploadFile = (open: () => Promise<Opened>, report: FileReport, comm
         await opened.close()
       }
     } catch (error) {
-      report.failed(error, result(created))
-      return exitCodeOf(error)
+      const reason = reasonOf(error)
+      report.failed(reason, result(created))
+      return exitCodeOf(reason)
     }
   }
   const settle = async (): Promise<number> => {
@@ -140,8 +141,10 @@ const sendOpened = async (
   }
 }
 
+export const NOT_BEGUN = 'Interrupted before it began.'
+
 const interruption = (created: CreatedUpload | undefined, sentEverything: boolean, goOn: string): string => {
-  if (created === undefined) return 'Interrupted before it began.'
+  if (created === undefined) return NOT_BEGUN
   if (sentEverything) return 'Interrupted. Everything was sent: the upload completes by itself.'
   const until = new Date(created.expiresAtMs).toLocaleString('sv-SE', { dateStyle: 'short', timeStyle: 'short' })
   return `Interrupted. The upload stays open until ${until}: the same command, ${goOn}, goes on where it was.`

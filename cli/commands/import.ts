@@ -115,8 +115,11 @@ const givenIn = (flags: ImportFlags): GivenDetails => ({
   ...givenDetails(flags),
 })
 
+/** Twenty days: a timer holds no more than 2^31 ms. */
+const MAX_MINUTES = 20 * 24 * 60
+
 const minutes = (text: string): number => {
   const value = Number(text)
-  if (Number.isInteger(value) && value >= 1) return value
-  throw new InvalidArgumentError('expected a whole number of minutes, 1 or more.')
+  if (Number.isInteger(value) && value >= 1 && value <= MAX_MINUTES) return value
+  throw new InvalidArgumentError(`expected a whole number of minutes, 1 … ${MAX_MINUTES}.`)
 }

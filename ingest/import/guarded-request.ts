@@ -20,7 +20,7 @@ export interface GuardedRequests {
   /**
    * The final answer, whatever its status. Its body must be consumed or destroyed.
    * @throws BadInputError IMPORT_URL_INVALID, IMPORT_ADDRESS_REFUSED, IMPORT_TOO_MANY_REDIRECTS
-   * @throws UpstreamError IMPORT_UNREACHABLE (retryable): no such host, no connection, silence
+   * @throws UpstreamError IMPORT_UNREACHABLE (retryable): no such host, no connection, silence; the signal's reason
    */
   get(url: string, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<GuardedAnswer>
   close(): void
@@ -66,7 +66,7 @@ export const createGuardedRequests = (options: GuardedRequestOptions): GuardedRe
       request.setTimeout(idleMs, () => request.destroy(new Error(`no byte for ${idleMs} ms`)))
       request.on('socket', (socket) => checkPeer(socket, guard))
       request.on('response', done)
-      request.on('error', (error) => failed(asImportError(error, url)))
+      request.on('error', (error) => failed(signal.aborted ? signal.reason : asImportError(error, url)))
       request.end()
     })
   return {

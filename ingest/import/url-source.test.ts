@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { buffer } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
+import { UpstreamError } from '../../platform/errors.ts'
 import { createAddressGuard } from './address-guard.ts'
 import { createGuardedRequests, type GuardedRequestOptions } from './guarded-request.ts'
 import { openUrl, type UrlSource } from './url-source.ts'
@@ -103,6 +104,33 @@ t.test('a file that is replaced in the middle is noticed, never mixed', async (t
   const source = await open(t, url)
   etag = '"v2"'
   await t.rejects(readRanged(source), { code: 'IMPORT_SOURCE_CHANGED', retryable: false })
+})
+
+t.test('what ends the import is what its reading fails with', async (t) => {
+  const timeUp = new UpstreamError('IMPORT_TIMED_OUT', 'Too slow.')
+  const requests = createGuardedRequests({ guard: createAddressGuard(['127.0.0.0/8']) })
+  t.teardown(() => requests.close())
+  const serving = async (answer: (stop: () => void) => Handler) => {
+    const stop = new AbortController()
+    const { url } = await startServer(
+      t,
+      answer(() => stop.abort(timeUp)),
+    )
+    return { stop, source: openUrl(url, { requests, maxBytes: 1_000_000, signal: stop.signal }) }
+  }
+  await t.rejects((await serving((stop) => stop)).source, timeUp, 'before the server has answered')
+  const stopInRange = (stop: () => void) => (request: IncomingMessage) => {
+    if (request.headers['if-range'] === undefined) return false
+    stop()
+    return true
+  }
+  const ranged = await serving((stop) => files(stopInRange(stop)))
+  await t.rejects(readRanged(await ranged.source), timeUp, 'in a range')
+  const { stop, source } = await serving(() => (_request, response) => void response.writeHead(200).write('some'))
+  const streamed = await source
+  if (streamed.kind !== 'streamed') throw new Error('not a stream')
+  stop.abort(timeUp)
+  await t.rejects(buffer(streamed.stream), timeUp, 'in a stream')
 })
 
 t.test('a server that answers another range than was asked for is not believed', async (t) => {

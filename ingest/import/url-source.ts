@@ -40,7 +40,7 @@ export interface StreamedSource extends Described {
 export interface UrlSourceOptions {
   readonly requests: GuardedRequests
   readonly maxBytes: number
-  /** Ends everything that is under way: the time limit of the import, and Ctrl-C. */
+  /** Ends everything that is under way, with its reason: the time limit of the import, and Ctrl-C. */
   readonly signal: AbortSignal
   /** Waits between two attempts at a range, ms. Default: 0.5 s, doubling. */
   readonly backoffMs?: (failure: number) => number
@@ -140,14 +140,19 @@ const streamed = (
   answer: GuardedAnswer,
   about: Described,
   size: number | null,
-  { maxBytes }: UrlSourceOptions,
+  { maxBytes, signal }: UrlSourceOptions,
 ): StreamedSource => {
   const bytes = async function* () {
     let seen = 0
-    for await (const chunk of answer.body as AsyncIterable<Buffer>) {
-      seen += chunk.length
-      if (seen > maxBytes) throw tooLarge(answer, maxBytes)
-      yield chunk
+    try {
+      for await (const chunk of answer.body as AsyncIterable<Buffer>) {
+        seen += chunk.length
+        if (seen > maxBytes) throw tooLarge(answer, maxBytes)
+        yield chunk
+      }
+    } catch (error) {
+      signal.throwIfAborted()
+      throw asReadFailure(error)
     }
     // A body that ends early looks like one that ends: only its announced length tells.
     if (size !== null && seen !== size) throw cut(answer)

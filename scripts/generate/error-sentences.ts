@@ -74,6 +74,7 @@ export const ERROR_SENTENCES: Readonly<Record<string, string>> = {
   IMPORT_REFUSED: 'The server behind a URL does not give the file out.',
   IMPORT_SOURCE_CHANGED:
     'The file behind a URL was replaced while it was downloaded, or its server answers other ranges.',
+  IMPORT_TIMED_OUT: 'A download took longer than --timeout-minutes allows.',
   IMPORT_TOO_LARGE: 'The file behind a URL is larger than MAX_UPLOAD_BYTES.',
   IMPORT_TOO_MANY_REDIRECTS: 'A URL redirects more than five times.',
   IMPORT_UNREACHABLE: 'The server behind a URL cannot be reached, fails or breaks off.',
