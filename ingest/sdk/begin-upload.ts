@@ -1,6 +1,6 @@
 import { asUploadError, UploadError } from './errors.ts'
 import { hasExpired, type OpenUpload, type UploadMemory } from './memory.ts'
-import { requestJson, type Server } from './requests.ts'
+import { isRefusal, requestJson, type Server } from './requests.ts'
 import type { CreatedUpload, UploadDetails } from './types.ts'
 
 /**
@@ -9,7 +9,8 @@ import type { CreatedUpload, UploadDetails } from './types.ts'
  *
  * With a memory, the key is written down BEFORE the server hears of it: whatever dies after that, the next attempt comes
  * with the same key. A remembered key that is of no use any more (its upload was given up or has expired, or it was for
- * other details) is forgotten, and the upload begins anew.
+ * other details) is forgotten, and the upload begins anew. So is what the server refused to begin: other details may help,
+ * and whoever is asked for them must not be told that there is an upload already.
  */
 export interface UploadAnswer extends CreatedUpload {
   readonly status: 'open' | 'completed' | 'aborted'
@@ -78,7 +79,11 @@ const create = async (beginning: Beginning, upload: OpenUpload): Promise<Created
   await memory.remember(upload)
   const headers = { 'idempotency-key': upload.idempotencyKey }
   const body = { ...details, ...(sizeBytes === null ? {} : { sizeBytes }) }
-  const answer = await requestJson<Created>(server, '/uploads', { method: 'POST', headers, body, signal })
+  const asked = requestJson<Created>(server, '/uploads', { method: 'POST', headers, body, signal })
+  const answer = await asked.catch(async (error: unknown) => {
+    if (upload.uploadId === null && isRefusal(asUploadError(error))) await memory.forget(upload.fingerprint)
+    throw error
+  })
   await memory.remember({ ...upload, uploadId: answer.uploadId, expiresAtMs: answer.expiresAtMs })
   return answer
 }

@@ -89,6 +89,11 @@ export const connecting = async <T>(call: () => Promise<T>, signal?: AbortSignal
 /** Limits that waiting does not lift: the author must end an upload first, or be given more. */
 const NOT_CURED_BY_WAITING = ['TOO_MANY_OPEN_UPLOADS', 'UPLOAD_QUOTA_EXCEEDED']
 
+/** Whether the server said no, and will say it again: neither time nor another token makes it a yes. */
+export const isRefusal = ({ code, status }: UploadError): boolean =>
+  NOT_CURED_BY_WAITING.includes(code) ||
+  (status !== null && status >= 400 && status < 500 && ![401, 408, 429].includes(status))
+
 /** An answer that is no success, as an UploadError; wrapped in Retryable where another try may help. */
 export const failureOf = async (answer: Response): Promise<Error> => {
   const { code, detail } = await problemIn(answer)

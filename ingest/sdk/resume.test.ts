@@ -126,6 +126,30 @@ t.test('an upload that was aborted or cancelled is forgotten; one that merely fa
   t.same(await cancelled.memory.all(), [])
 })
 
+t.test('what the server refused to begin is forgotten, unless time or a new token may cure it', async (t) => {
+  const remembered = async (status: number, code: string) => {
+    const { items, memory } = storage()
+    const servers = fakeServers(10)
+    servers.fault = ({ step }) => (step === 'create' ? problem(status, code) : undefined)
+    await t.rejects(start(randomBytes(10), servers, { memory }).done, { code })
+    return items.length
+  }
+  t.equal(await remembered(400, 'VALIDATION_FAILED'), 0)
+  t.equal(await remembered(422, 'FILE_TOO_LARGE'), 0)
+  t.equal(await remembered(429, 'UPLOAD_QUOTA_EXCEEDED'), 0)
+  t.equal(await remembered(401, 'UNAUTHENTICATED'), 1)
+})
+
+t.test('an upload that was begun is remembered whatever the server answers later', async (t) => {
+  const { items, memory } = storage()
+  const bytes = randomBytes(3000)
+  const servers = fakeServers(3000)
+  await dieAfter(1, bytes, servers, { memory })
+  servers.fault = ({ step }) => (step === 'create' ? problem(403, 'FORBIDDEN') : undefined)
+  await t.rejects(start(bytes, servers, { memory }).done, { code: 'FORBIDDEN' })
+  t.equal(items.length, 1)
+})
+
 t.test('a remembered key that leads nowhere is forgotten, and the upload begins anew', async (t) => {
   const bytes = randomBytes(2500)
   const cases = {

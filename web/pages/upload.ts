@@ -9,7 +9,7 @@ import { byId, el } from '../dom.ts'
 import { clearProblem, describe, showProblem } from '../notice.ts'
 import { currentSession, endSession, keepSession, type Session } from '../session.ts'
 import { createChosenList } from '../upload/chosen-list.ts'
-import { detailsFrom } from '../upload/details.ts'
+import { detailsFrom, tagsProblem } from '../upload/details.ts'
 import { followVideo, PipelineFailure, type RunningJob, runJob } from '../upload/job.ts'
 import { fingerprintOfFile, interruptedUploads, memoryOf } from '../upload/open-uploads.ts'
 import { createRow, type RowAction, type UploadRow } from '../upload/row.ts'
@@ -97,7 +97,8 @@ const act = (fingerprint: string, action: RowAction): void => {
       discard(fingerprint, entry).catch((error: unknown) => showProblem(notice, error))
       return
     case 'dismiss':
-      return remove(fingerprint)
+      dismiss(fingerprint, entry).catch(showUnremembered)
+      return
   }
 }
 
@@ -107,6 +108,13 @@ const discard = async (fingerprint: string, { memory, open }: Entry): Promise<vo
   }
   await memory.forget(fingerprint)
   remove(fingerprint)
+}
+
+/** What the server knows stays open; what was never begun is over, and its file is asked about like any other. */
+const dismiss = async (fingerprint: string, { memory }: Entry): Promise<void> => {
+  remove(fingerprint)
+  const open = await memory.recall(fingerprint)
+  if (open?.uploadId === null) await memory.forget(fingerprint)
 }
 
 const remove = (fingerprint: string): void => {
@@ -216,6 +224,10 @@ form.addEventListener('submit', (event) => {
   form.reset()
   uploads.querySelector<HTMLElement>('li:last-child h2')?.focus()
 })
+
+const tags = form.elements.namedItem('tags')
+if (tags instanceof HTMLInputElement)
+  tags.addEventListener('input', () => tags.setCustomValidity(tagsProblem(tags.value)))
 
 const taking = (files: readonly File[]): void => {
   take(files).catch((error: unknown) => showProblem(notice, error))

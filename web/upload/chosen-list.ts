@@ -17,6 +17,9 @@ export interface ChosenList {
   take(): readonly Chosen[]
 }
 
+/** What `required` alone would let pass. */
+const NOT_BLANK = { pattern: '.*\\S.*', title: 'More than spaces' }
+
 /** @param onChange told after each change of how many there are */
 export const createChosenList = (list: HTMLElement, onChange: (count: number) => void): ChosenList => {
   const chosen = new Map<string, { readonly entry: Chosen; readonly item: HTMLElement }>()
@@ -28,7 +31,7 @@ export const createChosenList = (list: HTMLElement, onChange: (count: number) =>
   return {
     has: (fingerprint) => chosen.has(fingerprint),
     add(file, fingerprint) {
-      const title = el('input', { name: 'title', required: true, maxlength: 200, autocomplete: 'off' })
+      const title = el('input', { name: 'title', required: true, maxlength: 200, autocomplete: 'off', ...NOT_BLANK })
       title.value = titleFrom(file.name)
       const leaveOut = el(
         'button',

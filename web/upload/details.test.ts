@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { detailsFrom, tagsFrom, titleFrom } from './details.ts'
+import { detailsFrom, tagsFrom, tagsProblem, titleFrom } from './details.ts'
 
 const formOf = (fields: Record<string, string>): FormData => {
   const form = new FormData()
@@ -46,4 +46,13 @@ t.test('tags are never empty, and read back the same', async () => {
       return tags.every((tag) => tag !== '') && tagsFrom(tags.join(',')).length === tags.length
     }),
   )
+})
+
+t.test('tags that the gateway would refuse are said to be wrong, and no others', async (t) => {
+  t.equal(tagsProblem('sea, dawn'), '')
+  t.equal(tagsProblem(`${'x'.repeat(50)}, ${'\u{1f30a}'.repeat(50)}`), '')
+  t.equal(tagsProblem(`sea, ${'x'.repeat(51)}`), `A tag has 50 characters at most: ${'x'.repeat(20)}…`)
+  const numbered = (count: number) => Array.from({ length: count }, (_, i) => `tag ${i}`).join(',')
+  t.equal(tagsProblem(numbered(50)), '')
+  t.equal(tagsProblem(numbered(51)), 'A video has 50 tags at most; these are 51.')
 })

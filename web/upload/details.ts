@@ -22,6 +22,21 @@ export const tagsFrom = (text: string): readonly string[] => {
   return tags.filter((tag, index) => tags.findIndex((other) => other.toLowerCase() === tag.toLowerCase()) === index)
 }
 
+/** The gateway's limits (ingest/gateway/details.ts). */
+const MAX_TAGS = 50
+const MAX_TAG_LENGTH = 50
+
+/** What is wrong with the tags in a form; empty when nothing is. */
+export const tagsProblem = (text: string): string => {
+  const tags = tagsFrom(text)
+  // As the gateway counts: characters, not what a string is made of.
+  const tooLong = tags.map((tag) => [...tag]).find((characters) => characters.length > MAX_TAG_LENGTH)
+  if (tooLong !== undefined) {
+    return `A tag has ${MAX_TAG_LENGTH} characters at most: ${tooLong.slice(0, 20).join('')}…`
+  }
+  return tags.length > MAX_TAGS ? `A video has ${MAX_TAGS} tags at most; these are ${tags.length}.` : ''
+}
+
 /** A title to begin with: `sarek_final (2).mp4` → `sarek final (2)`. */
 export const titleFrom = (fileName: string): string =>
   fileName
