@@ -1,4 +1,4 @@
-import { type Command, Option } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { UploadDetails } from '../ingest/sdk/index.ts'
 
 /** What every command that makes a video can be told about it, and about how it is to be made. */
@@ -9,6 +9,7 @@ export interface VideoFlags extends ConnectionFlags {
   readonly visibility?: UploadDetails['visibility']
   readonly wait?: boolean
   readonly json?: boolean
+  readonly giveUpAfter: number
 }
 
 export interface ConnectionFlags {
@@ -28,6 +29,26 @@ export const detailOptions = (command: Command): Command =>
 
 export const waitOption = (command: Command): Command =>
   command.option('--wait', 'wait until the video is ready, and show how it gets there')
+
+/** Longer than any night; an upload that expires meanwhile ends it, too. */
+const GIVE_UP_AFTER_MINUTES = 24 * 60
+
+export const giveUpOption = (command: Command): Command =>
+  command.option(
+    '--give-up-after <minutes>',
+    'for how long to go on trying while nobody answers',
+    wholeMinutes,
+    GIVE_UP_AFTER_MINUTES,
+  )
+
+/** Twenty days: a timer holds no more than 2^31 ms. */
+const MAX_MINUTES = 20 * 24 * 60
+
+export const wholeMinutes = (text: string): number => {
+  const value = Number(text)
+  if (Number.isInteger(value) && value >= 1 && value <= MAX_MINUTES) return value
+  throw new InvalidArgumentError(`expected a whole number of minutes, 1 … ${MAX_MINUTES}.`)
+}
 
 /** @param what the gateway is for */
 export const connectionOptions = (command: Command, what: string): Command =>

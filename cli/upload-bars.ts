@@ -28,6 +28,7 @@ export const barReport = (sentences: (write: (line: string) => void) => UploadRe
       bar ??= bars.create(1, 0, { line })
       bar.update(state.fraction ?? 0, { line })
     }
+    let last: Omit<LineState, 'name'> = { fraction: 0, facts: [] }
     const remove = (): void => {
       if (bar === undefined) return
       bars.remove(bar)
@@ -38,7 +39,11 @@ export const barReport = (sentences: (write: (line: string) => void) => UploadRe
       // The bar says so.
       created: () => draw({ fraction: 0, facts: [] }),
       resumed: said.resumed,
-      progress: (progress) => draw(bytesOf(progress)),
+      progress(progress) {
+        last = bytesOf(progress)
+        draw(last)
+      },
+      waiting: (isWaiting) => draw(isWaiting ? { ...last, facts: ['waiting for the connection'] } : last),
       note: said.note,
       completed(upload) {
         remove()

@@ -25,6 +25,8 @@ export interface UploadCommand {
   readonly details: Omit<UploadDetails, 'title'> & { readonly title?: string | undefined }
   readonly parallel: number
   readonly idempotencyKey: string | undefined
+  /** For how long to go on trying while nobody answers. */
+  readonly giveUpAfterMs: number
   readonly wait: boolean
   /** Ctrl-C: nothing is sent any more, and what was begun stays open. */
   readonly stop: AbortSignal
@@ -95,7 +97,7 @@ export const uploadFile = (open: () => Promise<Opened>, report: FileReport, comm
 const sendOpened = async (
   { source, name, path, ...opened }: Opened,
   report: FileReport,
-  { connection, memory, details, parallel, idempotencyKey, stop }: UploadCommand,
+  { connection, memory, details, parallel, idempotencyKey, giveUpAfterMs, stop }: UploadCommand,
   onCreated: (upload: CreatedUpload) => void,
 ): Promise<number> => {
   const { gatewayUrl, token } = connection
@@ -106,7 +108,7 @@ const sendOpened = async (
     contentType: mediaTypeOf(name),
   }
   const upload = createUpload(source, {
-    ...{ gatewayUrl, token, parallel, details: named },
+    ...{ gatewayUrl, token, parallel, giveUpAfterMs, details: named },
     idempotencyKey: opened.idempotencyKey ?? idempotencyKey,
     ...('slice' in source && path !== undefined
       ? { memory, fingerprint: await fingerprintOf({ ...source, name: path }, gatewayUrl, named) }
@@ -121,6 +123,7 @@ const sendOpened = async (
   })
   upload.on('resumed', report.resumed)
   upload.on('progress', report.progress)
+  upload.on('waiting', report.waiting)
   upload.on('unremembered', (error) => report.note(`${error.message} (${String(error.cause)})`))
   upload.on('state', (state) => {
     if (state === 'completing' || state === 'uploading') sentEverything = state === 'completing'

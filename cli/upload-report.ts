@@ -19,6 +19,8 @@ export interface FileReport {
   created(upload: CreatedUpload): void
   resumed(found: UploadEvents['resumed']): void
   progress(progress: UploadProgress): void
+  /** Nobody answers, and it goes on by itself when somebody does; or somebody does. */
+  waiting(isWaiting: boolean): void
   /** Something that somebody should know and that changes nothing. */
   note(what: string): void
   completed(upload: CompletedUpload & Partial<UploadResult>): void
@@ -44,6 +46,7 @@ export const jsonReport = (write: Write): UploadReport => {
       created: (upload) => line('created', file, upload),
       resumed: (found) => line('resumed', file, found),
       progress: (progress) => line('progress', file, progress),
+      waiting: (isWaiting) => line('waiting', file, { isWaiting }),
       note: (message) => line('note', file, { message }),
       completed: (upload) => line('completed', file, upload),
       importedBefore: (upload) => line('completed', file, { ...upload, importedBefore: true }),
@@ -69,6 +72,7 @@ export const lineReport = (several: boolean, out: Write, err: Write): UploadRepo
       created: () => out(`Uploading ${file}`),
       resumed: ({ storedBytes }) => out(`${of}Going on: ${sizeText(storedBytes)} are stored already.`),
       progress: () => {},
+      waiting: (isWaiting) => err(of + (isWaiting ? 'Nobody answers: waiting for the connection.' : 'Going on.')),
       note: (what) => err(of + what),
       completed: ({ watchUrl, alreadyComplete = false }) =>
         out(`${of}${alreadyComplete ? 'Was uploaded before, and is the same' : 'Uploaded'}. Watch: ${watchUrl}`),

@@ -127,7 +127,8 @@ t.test('a file that changes while it is uploaded is not called uploaded, and its
     t.match({ code, err }, { code: 3, err: /^FILE_CHANGED: / }, what)
     const facts = product.sent.map(({ type }) => type)
     t.ok(facts.filter((type) => type === 'PartUploaded').length < 3, `${what}: the server cannot complete it`)
-    t.equal(facts.at(-1), 'UploadAbortRequested', what)
+    // A report that was on its way may come after it.
+    t.ok(facts.includes('UploadAbortRequested'), what)
     product.uploadStatus = { status: 'completed' }
     t.match(await run(product.folder, 'upload', file), { code: 0 }, `${what}: as it is now it is another upload`)
   }

@@ -1,4 +1,4 @@
-import { type Command, InvalidArgumentError } from 'commander'
+import type { Command } from 'commander'
 import { serverAt } from '../../ingest/sdk/requests.ts'
 import { onStopSignal } from '../../local/stop-signal.ts'
 import type { Config } from '../../platform/config.ts'
@@ -7,9 +7,11 @@ import {
   connectionOptions,
   detailOptions,
   givenDetails,
+  giveUpOption,
   MAX_TITLE,
   type VideoFlags,
   waitOption,
+  wholeMinutes,
 } from '../command-options.ts'
 import { type Connection, findConnection } from '../connection.ts'
 import { differs, findVideo, type GivenDetails } from '../earlier-import.ts'
@@ -42,8 +44,8 @@ export const registerImport = (program: Command, config: Config): void => {
     .option('--title <text>', 'title (default: the name of the file)')
   detailOptions(command)
     .option('--author-id <id>', 'whose video an object becomes (default: of whom the token is)')
-    .option('--timeout-minutes <n>', 'how long the download of a URL may take', minutes, 24 * 60)
-  waitOption(command).option('--json', 'one JSON object per line; the last one has videoId and watchUrl')
+    .option('--timeout-minutes <n>', 'how long the download of a URL may take', wholeMinutes, 24 * 60)
+  waitOption(giveUpOption(command)).option('--json', 'one JSON object per line; the last one has videoId and watchUrl')
   connectionOptions(command, 'upload to').action(async (source: string, flags: ImportFlags) => {
     process.exitCode = await run(source, flags, await localSettings(config))
   })
@@ -68,6 +70,7 @@ const run = async (source: string, flags: ImportFlags, config: Config): Promise<
       given: givenIn(flags),
       parallel: PARALLEL,
       idempotencyKey: undefined,
+      giveUpAfterMs: flags.giveUpAfter * 60_000,
       wait: flags.wait === true,
       stop: stop.signal,
     }
@@ -114,12 +117,3 @@ const givenIn = (flags: ImportFlags): GivenDetails => ({
   ...(flags.tag.length === 0 ? {} : { tags: [...flags.tag] }),
   ...givenDetails(flags),
 })
-
-/** Twenty days: a timer holds no more than 2^31 ms. */
-const MAX_MINUTES = 20 * 24 * 60
-
-const minutes = (text: string): number => {
-  const value = Number(text)
-  if (Number.isInteger(value) && value >= 1 && value <= MAX_MINUTES) return value
-  throw new InvalidArgumentError(`expected a whole number of minutes, 1 … ${MAX_MINUTES}.`)
-}

@@ -3,7 +3,14 @@ import { onStopSignal } from '../../local/stop-signal.ts'
 import type { Config } from '../../platform/config.ts'
 import { BadInputError } from '../../platform/errors.ts'
 import { chooseFiles } from '../chosen-files.ts'
-import { connectionOptions, detailOptions, givenDetails, type VideoFlags, waitOption } from '../command-options.ts'
+import {
+  connectionOptions,
+  detailOptions,
+  givenDetails,
+  giveUpOption,
+  type VideoFlags,
+  waitOption,
+} from '../command-options.ts'
 import { findConnection } from '../connection.ts'
 import { EXIT, exitCodeOf } from '../exit.ts'
 import { barReport } from '../upload-bars.ts'
@@ -36,7 +43,10 @@ export const registerUpload = (program: Command, config: Config): void => {
     .option('--file-name <name>', 'name of what comes from standard input (default: the title)')
     .option('--parallel <n>', 'parts of a file on their way at a time, at most', wholeNumber, 6)
     .option('--idempotency-key <key>', 'names the upload of the one file: the same key goes on with it')
-  waitOption(command).option('--json', 'one JSON object per line; the last of a file has videoId and watchUrl')
+  waitOption(giveUpOption(command)).option(
+    '--json',
+    'one JSON object per line; the last of a file has videoId and watchUrl',
+  )
   connectionOptions(command, 'upload to').action(async (names: readonly string[], flags: UploadFlags) => {
     process.exitCode = await upload(names, flags, config)
   })
@@ -107,6 +117,7 @@ const commandFrom = async (flags: UploadFlags, config: Config, report: UploadRep
     details: { title, tags, ...givenDetails(flags) },
     parallel: flags.parallel,
     idempotencyKey: flags.idempotencyKey,
+    giveUpAfterMs: flags.giveUpAfter * 60_000,
     wait: flags.wait === true,
     stop: stopping.signal,
   }

@@ -1,4 +1,5 @@
 import { UploadError } from './errors.ts'
+import type { Outage } from './outage.ts'
 import { withPatience } from './patience.ts'
 import { Retryable, retrying } from './retry.ts'
 import type { TokenSource } from './types.ts'
@@ -9,19 +10,21 @@ export interface Server {
   readonly url: string
   readonly token?: TokenSource | undefined
   readonly fetch: typeof fetch
+  /** By default, 12 attempts are borne. */
+  readonly outage?: Outage | undefined
 }
 
 interface Access {
   readonly token?: TokenSource | undefined
   /** Default: that of the platform. */
   readonly fetch?: typeof fetch | undefined
+  readonly outage?: Outage | undefined
 }
 
-export const serverAt = (url: string, { token, fetch = globalThis.fetch.bind(globalThis) }: Access): Server => ({
-  url,
-  token,
-  fetch,
-})
+export const serverAt = (
+  url: string,
+  { token, fetch = globalThis.fetch.bind(globalThis), outage }: Access,
+): Server => ({ url, token, fetch, outage })
 
 /** Of one upload, at the gateway and at the API. */
 export const uploadPath = (uploadId: string): string => `/uploads/${encodeURIComponent(uploadId)}`
@@ -49,6 +52,7 @@ export const requestJson = <T>(server: Server, path: string, request: Request = 
         return (await connecting(() => answer.json(), request.signal)) as T
       }),
     request.signal,
+    server.outage,
   )
 
 /**

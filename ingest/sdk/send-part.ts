@@ -1,5 +1,6 @@
 import { batching } from './batch.ts'
 import { UploadError } from './errors.ts'
+import type { Outage } from './outage.ts'
 import type { PutBytes } from './put-bytes.ts'
 import { connecting, failureOf, requestJson, type Server, uploadPath } from './requests.ts'
 import { Retryable } from './retry.ts'
@@ -44,6 +45,7 @@ export interface PartSender {
   ): Promise<StoredPart>
   /** Tells the gateway of a stored part, with repetitions. @throws UploadError */
   report(part: StoredPart): Promise<void>
+  readonly outage: Outage | undefined
 }
 
 /** As many as the gateway takes in one request. */
@@ -72,12 +74,18 @@ export const createPartSender = (
     async put({ bytes, ...part }, before, partSignal, onSent) {
       const signed = await sign(part)
       await before
-      const etag = await put(() => putBytes({ ...signed, bytes, signal: partSignal, onSent }), partSignal)
+      const onLeft = (sentBytes: number): void => {
+        // A large part may be under way for long before it is answered.
+        if (sentBytes > 0) server.outage?.answered()
+        onSent(sentBytes)
+      }
+      const etag = await put(() => putBytes({ ...signed, bytes, signal: partSignal, onSent: onLeft }), partSignal)
       return { ...part, etag }
     },
     async report(part) {
       await report(part)
     },
+    outage: server.outage,
   }
 }
 

@@ -83,7 +83,7 @@ const put = async (transfer: Transfer, part: PreparedPart, before: Promise<void>
         throw error
       })
     try {
-      const stored = await retrying(tryOnce, running)
+      const stored = await retrying(tryOnce, running, sender.outage)
       meter.partStored(partNumber, sizeBytes)
       parallelism.arrived(sizeBytes)
       return stored

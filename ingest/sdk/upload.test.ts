@@ -328,6 +328,19 @@ t.test('cancelling while the upload is being begun waits for its answer, and giv
   t.same(await memory.all(), [])
 })
 
+t.test('says when nobody answers, and when somebody does again', async (t) => {
+  const servers = fakeServers(2500)
+  servers.fault = ({ step }, nth) => {
+    if (step === 'sign' && nth <= 3) throw new TypeError('fetch failed')
+    return undefined
+  }
+  const upload = start(randomBytes(2500), servers, { parallel: 1 })
+  const told: boolean[] = []
+  upload.on('waiting', (isWaiting) => told.push(isWaiting))
+  await upload.done
+  t.same(told, [true, false])
+})
+
 t.test('cancelling before anything was asked begins nothing', async (t) => {
   const servers = fakeServers(2500)
   const upload = start(randomBytes(2500), servers)

@@ -2,6 +2,7 @@ import { type Beginning, beginUpload, noMemory, tolerant, type UploadAnswer } fr
 import { asUploadError, UploadError } from './errors.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import type { UploadMemory } from './memory.ts'
+import { Outage } from './outage.ts'
 import { Parallelism } from './parallelism.ts'
 import { createPartReader, type PartReader } from './part-reader.ts'
 import { PauseGate } from './pause-gate.ts'
@@ -39,6 +40,11 @@ export interface UploadOptions {
    * at once.
    */
   readonly lookAgainMs?: number | undefined
+  /**
+   * For how long to go on trying while nobody answers (no connection, or 5xx), ms; Infinity = until the upload expires.
+   * Default 0: 12 attempts, about a minute and a half. While a browser knows that it is offline it goes on all the same.
+   */
+  readonly giveUpAfterMs?: number | undefined
   readonly fetch?: typeof fetch | undefined
 }
 
@@ -53,6 +59,8 @@ export interface UploadEvents {
   /** While bytes leave, some ten times a second, and after every part. */
   readonly progress: UploadProgress
   readonly state: UploadState
+  /** True: nobody answers, and it goes on by itself as soon as somebody does. False: somebody does. */
+  readonly waiting: boolean
   /** The memory does not work (MEMORY_FAILED): the upload goes on, and cannot be resumed. At most once. */
   readonly unremembered: UploadError
   /** The source is one verified object, compared part by part: nothing of it can get lost any more. */
@@ -108,6 +116,7 @@ class RunningUpload implements Upload {
   /** Ends a create: at once, or, for whoever cancels, when it has had time to say what it began. */
   readonly #beginEnded = new AbortController()
   readonly #gate = new PauseGate(this.#ended.signal)
+  readonly #outage: Outage
   readonly #putBytes: PutBytes
   readonly #meter: ProgressMeter
   #state: UploadState = 'uploading'
@@ -118,8 +127,9 @@ class RunningUpload implements Upload {
   constructor(source: UploadSource | ReadableStream<Uint8Array>, options: UploadOptions) {
     this.#source = source
     this.#options = options
-    const { parallel = DEFAULT_PARALLEL, memory } = options
-    this.#server = serverAt(options.gatewayUrl, options)
+    const { parallel = DEFAULT_PARALLEL, memory, giveUpAfterMs = 0 } = options
+    this.#outage = new Outage(giveUpAfterMs, (isWaiting) => this.#emit('waiting', isWaiting))
+    this.#server = serverAt(options.gatewayUrl, { ...options, outage: this.#outage })
     this.#putBytes = putBytesWith(options.fetch)
     this.#parallelism = new Parallelism(Math.max(1, Math.min(parallel, MAX_PARALLEL)))
     const remembers = memory !== undefined && 'slice' in source
@@ -204,6 +214,7 @@ class RunningUpload implements Upload {
     const answer = await unlessAborted(signal, this.#beginning)
     const { videoId, watchUrl, uploadId, expiresAtMs } = answer
     const server = this.#serverOf(answer)
+    this.#outage.endAt(expiresAtMs)
     this.#emit('created', { videoId, uploadId, watchUrl, expiresAtMs })
     const facts = new Map<number, PartFacts>()
     const reader = createPartReader(source.parts(answer.partSizeBytes), facts)

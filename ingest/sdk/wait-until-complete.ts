@@ -1,4 +1,5 @@
 import { UploadError } from './errors.ts'
+import type { Outage } from './outage.ts'
 import { requestJson, serverAt, uploadPath } from './requests.ts'
 import { pause } from './retry.ts'
 import type { TokenSource } from './types.ts'
@@ -9,6 +10,7 @@ export interface WaitOptions {
   readonly token?: TokenSource | undefined
   readonly signal?: AbortSignal | undefined
   readonly fetch?: typeof fetch | undefined
+  readonly outage?: Outage | undefined
 }
 
 /** How an upload ended. */

@@ -86,6 +86,19 @@ t.test('on a slow line the progress of an upload moves inside its parts', async 
   t.same(complaints, [])
 })
 
+t.test('without a network it waits, says so, and goes on at once when there is one', async (t) => {
+  const product = await withProduct(t)
+  const { page } = await opened(product)
+  await page.locator('#file').setInputFiles(await file('tunnel.mp4', 4 * PART_BYTES))
+  await page.context().setOffline(true)
+  await upload(page)
+  const row = rowOf(page, 'tunnel')
+  await row.getByText('Waiting for the connection').waitFor()
+  await page.context().setOffline(false)
+  await row.locator('[data-step="uploaded"].done').waitFor()
+  t.equal(await row.getByText('Waiting for the connection').count(), 0)
+})
+
 t.test('several files have titles of their own, and go one after the other', async (t) => {
   const product = await withProduct(t)
   const { page, complaints, throttle } = await opened(product)

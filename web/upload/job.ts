@@ -82,17 +82,22 @@ export const runJob = (job: Job, row: UploadRow): RunningJob => {
 
 const send = ({ file, fingerprint, details, memory }: Job, row: UploadRow, leave: () => void): Upload => {
   const upload = createUpload(file, {
-    ...{ gatewayUrl: location.origin, details, memory, fingerprint },
+    ...{ gatewayUrl: location.origin, details, memory, fingerprint, giveUpAfterMs: Number.POSITIVE_INFINITY },
     token: () => currentSession()?.token ?? '',
   })
   let progress: UploadProgress | null = null
+  let isOffline = false
   const show = (): void => {
     const { state } = upload
-    if (state === 'uploading' || state === 'paused') row.show({ kind: state, progress })
-    if (state === 'completing') row.show({ kind: 'checking' })
+    if (state === 'uploading' || state === 'paused') row.show({ kind: state, progress, isOffline })
+    if (state === 'completing') row.show({ kind: 'checking', isOffline })
   }
   upload.on('progress', (value) => {
     progress = value
+    show()
+  })
+  upload.on('waiting', (isWaiting) => {
+    isOffline = isWaiting
     show()
   })
   upload.on('state', (state) => {

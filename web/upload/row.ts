@@ -14,9 +14,14 @@ export type RowState =
   | { readonly kind: 'interrupted'; readonly storedBytes: number; readonly expiresAtMs: number | null }
   /** For its turn. */
   | { readonly kind: 'waiting' }
-  | { readonly kind: 'uploading' | 'paused'; readonly progress: UploadProgress | null }
+  /** `isOffline`: nobody answers; it goes on by itself. */
+  | {
+      readonly kind: 'uploading' | 'paused'
+      readonly progress: UploadProgress | null
+      readonly isOffline: boolean
+    }
   /** Everything is sent. */
-  | { readonly kind: 'checking' }
+  | { readonly kind: 'checking'; readonly isOffline: boolean }
   | { readonly kind: 'processing'; readonly pipeline: Pipeline }
   | { readonly kind: 'failed'; readonly error: unknown; readonly pipeline: Pipeline | null }
 
@@ -111,6 +116,8 @@ const buttonFor = (action: RowAction, title: string, act: (action: RowAction) =>
   return button
 }
 
+const OFFLINE = 'Waiting for the connection: it goes on by itself …'
+
 const sentenceFor = (state: RowState, sizeBytes: number): string => {
   switch (state.kind) {
     case 'interrupted': {
@@ -120,10 +127,12 @@ const sentenceFor = (state: RowState, sizeBytes: number): string => {
     }
     case 'waiting':
       return `${formatBytes(sizeBytes)} · waits for its turn`
+    case 'uploading':
+      return state.isOffline ? OFFLINE : ''
     case 'paused':
       return 'Paused'
     case 'checking':
-      return 'Everything is sent; checking that it arrived …'
+      return state.isOffline ? OFFLINE : 'Everything is sent; checking that it arrived …'
     default:
       return ''
   }
