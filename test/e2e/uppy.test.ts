@@ -4,6 +4,7 @@ import { createServer, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { UploadPartCommand } from '@aws-sdk/client-s3'
 import { build } from 'esbuild'
 import t, { type Test } from 'tap'
 import { freePorts } from '../../local/ports.ts'
@@ -12,7 +13,7 @@ import { createS3Client } from '../../storage/s3-client.ts'
 import { startFaultProxy } from '../../storage/testing/fault-proxy.ts'
 import { launchBrowser, visit } from './browser.ts'
 import { readFacts } from './facts.ts'
-import { startProduct } from './product.ts'
+import { type RunFile, startProduct, until } from './product.ts'
 
 /**
  * docs/examples/uppy in a real Chromium: the real packages, the real product, S3 behind a proxy that flips a bit of one
@@ -65,7 +66,63 @@ t.test('Uppy uploads through the gateway, and a flipped bit is noticed and sent 
     [],
     'the browser complains of the refused part, and of nothing else',
   )
+
+  await t.test('the same file again is another video; a part that S3 has with other bytes is sent again', async (t) => {
+    const again: string[] = []
+    let isReplaced = false
+    proxy.decide = ({ method, url }) => {
+      const partNumber = /[?&]partNumber=(\d+)/.exec(url)?.[1]
+      if (method !== 'PUT' || partNumber === undefined) return undefined
+      again.push(url)
+      // Nothing is compared before the last part is there.
+      return partNumber === '4' && !isReplaced ? { kind: 'status', status: 503 } : undefined
+    }
+    await page.getByLabel('Video').dispatchEvent('change')
+    const { uploadId } = await until('part 1 is recorded', async () => {
+      const open = await uploadsOf(run, 'open')
+      const [upload] = open
+      return upload !== undefined && (await partNumbersOf(run, upload.uploadId)).includes(1) && upload
+    })
+    await replacePart(run, new URL(again.find((url) => /[?&]partNumber=1(&|$)/.test(url)) ?? '', proxy.endpoint))
+    isReplaced = true
+    await page.getByText(/^(Complete|Failed): /).waitFor({ timeout: 60_000 })
+    t.equal(await page.locator('output').textContent(), `Complete: ${site}/v/${uploadId}`)
+    t.not(uploadId, videoId)
+    const types = (await readFacts(run)).filter((fact) => fact.videoId === uploadId).map(({ type }) => type)
+    t.ok(types.includes('PartRejected'))
+    t.equal(await storedSha256(run, uploadId), createHash('sha256').update(bytes).digest('hex'))
+  })
 })
+
+const get = async ({ apiUrl, token }: RunFile, path: string): Promise<unknown> => {
+  const answer = await fetch(`${apiUrl}${path}`, { headers: { authorization: `Bearer ${token}` } })
+  return answer.json()
+}
+
+const uploadsOf = async (run: RunFile, status: string) => {
+  const { items } = (await get(run, `/uploads?status=${status}`)) as { items: { uploadId: string }[] }
+  return items
+}
+
+const partNumbersOf = async (run: RunFile, uploadId: string): Promise<readonly number[]> => {
+  const { parts } = (await get(run, `/uploads/${uploadId}`)) as { parts: { partNumber: number }[] }
+  return parts.map(({ partNumber }) => partNumber)
+}
+
+/** As a broken S3 would: the part has other bytes, and nobody is told. */
+const replacePart = async (run: RunFile, signed: URL): Promise<void> => {
+  const s3 = s3Of(run)
+  const [, Bucket = '', ...key] = signed.pathname.split('/')
+  const UploadId = signed.searchParams.get('uploadId') ?? ''
+  const Body = randomBytes(8 * MiB)
+  await s3.send(
+    new UploadPartCommand({ Bucket, Key: key.join('/'), UploadId, PartNumber: 1, Body, ChecksumAlgorithm: 'SHA256' }),
+  )
+  s3.destroy()
+}
+
+const s3Of = ({ s3Endpoint: endpoint, s3AccessKeyId: accessKeyId, s3SecretAccessKey: secretAccessKey }: RunFile) =>
+  createS3Client({ endpoint, publicEndpoint: endpoint, region: 'us-east-1', accessKeyId, secretAccessKey })
 
 /** A team's own site: its pages, and Reelstream below the same origin. Really served: Chromium asks where a page is from. */
 const serveSite = async (t: Test, product: string): Promise<string> => {
@@ -96,15 +153,8 @@ const bundle = async (): Promise<string> => {
   return outputFiles[0]?.text ?? ''
 }
 
-const storedSha256 = async (
-  {
-    s3Endpoint: endpoint,
-    s3AccessKeyId: accessKeyId,
-    s3SecretAccessKey: secretAccessKey,
-  }: Parameters<typeof readFacts>[0] & Record<'s3Endpoint' | 's3AccessKeyId' | 's3SecretAccessKey', string>,
-  videoId: string,
-): Promise<string> => {
-  const s3 = createS3Client({ endpoint, publicEndpoint: endpoint, region: 'us-east-1', accessKeyId, secretAccessKey })
+const storedSha256 = async (run: RunFile, videoId: string): Promise<string> => {
+  const s3 = s3Of(run)
   const hash = createHash('sha256')
   const { body } = await readObject(s3, { bucket: 'reelstream-media', key: `v/${videoId}/source` })
   for await (const chunk of body) hash.update(chunk as Buffer)

@@ -13,6 +13,8 @@ uppy.on('upload-error', (_file, error) => status?.replaceChildren(`Failed: ${err
 uppy.on('upload-success', (_file, { body }) => {
   status?.replaceChildren(`Complete: ${body?.location}`)
 })
+// So that the same file can be uploaded again, as another video.
+uppy.on('complete', ({ successful = [] }) => uppy.removeFiles(successful.map(({ id }) => id)))
 document.querySelector('input')?.addEventListener('change', ({ target }) => {
   for (const data of (target as HTMLInputElement).files ?? []) uppy.addFile({ name: data.name, type: data.type, data })
   void uppy.upload()

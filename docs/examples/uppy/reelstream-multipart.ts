@@ -14,13 +14,14 @@ import { UploadError, waitUntilComplete } from '../../../ingest/sdk/index.ts'
 export interface ReelstreamServer {
   /** One origin: gateway and API. */
   readonly gatewayUrl: string
-  /** The author's. */
-  readonly token: string
+  /** The author's; a function is asked before each request, so that a long upload outlives its first token. */
+  readonly token: string | (() => string | Promise<string>)
 }
 
 interface Plan {
   readonly uploadId: string
   readonly partSizeBytes: number
+  readonly partCount: number
   readonly watchUrl: string
 }
 
@@ -31,6 +32,12 @@ interface Part {
   readonly checksumSha256: string
 }
 
+interface Signature {
+  readonly method: 'PUT'
+  readonly url: string
+  readonly headers: Record<string, string>
+}
+
 // biome-ignore lint/complexity/noBannedTypes: Uppy's own default for files that carry nothing more
 type Meta = {}
 type Body = { readonly location?: string }
@@ -38,11 +45,15 @@ type Body = { readonly location?: string }
 export const reelstreamMultipart = (uppy: Uppy<Meta, Body>, server: ReelstreamServer): AwsS3Options<Meta, Body> => {
   const plans = new Map<string, Plan>()
   const partSizes = new WeakMap<object, number>()
-  const signed = new Map<string, { readonly path: string; readonly part: Part }>()
-  const partsOf = (uploadId: string) => `/uploads/${uploadId}/parts`
+  const signed = new WeakMap<object, Signed>()
+  const completed = new WeakSet<object>()
 
   uppy.addPreProcessor(async (fileIds) => {
     for (const id of fileIds) {
+      const { data } = uppy.getFile(id)
+      // Uppy knows an upload by its Blob for ever: one that is uploaded once more has to be another.
+      if (data instanceof Blob && completed.has(data))
+        uppy.setFileState(id, { data: data.slice(0, data.size, data.type) })
       const file = uppy.getFile(id)
       // Untyped in Uppy 5: what its Golden Retriever brings back after a reload.
       const restored = (file as { s3Multipart?: { uploadId?: string } }).s3Multipart?.uploadId
@@ -52,6 +63,7 @@ export const reelstreamMultipart = (uppy: Uppy<Meta, Body>, server: ReelstreamSe
       if (file.data !== undefined) partSizes.set(file.data, plan.partSizeBytes)
     }
   })
+  uppy.on('file-removed', ({ id }) => plans.delete(id))
 
   return {
     shouldUseMultipart: true,
@@ -65,19 +77,16 @@ export const reelstreamMultipart = (uppy: Uppy<Meta, Body>, server: ReelstreamSe
 
     signPart: async (_file, { uploadId, partNumber, body, signal }) => {
       const part = { partNumber, sizeBytes: body.size, checksumSha256: await sha256(body) }
-      const answer = await ask(server, 'POST', `${partsOf(uploadId)}/sign`, { parts: [part] }, signal)
-      const [{ url, headers }] = (answer as { parts: [{ url: string; headers: Record<string, string> }] }).parts
-      signed.set(url, { path: partsOf(uploadId), part })
-      return { method: 'PUT', url, headers }
+      const signature = await sign(server, uploadId, part, signal)
+      signed.set(signature, { uploadId, part })
+      return signature
     },
 
     uploadPartBytes: async (options) => {
+      const { uploadId, part } = signed.get(options.signature) ?? missing(options.signature.url)
       const stored = await AwsS3.uploadPartBytes(options)
-      const { url } = options.signature
-      const { path, part } = signed.get(url) ?? missing(url)
       // In the log before Uppy counts it: what is reported needs not be sent again.
-      await ask(server, 'POST', path, { parts: [{ ...part, etag: stored.ETag }] }, options.signal)
-      signed.delete(url)
+      await report(server, uploadId, part, stored.ETag, options.signal)
       return stored
     },
 
@@ -88,10 +97,14 @@ export const reelstreamMultipart = (uppy: Uppy<Meta, Body>, server: ReelstreamSe
         ETag: etag,
       })),
 
-    // Nothing to do but to wait: the gateway's pipeline knows when it has all parts.
-    completeMultipartUpload: async ({ id }, { uploadId, signal }) => {
-      await waitUntilComplete(uploadId, { apiUrl: server.gatewayUrl, token: server.token, signal })
-      return { location: plans.get(id)?.watchUrl ?? '' }
+    // The gateway's pipeline knows when it has all parts: what is left to do is to send what it wants again.
+    completeMultipartUpload: async ({ id, data }, { signal }) => {
+      const plan = plans.get(id) ?? missing(id)
+      if (!(data instanceof Blob)) return missing(id)
+      await completion(server, plan, data, signal)
+      plans.delete(id)
+      completed.add(data)
+      return { location: plan.watchUrl }
     },
 
     abortMultipartUpload: async ({ id }, { uploadId = missing(id) }) => {
@@ -101,26 +114,109 @@ export const reelstreamMultipart = (uppy: Uppy<Meta, Body>, server: ReelstreamSe
   }
 }
 
+interface Signed {
+  readonly uploadId: string
+  readonly part: Part
+}
+
+const partsOf = (uploadId: string): string => `/uploads/${uploadId}/parts`
+
+const sign = async (
+  server: ReelstreamServer,
+  uploadId: string,
+  part: Part,
+  signal?: AbortSignal,
+): Promise<Signature> => {
+  const answer = await ask(server, 'POST', `${partsOf(uploadId)}/sign`, { parts: [part] }, signal)
+  const [{ url, headers }] = (answer as { parts: [Pick<Signature, 'url' | 'headers'>] }).parts
+  return { method: 'PUT', url, headers }
+}
+
+const report = (server: ReelstreamServer, uploadId: string, part: Part, etag: string, signal?: AbortSignal) =>
+  ask(server, 'POST', partsOf(uploadId), { parts: [{ ...part, etag }] }, signal)
+
+/** @throws UploadError with the code that the upload was aborted with */
+const completion = async (server: ReelstreamServer, plan: Plan, data: Blob, signal: AbortSignal): Promise<void> => {
+  const over = new AbortController()
+  const { gatewayUrl: apiUrl, token } = server
+  try {
+    const ending = AbortSignal.any([signal, over.signal])
+    const complete = waitUntilComplete(plan.uploadId, { apiUrl, token, signal: ending })
+    await Promise.race([complete, sendWhatIsWanted(server, plan, data, ending)])
+  } finally {
+    over.abort()
+  }
+}
+
+/** Far more than the read model is ever behind. */
+const LOOK_AGAIN_MS = 5_000
+
+/**
+ * The server compares the parts with S3 before it completes, and one that is not as it was reported vanishes from the
+ * list. A list that still grows is only behind. Never resolves: whoever waits for the completion ends it.
+ */
+const sendWhatIsWanted = async (
+  server: ReelstreamServer,
+  plan: Plan,
+  data: Blob,
+  signal: AbortSignal,
+): Promise<never> => {
+  for (let before = -1; ; ) {
+    await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS))
+    signal.throwIfAborted()
+    const parts = await storedParts(server, plan.uploadId, signal)
+    const listed = new Set(parts.map(({ partNumber }) => partNumber))
+    const wanted = Array.from({ length: plan.partCount }, (_, i) => i + 1).filter((number) => !listed.has(number))
+    for (const partNumber of listed.size === before ? wanted : []) {
+      await sendAgain(server, plan, partNumber, data, signal).catch(unlessClosed)
+    }
+    before = listed.size
+  }
+}
+
+const sendAgain = async (
+  server: ReelstreamServer,
+  { uploadId, partSizeBytes }: Plan,
+  partNumber: number,
+  data: Blob,
+  signal: AbortSignal,
+): Promise<void> => {
+  const body = data.slice((partNumber - 1) * partSizeBytes, partNumber * partSizeBytes)
+  const part = { partNumber, sizeBytes: body.size, checksumSha256: await sha256(body) }
+  const { method, url, headers } = await sign(server, uploadId, part, signal)
+  const answer = await fetch(url, { method, headers, body, signal }).catch(() => null)
+  // What S3 does not take now is still wanted at the next look.
+  const etag = answer?.ok ? answer.headers.get('etag') : null
+  if (typeof etag === 'string') await report(server, uploadId, part, etag, signal)
+}
+
+/** Complete or given up meanwhile: whoever waits for that says which. */
+const unlessClosed = (error: unknown): void => {
+  if (!(error instanceof UploadError && error.code === 'UPLOAD_CLOSED')) throw error
+}
+
 /** The title is the name of the file; Uppy's meta fields could say more. */
 const begin = async (
   server: ReelstreamServer,
   file: { name?: string; type?: string; size: number | null },
 ): Promise<Plan> => {
-  const { name = 'video', type = 'application/octet-stream', size } = file
+  const { name = 'video', type, size } = file
   return (await ask(server, 'POST', '/uploads', {
-    title: name,
+    title: name.slice(0, MAX_TITLE),
     fileName: name,
-    contentType: type,
+    contentType: type || 'application/octet-stream',
     sizeBytes: size,
   })) as Plan
 }
 
+/** The gateway's; names of files may be longer. */
+const MAX_TITLE = 200
+
 /** Of an upload that was begun before a reload (Uppy's Golden Retriever). */
 const recall = async (server: ReelstreamServer, uploadId: string): Promise<Plan> => {
-  const { partSizeBytes } = (await ask(server, 'GET', `/uploads/${uploadId}/parts?limit=1`)) as {
-    partSizeBytes: number
-  }
-  return { uploadId, partSizeBytes, watchUrl: `${server.gatewayUrl}/v/${uploadId}` }
+  const answer = await ask(server, 'GET', `${partsOf(uploadId)}?limit=1`)
+  const { partSizeBytes, partCount } = answer as Pick<Plan, 'partSizeBytes' | 'partCount'>
+  return { uploadId, partSizeBytes, partCount, watchUrl: `${server.gatewayUrl}/v/${uploadId}` }
 }
 
 interface PartsPage {
@@ -131,13 +227,7 @@ interface PartsPage {
 const storedParts = async (server: ReelstreamServer, uploadId: string, signal?: AbortSignal) => {
   const parts: PartsPage['parts'][number][] = []
   for (let after: number | null = 0; after !== null; ) {
-    const page = (await ask(
-      server,
-      'GET',
-      `/uploads/${uploadId}/parts?afterPart=${after}`,
-      undefined,
-      signal,
-    )) as PartsPage
+    const page = (await ask(server, 'GET', `${partsOf(uploadId)}?afterPart=${after}`, undefined, signal)) as PartsPage
     parts.push(...page.parts)
     after = page.nextPart
   }
@@ -166,7 +256,7 @@ const ask = async (
 
 const PAUSES_MS = [250, 500, 1_000, 2_000, 4_000, 8_000, 15_000, 15_000]
 
-const askOnce = (
+const askOnce = async (
   { gatewayUrl, token }: ReelstreamServer,
   method: string,
   path: string,
@@ -177,7 +267,7 @@ const askOnce = (
   fetch(`${gatewayUrl}${path}`, {
     method,
     headers: {
-      authorization: `Bearer ${token}`,
+      authorization: `Bearer ${typeof token === 'function' ? await token() : token}`,
       // A create that is repeated makes no second upload.
       'idempotency-key': key,
       ...(body === undefined ? {} : { 'content-type': 'application/json' }),
