@@ -41,16 +41,6 @@ t.test('of several that are stored in any order, only the last one waits', async
   t.same(told, [2, 3, 'check', 1])
 })
 
-t.test('one that is still being read when the others are done is checked for, too', async (t) => {
-  const { told, reports } = start()
-  reports.begun()
-  reports.ended()
-  await reports.stored(part(1))
-  reports.begun()
-  await reports.stored(part(2))
-  t.same(told, ['check', 1, 'check', 2])
-})
-
 t.test('what does not pass is not reported', async (t) => {
   const { told, reports } = start(false)
   reports.begun()

@@ -5,11 +5,11 @@ import type { StoredPart } from './send-part.ts'
  * nothing is left to send and the check has passed.
  */
 export interface PartReports {
-  /** A part is about to be sent. */
+  /** A part will be sent. */
   begun(): void
   /** Resolves when the server was told of it; rejects with what the report or the check threw. */
   stored(part: StoredPart): Promise<void>
-  /** No other part will begin, apart from those that are being read. */
+  /** Nothing is left that could begin. */
   ended(): void
 }
 

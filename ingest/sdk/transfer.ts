@@ -30,15 +30,23 @@ export const sendParts = (
 ): Promise<void> => {
   const { parallelism, gate, sender, check } = transfer
   const reports = createPartReports(sender.report, check)
+  const isRecorded = (part: PartFacts): boolean => isSamePart(part, recorded.get(part.partNumber))
+  let reading = 0
+  let hasEnded = false
   const nextPart = async (): Promise<PreparedPart | undefined> => {
     await gate.pass()
+    reading += 1
     const part = await reader.next()
-    if (part === undefined) reports.ended()
+    reading -= 1
+    if (part === undefined) hasEnded = true
+    else if (!isRecorded(part)) reports.begun()
+    // Several read side by side: whoever finds the end may be faster than who reads the last part.
+    if (hasEnded && reading === 0) reports.ended()
     return part
   }
   return withWorkers(
     () => parallelism.limit,
-    () => createWorker(transfer, nextPart, recorded, reports),
+    () => createWorker(transfer, nextPart, isRecorded, reports),
   )
 }
 
@@ -49,7 +57,7 @@ export const sendParts = (
 const createWorker = (
   transfer: Transfer,
   next: () => Promise<PreparedPart | undefined>,
-  recorded: ReadonlyMap<number, PartFacts>,
+  isRecorded: (part: PartFacts) => boolean,
   reports: PartReports,
 ): Worker => {
   let reported: Promise<void> = Promise.resolve()
@@ -57,9 +65,8 @@ const createWorker = (
     step: async () => {
       const part = await next()
       if (part === undefined) return false
-      if (isSamePart(part, recorded.get(part.partNumber))) transfer.meter.partFound(part.sizeBytes)
+      if (isRecorded(part)) transfer.meter.partFound(part.sizeBytes)
       else {
-        reports.begun()
         reported = reports.stored(await put(transfer, part, reported))
         // Looked at before the next part is sent; until then it must not count as unhandled.
         reported.catch(() => undefined)
