@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, readdir, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, stat, utimes, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import t, { type Test } from 'tap'
 import type { OpenUpload } from '../ingest/sdk/index.ts'
@@ -44,6 +44,28 @@ t.test('the lock of a process that died is taken over', async (t) => {
   await writeFile(`${file}.lock`, String(dead.pid))
   await memory.remember(upload('a'))
   t.ok(await memory.recall('a'))
+})
+
+t.test('a lock that is old is taken over, whatever is in it, and by one of many alone', async (t) => {
+  for (const content of ['', String(process.pid)]) {
+    const { file, folder } = memoryIn(t)
+    await mkdir(folder, { recursive: true })
+    await writeFile(`${file}.lock`, content)
+    const minuteAgo = Date.now() / 1000 - 60
+    await utimes(`${file}.lock`, minuteAgo, minuteAgo)
+    const names = Array.from({ length: 20 }, (_, i) => `upload-${i}`)
+    await Promise.all(names.map((name) => fileMemory(file).remember(upload(name))))
+    t.equal((await fileMemory(file).all()).length, 20)
+    t.same(await readdir(folder), ['uploads.json'])
+  }
+})
+
+t.test('a lock that somebody holds is waited for, and not taken', async (t) => {
+  const { file, folder, memory } = memoryIn(t)
+  await mkdir(folder, { recursive: true })
+  await writeFile(`${file}.lock`, String(process.pid))
+  await t.rejects(memory.remember(upload('a')), { code: 'STATE_LOCKED' })
+  t.equal(await readFile(`${file}.lock`, 'utf8'), String(process.pid))
 })
 
 t.test('what has expired is forgotten; what is not ours is replaced', async (t) => {

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { link, mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -12,7 +12,7 @@ import { UpstreamError } from '../platform/errors.ts'
  *
  * Only its owner may read it, though no secret is in it: paths are hashed into fingerprints, tokens are not written. It
  * is replaced as a whole, by rename, so whoever dies while writing leaves the old one. Several commands at once take
- * turns by a lock file with a process id in it; one that was left behind by the dead is taken over. A file that cannot be
+ * turns by a lock file with a process id in it; one that was left behind by the dead, or that is old, is taken over. A file that cannot be
  * read as ours is replaced: the worst that can be lost is that a file is sent from its beginning.
  */
 export const uploadMemoryFile = (stateDir: string): string =>
@@ -95,9 +95,33 @@ const takeLock = async (lock: string): Promise<boolean> => {
   } catch (error) {
     if (codeOf(error) !== 'EEXIST') throw error
   }
-  const holder = Number(await readFile(lock, 'utf8').catch(() => ''))
-  if (holder > 0 && !isAlive(holder)) await rm(lock, { force: true })
+  if (await isAbandoned(lock)) await clear(lock)
   return false
+}
+
+/** A change takes milliseconds. Whoever was cut off before the id was written, or whose id is another's now, is as dead. */
+const ABANDONED_AFTER_MS = 30_000
+
+const isAbandoned = async (lock: string): Promise<boolean> => {
+  const stats = await stat(lock).catch(() => null)
+  if (stats === null) return false
+  if (Date.now() - stats.mtimeMs > ABANDONED_AFTER_MS) return true
+  const holder = Number(await readFile(lock, 'utf8').catch(() => ''))
+  return holder > 0 && !isAlive(holder)
+}
+
+/** By renaming, which of several who find it abandoned one alone can. */
+const clear = async (lock: string): Promise<void> => {
+  const grave = `${lock}.${randomUUID()}`
+  try {
+    await rename(lock, grave)
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return
+    throw error
+  }
+  // Somebody was faster, and this is the new lock: it is put back.
+  if (!(await isAbandoned(grave))) await link(grave, lock).catch(() => undefined)
+  await rm(grave, { force: true })
 }
 
 const isAlive = (pid: number): boolean => {
