@@ -65,6 +65,9 @@ export const codeOf = (error: unknown): string =>
     ? error.code
     : 'UNEXPECTED'
 
+/** Without the code. */
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))
+
 /** What the client finds wrong with the source itself. */
 const OF_THE_SOURCE = ['FILE_UNREADABLE', 'FILE_CHANGED', 'FILE_DIFFERS', 'EMPTY_FILE']
 

@@ -1,6 +1,6 @@
 import type { CompletedUpload, CreatedUpload, UploadEvents, UploadProgress, UploadResult } from '../ingest/sdk/index.ts'
 import type { SkippedFile } from './chosen-files.ts'
-import { codeOf, failureText } from './exit.ts'
+import { codeOf, failureText, messageOf } from './exit.ts'
 import type { PipelineStep } from './follow-pipeline.ts'
 
 /** What the uploading of files tells whoever started it: a person at a terminal, a log, or a program. */
@@ -113,5 +113,3 @@ export const timeText = (ms: number): string => {
   const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor((seconds % 3600) / 60)]
   return hours > 0 ? `${hours}:${two(minutes)}:${two(seconds % 60)}` : `${minutes}:${two(seconds % 60)}`
 }
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error))

@@ -122,6 +122,10 @@ t.test('uploads are listed and given up', async (t) => {
   t.match(out, /^UPLOAD .*\nv1 +open +1\.0 MB +2\.0 MB +2026-11-24 10:00 +Sea\n$/)
   t.match(await run(product.folder, 'uploads', 'list', '--json'), { last: upload })
   t.match(await run(product.folder, 'uploads', 'abort', 'nowhere'), { code: 3, err: /^nowhere: UPLOAD_NOT_FOUND/ })
+  t.match(await run(product.folder, 'uploads', 'abort', 'nowhere', '--json'), {
+    ...{ code: 3, err: '' },
+    last: { uploadId: 'nowhere', status: null, code: 'UPLOAD_NOT_FOUND', message: 'There is no such upload.' },
+  })
 
   await endAfter(product, 1, 'SIGINT', 'upload', await movie(product.folder, 26 * MiB))
   const uploadId = product.sent[0]?.videoId ?? ''

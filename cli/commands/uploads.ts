@@ -3,7 +3,7 @@ import { abortUpload, listUploads, type UploadSummary, waitUntilClosed } from '.
 import type { Config } from '../../platform/config.ts'
 import { type ConnectionFlags, connectionOptions } from '../command-options.ts'
 import { findConnection } from '../connection.ts'
-import { CommandFailure, EXIT, exitCodeOf, failureText } from '../exit.ts'
+import { CommandFailure, codeOf, EXIT, exitCodeOf, failureText, messageOf } from '../exit.ts'
 import { jsonLine, table } from '../table.ts'
 import { fileMemory, uploadMemoryFile } from '../upload-memory.ts'
 import { sizeText } from '../upload-report.ts'
@@ -73,7 +73,9 @@ const abort = async (uploadIds: readonly string[], flags: AbortFlags, config: Co
       console.log(flags.json === true ? jsonLine({ uploadId, status, code }) : `${uploadId} is ${status}.`)
       return status === 'aborted' ? EXIT.ok : EXIT.badInput
     } catch (error) {
-      console.error(`${uploadId}: ${failureText(error)}`)
+      const failure = { uploadId, status: null, code: codeOf(error), message: messageOf(error) }
+      if (flags.json === true) console.log(jsonLine(failure))
+      else console.error(`${uploadId}: ${failureText(error)}`)
       return exitCodeOf(error)
     }
   }
