@@ -12,10 +12,10 @@ export const SCHEMA_PATIENCE_MS = 10_000
  */
 export class SchemaPatience {
   readonly #learn: (schemaId: number) => Promise<void>
-  readonly #clock: Scheduler
+  readonly #clock: Pick<Scheduler, 'monotonicMs'>
   readonly #missingSinceMs = new Map<number, number>()
 
-  constructor(learn: (schemaId: number) => Promise<void>, clock: Scheduler) {
+  constructor(learn: (schemaId: number) => Promise<void>, clock: Pick<Scheduler, 'monotonicMs'>) {
     this.#learn = learn
     this.#clock = clock
   }
@@ -49,14 +49,21 @@ export class SchemaPatience {
   async recover(error: unknown, again: () => void, refuse: (refusal: Refusal) => void): Promise<void> {
     const schemaId = unlearnedId(error)
     if (schemaId === null) throw error
+    const refusal = await this.learn(schemaId)
+    if (refusal === null) again()
+    else refuse(refusal)
+  }
+
+  /** Makes the schema known: null; or says why what was written with it is refused by now. Throws what may pass. */
+  async learn(schemaId: number): Promise<Refusal | null> {
     try {
       await this.#learn(schemaId)
     } catch (failure) {
       if (unlearnedId(failure) === null || !this.#isGivenUp(schemaId)) throw failure
-      return refuse({ code: 'SCHEMA_UNKNOWN', detail: (failure as ReelstreamError).message })
+      return { code: 'SCHEMA_UNKNOWN', detail: (failure as ReelstreamError).message }
     }
     this.#missingSinceMs.delete(schemaId)
-    again()
+    return null
   }
 
   #isGivenUp(schemaId: number): boolean {

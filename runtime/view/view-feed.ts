@@ -1,9 +1,18 @@
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
-import { ConfigError, describeError, isRetryable, ReelstreamError, UpstreamError } from '../../platform/errors.ts'
+import { systemClock } from '../../platform/clock.ts'
+import {
+  BadInputError,
+  ConfigError,
+  describeError,
+  isRetryable,
+  ReelstreamError,
+  UpstreamError,
+} from '../../platform/errors.ts'
 import type { AvroSchema } from '../codec/avro.ts'
 import { headerOf } from '../kafka/fetched-records.ts'
 import type { LogRecord } from '../kafka/log-records.ts'
 import type { TopicRef } from '../processor.ts'
+import { SchemaPatience } from '../run/schema-patience.ts'
 import type { ViewDeclaration, ViewTools } from './view.ts'
 
 interface Route<V> {
@@ -26,6 +35,7 @@ export class ViewFeed<V> {
   /** By full record name, the events that are folded. */
   readonly #routes: ReadonlyMap<string, Route<V>>
   readonly #tools: ViewTools
+  readonly #patience: SchemaPatience
   readonly #positions = new Map<number, bigint>()
   readonly #stop = new AbortController()
   readonly #loops: Promise<void>[] = []
@@ -36,6 +46,7 @@ export class ViewFeed<V> {
     this.#topic = topic.name
     this.#maxEntries = maxEntries ?? MAX_ENTRIES
     this.#tools = tools
+    this.#patience = new SchemaPatience(tools.learn, tools.clock ?? systemClock)
     this.#routes = new Map(
       Object.entries(topic.events).flatMap(([event, schema]) => {
         // Called with what `schema` reads, which is what the declaration types it with.
@@ -147,12 +158,17 @@ export class ViewFeed<V> {
 
   /** A record without `ce_type` is known by the schema that wrote it. What is not folded need not be learned. */
   async #routeOf(record: LogRecord, value: Buffer): Promise<Route<V> | undefined> {
-    const { codec, learn } = this.#tools
+    const { codec } = this.#tools
     const said = headerOf(record, 'ce_type')
     if (said !== undefined && !this.#routes.has(said)) return undefined
     const schemaId = codec.schemaId(value)
-    if (schemaId !== undefined && !codec.knows(schemaId)) await learn(schemaId)
+    if (schemaId !== undefined && !codec.knows(schemaId)) await this.#learn(schemaId)
     return this.#routes.get(said ?? codec.writerName(value) ?? '')
+  }
+
+  async #learn(schemaId: number): Promise<void> {
+    const refusal = await this.#patience.learn(schemaId)
+    if (refusal !== null) throw new BadInputError(refusal.code, refusal.detail, { facts: { schemaId } })
   }
 
   #full(): ConfigError {

@@ -1,5 +1,7 @@
 import t, { type Test } from 'tap'
+import { UpstreamError } from '../../platform/errors.ts'
 import { silentLogger } from '../../platform/log.ts'
+import { SCHEMA_PATIENCE_MS } from '../run/schema-patience.ts'
 import { BoxSentSchema, orders } from '../testing/example.ts'
 import { openShopOnKafka, orderOf, until } from '../testing/shop-on-kafka.ts'
 import { defineView, openView } from './view.ts'
@@ -17,11 +19,14 @@ const open = async (t: Test) => {
     },
   })
   const learned: number[] = []
+  let nowMs = 0
+  const clock = { monotonicMs: () => nowMs }
   const learn = async (schemaId: number) => {
     learned.push(schemaId)
-    throw new RangeError(`there is no schema ${schemaId}`)
+    nowMs += SCHEMA_PATIENCE_MS
+    throw new UpstreamError('SCHEMA_UNKNOWN', `The registry knows no schema ${schemaId}`, { facts: { schemaId } })
   }
-  const view = () => openView(declaration, { reader: shop.reader, codec: shop.codec, learn, log: silentLogger })
+  const view = () => openView(declaration, { reader: shop.reader, codec: shop.codec, learn, log: silentLogger, clock })
   const withdraw = (key: string) => {
     const schema = orders.events.OrderWithdrawn
     const headers = { ce_type: schema.name }
@@ -76,7 +81,7 @@ t.test('what it cannot read ends it, with the reason; what it has is still there
   await shop.producer.send([{ ...order, value }])
   await until('it fails', () => table.state === 'failed')
   t.match(table.failure, { code: 'VIEW_FAILED', message: /4711/ })
-  t.same(shop.learned, [UNKNOWN_ID])
+  t.same(shop.learned, [UNKNOWN_ID, UNKNOWN_ID])
   t.equal(table.get('a'), 1)
 })
 

@@ -5,6 +5,7 @@ import { createCodec } from '../codec/avro.ts'
 import { memoryDirectory } from '../codec/schema-directory.ts'
 import type { LogRecord } from '../kafka/log-records.ts'
 import type { RecordBatch } from '../kafka/partition-reader.ts'
+import { SCHEMA_PATIENCE_MS } from '../run/schema-patience.ts'
 import { orders } from '../testing/example.ts'
 import { defineView, openView, type ViewDeclaration, type ViewTools } from './view.ts'
 
@@ -45,13 +46,18 @@ const memoryTopic = (partitions: number) => {
     log.push({ topic: 'orders', partition, offset: BigInt(log.length), timestampMs: 1, key, value, headers })
     wake()
   }
+  let nowMs = 0
+  let asked = 0
   const learn = async (schemaId: number) => {
-    throw new RangeError(`there is no schema ${schemaId}`)
+    asked += 1
+    nowMs += SCHEMA_PATIENCE_MS / 2
+    throw new UpstreamError('SCHEMA_UNKNOWN', `The registry knows no schema ${schemaId}`, { facts: { schemaId } })
   }
   return {
     append,
     codec,
-    tools: { reader, codec, learn, log: silentLogger },
+    asked: () => asked,
+    tools: { reader, codec, learn, log: silentLogger, clock: { monotonicMs: () => nowMs } },
     place: (partition: number, key: string, boxes: number) =>
       append(partition, key, codec.encode(orders.events.OrderPlaced, { boxes })),
     withdraw: (partition: number, key: string) =>
@@ -185,6 +191,7 @@ const ends = async (t: Test, make: (topic: Awaited<ReturnType<typeof opened>>) =
   )
   t.match(topic.view.failure, expected)
   t.same([topic.view.state, topic.view.get('a')], ['failed', 1], 'it answers with what it has')
+  return topic
 }
 
 t.test('what cannot be read ends it, with the place', async (t) => {
@@ -195,10 +202,20 @@ t.test('what cannot be read ends it, with the place', async (t) => {
   })
 })
 
-t.test('so does a schema that nobody knows', async (t) => {
-  await ends(t, ({ append }) => append(0, 'a', Buffer.from([0, 0, 0, 18, 103, 0])), {
+t.test('so does a schema that an answering registry does not know, after a while', async (t) => {
+  const { asked } = await ends(t, ({ append }) => append(0, 'a', Buffer.from([0, 0, 0, 18, 103, 0])), {
     code: 'VIEW_FAILED',
-    message: /4711/,
+    message: /SCHEMA_UNKNOWN.*4711/,
+  })
+  t.equal(asked(), 3)
+})
+
+t.test('opening ends with it, too', async (t) => {
+  const { append, tools } = memoryTopic(1)
+  append(0, 'a', Buffer.from([0, 0, 0, 18, 103, 0]))
+  await t.rejects(openView(boxes, tools), {
+    code: 'VIEW_FAILED',
+    facts: { topic: 'orders', partition: 0, offset: '0' },
   })
 })
 

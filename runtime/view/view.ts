@@ -1,3 +1,4 @@
+import type { Scheduler } from '../../platform/clock.ts'
 import type { ReelstreamError } from '../../platform/errors.ts'
 import type { Logger } from '../../platform/log.ts'
 import type { AvroSchema, Codec } from '../codec/avro.ts'
@@ -65,6 +66,8 @@ export interface ViewTools {
   /** Resolves once the codec knows the schema id. */
   readonly learn: (schemaId: number) => Promise<void>
   readonly log: Logger
+  /** By which a registry that knows no such schema is believed after 10 s. Default: the process's. */
+  readonly clock?: Pick<Scheduler, 'monotonicMs'>
 }
 
 export const defineView = <const T extends TopicRef, V>(declaration: ViewDeclaration<T, V>): ViewDeclaration<T, V> =>
@@ -74,8 +77,9 @@ export const defineView = <const T extends TopicRef, V>(declaration: ViewDeclara
  * Resolves when the view holds everything that was committed when it was called, and follows the log from then on. What
  * may pass (brokers or registry away) is tried again for ever and logged; what does not ends the view, for to go on would
  * be to answer wrongly: UpstreamError VIEW_FAILED (not retryable) with the place and the cause, which is a record that
- * cannot be read, a fold that throws, or a position that the log no longer holds; or ConfigError VIEW_FULL. Here it
- * throws that, PARTITION_UNREADABLE (retryable) while it looks for the topic, and the signal's reason when that aborts.
+ * cannot be read (also one whose schema an answering registry has not known for 10 s), a fold that throws, or a position
+ * that the log no longer holds; or ConfigError VIEW_FULL. Here it throws that, PARTITION_UNREADABLE (retryable) while it
+ * looks for the topic, and the signal's reason when that aborts.
  */
 export const openView = async <T extends TopicRef, V>(
   declaration: ViewDeclaration<T, V>,
