@@ -22,7 +22,10 @@ const NONE: readonly LiveEffect[] = []
 
 export class EffectLedger {
   readonly #declared: EffectShape
-  readonly #effects = new Map<string, LiveEffect>()
+  /** In the order in which they were asked for, if `#isOrdered`: a changelog has them in that of their last change. */
+  #effects = new Map<string, LiveEffect>()
+  #isOrdered = true
+  #lastSequence = 0
   readonly #byKey = new Map<string, Set<string>>()
   #nextSequence = 1
 
@@ -44,7 +47,7 @@ export class EffectLedger {
 
   all(): readonly LiveEffect[] {
     if (this.#effects.size === 0) return NONE
-    return [...this.#effects.values()].sort(bySequence)
+    return [...this.#inOrder()]
   }
 
   ofKey(key: string): readonly LiveEffect[] {
@@ -59,10 +62,13 @@ export class EffectLedger {
   }
 
   put(effect: LiveEffect): void {
+    const { sequence } = effect.record
+    if (sequence < this.#lastSequence && !this.#effects.has(effect.id)) this.#isOrdered = false
+    this.#lastSequence = Math.max(this.#lastSequence, sequence)
     this.#effects.set(effect.id, effect)
     const ids = this.#byKey.get(effect.key) ?? new Set<string>()
     this.#byKey.set(effect.key, ids.add(effect.id))
-    this.#nextSequence = Math.max(this.#nextSequence, effect.record.sequence + 1)
+    this.#nextSequence = Math.max(this.#nextSequence, sequence + 1)
   }
 
   remove(id: string): void {
@@ -85,22 +91,28 @@ export class EffectLedger {
   ): readonly LiveEffect[] {
     if (this.#effects.size === 0) return NONE
     const ahead = new Set<string>()
-    return this.all().filter((effect) => {
-      if (isWaiting(effect.key)) return false
+    const runnable: LiveEffect[] = []
+    for (const effect of this.#inOrder()) {
+      if (isWaiting(effect.key)) continue
       const { effect: name, notBeforeMs } = effect.record
-      const queue = `${name}\u001f${effect.key}`
-      const serial = this.#declared[name]?.policy.serialPerKey === true
-      const behind = serial && ahead.has(queue)
-      ahead.add(queue)
-      return !behind && notBeforeMs <= nowMs && !isRunning(effect.id)
-    })
+      if (this.#declared[name]?.policy.serialPerKey === true) {
+        const queue = `${name}\u001f${effect.key}`
+        if (ahead.has(queue)) continue
+        ahead.add(queue)
+      }
+      if (notBeforeMs <= nowMs && !isRunning(effect.id)) runnable.push(effect)
+    }
+    return runnable
   }
 
   /** When the next backed-off effect becomes due; null if none waits. */
   nextDueMs(nowMs: number): number | null {
-    if (this.#effects.size === 0) return null
-    const waits = [...this.#effects.values()].map((effect) => effect.record.notBeforeMs).filter((at) => at > nowMs)
-    return waits.length === 0 ? null : Math.min(...waits)
+    let next: number | null = null
+    for (const { record } of this.#effects.values()) {
+      const { notBeforeMs } = record
+      if (notBeforeMs > nowMs && (next === null || notBeforeMs < next)) next = notBeforeMs
+    }
+    return next
   }
 
   /** Whether every one of its last runs ended with the death of its process. */
@@ -153,5 +165,14 @@ export class EffectLedger {
     const next = { ...effect, record: { ...effect.record, ...change(effect.record) } }
     this.#effects.set(id, next)
     return next
+  }
+
+  /** Sorted once after a restore: what is asked for later comes behind. */
+  #inOrder(): Iterable<LiveEffect> {
+    if (!this.#isOrdered) {
+      this.#effects = new Map([...this.#effects.values()].sort(bySequence).map((effect) => [effect.id, effect]))
+      this.#isOrdered = true
+    }
+    return this.#effects.values()
   }
 }

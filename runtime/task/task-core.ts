@@ -47,8 +47,11 @@ export interface Failure extends Refusal {
   readonly retryable: boolean
 }
 
+const DAY_MS = 24 * 60 * 60 * 1000
 /** Longest time after which a duplicate of a closed key's event may still arrive (3-runtime, end of life). */
-const CLOSED_KEY_MS = 30 * 24 * 60 * 60 * 1000
+const CLOSED_KEY_MS = 30 * DAY_MS
+/** How often markers that are too old are looked for: each time at all of them. */
+const CLOSED_SWEEP_MS = DAY_MS
 export class TaskCore {
   readonly settings: TaskSettings
   readonly #routes: Routes
@@ -62,6 +65,7 @@ export class TaskCore {
   /** What the present step may have done before; null when it is done for the first time. */
   #past: History | null = null
   #changelogStart = 0
+  #sweptAtMs = 0
   #moved = false
 
   constructor(settings: TaskSettings) {
@@ -189,12 +193,8 @@ export class TaskCore {
    * code does not know, lets those go on that it knows again, settles inputs that kill their workers.
    */
   goLive(nowMs: number, isRunning: (id: string) => boolean): void {
-    const { closed, effects, blocked } = this.#memory
-    for (const [key, closedAtMs] of closed) {
-      if (nowMs - closedAtMs <= CLOSED_KEY_MS) continue
-      closed.delete(key)
-      this.#journal.write({ kind: 'closed', key, value: null })
-    }
+    const { effects, blocked } = this.#memory
+    this.#forgetClosed(nowMs)
     const unknown = effects.all().filter((effect) => !this.#knows(effect))
     for (const { id, key, record } of unknown) {
       // Never dropped: it was promised by an earlier version of the code, and somebody waits for its outcome.
@@ -209,6 +209,16 @@ export class TaskCore {
       if (!effects.isKiller(effect) || isRunning(effect.id)) continue
       const detail = `${effect.record.unproven} runs in succession ended with the death of their process`
       this.settle(effect.id, { ok: false, code: 'CRASHED', detail }, nowMs)
+    }
+  }
+
+  #forgetClosed(nowMs: number): void {
+    const { closed } = this.#memory
+    this.#sweptAtMs = nowMs
+    for (const [key, closedAtMs] of closed) {
+      if (nowMs - closedAtMs <= CLOSED_KEY_MS) continue
+      closed.delete(key)
+      this.#journal.write({ kind: 'closed', key, value: null })
     }
   }
 
@@ -261,9 +271,11 @@ export class TaskCore {
     return !afterClose && this.#memory.closed.has(key)
   }
 
+  /** Fires the timers that are due; now and then, what is over for good is forgotten. */
   fireDue(nowMs: number): void {
     if (this.#memory.replay !== null) return
     for (const set of this.#memory.timers.due(nowMs)) this.#fire(set, nowMs)
+    if (nowMs - this.#sweptAtMs >= CLOSED_SWEEP_MS) this.#forgetClosed(nowMs)
   }
 
   /** Windows end before the record that moves the time past their end. */

@@ -1,6 +1,7 @@
 import type { Timer } from '../state/generated.ts'
+import { DueQueue } from './due-queue.ts'
 
-/** The timers of a task: at most one per key and name. */
+/** The timers of a task: at most one per key and name. There may be millions, and a look at each record. */
 export interface SetTimer {
   readonly key: string
   readonly name: string
@@ -9,20 +10,19 @@ export interface SetTimer {
 
 export class TimerLedger {
   readonly #byKey = new Map<string, Map<string, Timer>>()
-  #nextDueMs: number | null = null
-  #stale = false
+  readonly #queue = new DueQueue<SetTimer>(comesBefore, ({ key, name, timer }) => this.get(key, name) !== timer)
 
-  put({ key, name, timer }: SetTimer): void {
+  put(set: SetTimer): void {
+    const { key, name, timer } = set
     const timers = this.#byKey.get(key) ?? new Map<string, Timer>()
     this.#byKey.set(key, timers.set(name, timer))
-    this.#stale = true
+    this.#queue.put(set)
   }
 
   remove(key: string, name: string): void {
     const timers = this.#byKey.get(key)
     if (timers?.delete(name) !== true) return
     if (timers.size === 0) this.#byKey.delete(key)
-    this.#stale = true
   }
 
   get(key: string, name: string): Timer | undefined {
@@ -35,38 +35,25 @@ export class TimerLedger {
 
   /** When the earliest is due, of keys that do not wait for something else; null if none is set. */
   nextDueMs(waits: ((key: string) => boolean) | null = null): number | null {
-    if (waits !== null) {
-      const due = [...this.#all()].filter(({ key }) => !waits(key)).map(({ timer }) => timer.atMs)
-      return due.length === 0 ? null : Math.min(...due)
-    }
-    if (this.#stale) {
-      this.#nextDueMs = null
-      for (const { timer } of this.#all()) {
-        if (this.#nextDueMs === null || timer.atMs < this.#nextDueMs) this.#nextDueMs = timer.atMs
-      }
-      this.#stale = false
-    }
-    return this.#nextDueMs
+    const first = waits === null ? this.#queue.first : this.#queue.firstBut(({ key }) => waits(key))
+    return first?.timer.atMs ?? null
   }
 
   /** Those due at `nowMs`, earliest first; ties by id, so that every run fires them in the same order. */
   due(nowMs: number): readonly SetTimer[] {
-    const next = this.nextDueMs()
-    if (next === null || next > nowMs) return []
-    return [...this.#all()]
-      .filter(({ timer }) => timer.atMs <= nowMs)
-      .sort((a, b) => a.timer.atMs - b.timer.atMs || (a.timer.timerId < b.timer.timerId ? -1 : 1))
+    return this.#queue.upTo(({ timer }) => timer.atMs <= nowMs)
   }
 
   /** Removes everything, one by one as it is asked for. */
   *clear(): Generator<SetTimer> {
-    for (const set of this.#all()) {
-      this.remove(set.key, set.name)
-      yield set
+    for (const [key, timers] of this.#byKey) {
+      for (const [name, timer] of timers) {
+        this.remove(key, name)
+        yield { key, name, timer }
+      }
     }
   }
-
-  *#all(): Generator<SetTimer> {
-    for (const [key, timers] of this.#byKey) for (const [name, timer] of timers) yield { key, name, timer }
-  }
 }
+
+const comesBefore = (a: SetTimer, b: SetTimer): boolean =>
+  a.timer.atMs < b.timer.atMs || (a.timer.atMs === b.timer.atMs && a.timer.timerId < b.timer.timerId)

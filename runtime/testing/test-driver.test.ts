@@ -145,6 +145,17 @@ t.test('the closing event cancels the effects and timers of its key and drops it
   )
 })
 
+t.test('the marker of a closed key is forgotten after 30 days, in a task that never restarts', async (t) => {
+  const DAY_MS = 24 * 60 * 60 * 1000
+  const driver = testDriver([sendOrders])
+  const markers = () => driver.changelog('send-orders').filter(({ key }) => key.startsWith('c')).length
+  driver.pipe(orders, 'OrderWithdrawn', 'o-1', { why: 'rain' })
+  driver.advance(30 * DAY_MS)
+  t.equal(markers(), 1)
+  driver.advance(DAY_MS)
+  t.equal(markers(), 0)
+})
+
 t.test('a handler that throws leaves nothing behind and says where it was', async (t) => {
   const driver = testDriver([sendOrders])
   driver.pipe(orders, 'OrderNoted', 'o-1', { count: 7 })
