@@ -25,6 +25,7 @@
  *       },
  *     )
  */
+import { ConfigError } from '../platform/errors.ts'
 import type { AvroSchema } from './codec/avro.ts'
 import type { EffectPolicy } from './effect-policy.ts'
 
@@ -209,7 +210,9 @@ export interface Declaration<
   readonly timers?: readonly Timer[]
   /**
    * Those of `timers` that are due on record time, the latest broker time of what the task has folded: windows. They fire
-   * before the record that moves the time past them, at the same place however often the log is read.
+   * before the record that moves the time past them, at the same place however often the log is read. That is why there
+   * may be one input topic only: the order of two is another each time. Those of a blocked key wait with it, and fire after
+   * what waited was folded, with the next record that moves the time.
    */
   readonly recordTimers?: readonly Timer[]
   /** Events after which a key is over. They are read like `reads`; their handlers go under `closing`. */
@@ -280,6 +283,7 @@ export interface ErasedBehaviour {
   readonly closed: ErasedHandler | null
 }
 
+/** Throws ConfigError RECORD_TIME_AMBIGUOUS when it has timers on record time and more than one input topic. */
 export const defineProcessor = <
   const Reads extends Edges,
   const Writes extends Edges,
@@ -294,7 +298,7 @@ export const defineProcessor = <
   behaviour: Behaviour<Reads, Writes, State, Effects, Timer, Closing>,
 ): Processor => {
   const erased = behaviour as unknown as Partial<ErasedBehaviour>
-  return {
+  const processor: Processor = {
     name: declaration.name,
     version: declaration.version ?? 1,
     start: declaration.start ?? 'beginning',
@@ -317,6 +321,19 @@ export const defineProcessor = <
       closed: erased.closed ?? null,
     },
   }
+  requireOneTime(processor)
+  return processor
+}
+
+/** Record time depends on the order of the records, which is given within a topic only. */
+const requireOneTime = (processor: Processor): void => {
+  const topics = inputTopicsOf(processor)
+  if (processor.recordTimers.length === 0 || topics.length <= 1) return
+  throw new ConfigError(
+    'RECORD_TIME_AMBIGUOUS',
+    `${processor.name} has timers on record time and reads ${topics.join(', ')}: expected one topic`,
+    { facts: { processor: processor.name } },
+  )
 }
 
 /** Every edge a processor reads, the closing and the confirming ones included. */

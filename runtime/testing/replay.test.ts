@@ -3,7 +3,7 @@ import { UpstreamError } from '../../platform/errors.ts'
 import { type Codec, createCodec } from '../codec/avro.ts'
 import { memoryDirectory } from '../codec/schema-directory.ts'
 import type { LogRecord } from '../kafka/log-records.ts'
-import { from, type Processor, type TopicRef } from '../processor.ts'
+import { defineProcessor, from, type Processor, type TopicRef } from '../processor.ts'
 import { toRecord } from '../task/changelog.ts'
 import { History } from '../task/history.ts'
 import { TaskCore } from '../task/task-core.ts'
@@ -327,4 +327,31 @@ t.test('timers on record time fire at the same place whenever the log is read', 
   driver.restart()
   driver.pipe(orders, 'OrderNoted', 'o-2', { count: 9 })
   t.same(ids(driver), before)
+})
+
+t.test('a processor of two topics has no record time', async (t) => {
+  const reading = (reads: Processor['reads']) => () =>
+    defineProcessor({ name: 'windows', reads, writes: [], timers: ['end'], recordTimers: ['end'] }, {
+      on: {},
+      due: { end: () => undefined },
+    } as never)
+  const [both, one] = [
+    reading([from(orders, ['OrderNoted']), from(deliveries, ['BoxSent'])]),
+    reading(sendOrders.reads),
+  ]
+  t.throws(both, { code: 'RECORD_TIME_AMBIGUOUS', message: /orders, deliveries/ })
+  t.doesNotThrow(one)
+})
+
+t.test('a timer on record time of a blocked key fires behind what waited', async (t) => {
+  const driver = testDriver([{ ...sendOrders, recordTimers: ['late'] }], { blocking: 'keep' })
+  place(driver, 'o-1')
+  place(driver, 'o-1', -1)
+  driver.advance(LATE_MS)
+  driver.pipe(orders, 'OrderNoted', 'o-1', { count: 7 })
+  driver.skip(NAME, 'o-1')
+  t.same([driver.state(NAME, 'o-1').count, driver.read(deliveries, 'OrderLate')], [{ '': { count: 7 } }, []])
+  driver.advance(1)
+  driver.pipe(orders, 'OrderNoted', 'o-2', { count: 1 })
+  t.match(driver.read(deliveries, 'OrderLate'), [{ key: 'o-1', data: { count: 7 } }])
 })

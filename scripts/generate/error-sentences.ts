@@ -241,6 +241,8 @@ export const ERROR_SENTENCES: Readonly<Record<string, string>> = {
   RANGE_PROXY_CLOSED: 'A source was registered with a proxy that is closed.',
   RANGE_PROXY_EMPTY: 'A source of no objects was registered.',
   RENDITION_MISSING: 'A final playlist lacks a rendition.',
+  RECORD_TIME_AMBIGUOUS:
+    'A processor with timers on record time reads more than one topic; their order is another each time.',
   REPORT_GAP: 'An executor reported its pieces out of order.',
   RESUME_WITHOUT_SEEK: 'A partition was to flow before it was sought.',
   S3_PROTOCOL: 'S3 answered without something that it must answer with.',
