@@ -6,9 +6,10 @@ import { toRecord } from '../task/changelog.ts'
 import { changelogOf } from './kafka-task-log.ts'
 
 /**
- * A changelog without a position on inputs with history cannot be told from a lost one, so a task refuses to open on it
- * (NEEDS_RESET). The migrate step therefore writes the first position while the inputs of a new processor are empty.
- * Doing it again changes nothing: a changelog that holds anything is left alone.
+ * A changelog without a position cannot be told from a lost one, so a task with such a changelog opens and replays its
+ * inputs. The migrate step therefore writes the first position while the inputs of a new processor are empty: a fresh
+ * installation opens no task before there is something to do. Doing it again changes nothing: a changelog that holds
+ * anything is left alone.
  */
 export const initialPositions = async (
   processors: readonly Processor[],
