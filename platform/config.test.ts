@@ -16,6 +16,13 @@ t.test('all problems are reported at once', async (t) => {
   })
 })
 
+t.test('hours of an upload may be parts of one', async (t) => {
+  t.equal(readConfig({ UPLOAD_EXPIRY_HOURS: '0.5' }).uploadExpiryHours, 0.5)
+  for (const value of ['0', '0.0005', '721', 'Infinity', 'NaN', ' ', 'half']) {
+    t.throws(() => readConfig({ UPLOAD_EXPIRY_HOURS: value }), { message: /a number from 0\.001 to 720/ }, value)
+  }
+})
+
 t.test('a missing setting is named with what it is for', async (t) => {
   t.throws(() => requireSettings(readConfig({}), ['databaseUrl', 'kafkaBrokers']), {
     code: 'CONFIG_MISSING',

@@ -44,6 +44,17 @@ const integer = (env: string, fallback: number, min: number, max: number, doc: s
   },
 })
 
+const number = (env: string, fallback: number, min: number, max: number, doc: string): Setting<number> => ({
+  env,
+  fallback: String(fallback),
+  doc: `${doc} (${min} … ${max})`,
+  parse: (s) => {
+    const value = Number(s)
+    if (s.trim() !== '' && value >= min && value <= max) return value
+    throw new Error(`expected a number from ${min} to ${max}, got "${s}"`)
+  },
+})
+
 const flag = (env: string, fallback: boolean, doc: string): Setting<boolean> => ({
   env,
   fallback: String(fallback),
@@ -140,7 +151,7 @@ export const SETTINGS = {
   authorToken: secret('AUTHOR_TOKEN', '', 'token that the command line signs in with; empty = the local author'),
   stateDir: text('XDG_STATE_HOME', '', 'folder where the command line remembers open uploads; empty = ~/.local/state'),
   callerDir: text('INIT_CWD', '', 'folder that file names on the command line begin in; npm sets it; empty = here'),
-  uploadExpiryHours: integer('UPLOAD_EXPIRY_HOURS', 24, 1, 24 * 30, 'hours until an unfinished upload is aborted'),
+  uploadExpiryHours: number('UPLOAD_EXPIRY_HOURS', 24, 0.001, 24 * 30, 'hours until an unfinished upload is aborted'),
   reconcileMinutes: integer(
     'RECONCILE_MINUTES',
     60,

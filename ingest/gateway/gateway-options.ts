@@ -48,7 +48,7 @@ export const gatewayOptions = (config: Config, clients: GatewayClients): Gateway
         unsizedPartSizeBytes: config.unsizedPartSizeBytes,
         maxOpenUploads: config.maxOpenUploads,
         maxOpenBytes: config.maxOpenBytes,
-        uploadLifeMs: config.uploadExpiryHours * HOUR_MS,
+        uploadLifeMs: Math.round(config.uploadExpiryHours * HOUR_MS),
       },
       clock,
       log,

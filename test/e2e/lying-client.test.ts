@@ -1,12 +1,18 @@
+import { spawn } from 'node:child_process'
 import { createHash, randomBytes, randomUUID } from 'node:crypto'
-import t from 'tap'
+import path from 'node:path'
+import t, { type Test } from 'tap'
+import { freePorts } from '../../local/ports.ts'
+import { loadSecrets } from '../../local/secrets.ts'
+import { listMultipartUploads } from '../../storage/multipart.ts'
 import { readWhole } from '../../storage/read-object.ts'
 import { createS3Client } from '../../storage/s3-client.ts'
-import { type RunFile, startProduct, until } from './product.ts'
+import { type Product, type RunFile, startProduct, until } from './product.ts'
 
 /**
  * Clients that say what is not so, over plain HTTP against the real product: a part that was reported and never sent is
- * wanted again, whoever goes on saying so is ended with a code, and a stream is what its parts are once it is sealed.
+ * wanted again, whoever goes on saying so is ended with a code, a stream is what its parts are once it is sealed, and who
+ * never comes back leaves nothing in S3.
  */
 const MiB = 1024 * 1024
 
@@ -71,7 +77,52 @@ t.test('what clients say of their parts', async (t) => {
     await until('the upload is complete', async () => (await upload.parts()).status === 'completed')
     t.equal(await sourceOf(run, upload.uploadId), sha256(Buffer.concat(bytes)))
   })
+
+  await t.test('what nobody finishes is given up when its time is over, and nothing of it stays in S3', async (t) => {
+    const gatewayUrl = await startGateway(t, product, { UPLOAD_EXPIRY_HOURS: '0.003' })
+    const upload = await clientOf({ ...run, gatewayUrl }).begin({ sizeBytes: 8 * MiB + 100 })
+    const body = randomBytes(100)
+    await upload.report(2, body, await upload.put(2, body))
+    t.equal(await openMultiparts(run, upload.uploadId), 1)
+    await until('it is aborted', async () => (await upload.parts()).status === 'aborted')
+    t.match(await client.get(`/uploads/${upload.uploadId}`), { status: 'aborted', code: 'UPLOAD_EXPIRED' })
+    await until('its part is gone', async () => (await openMultiparts(run, upload.uploadId)) === 0)
+  })
 })
+
+/** One more gateway of the product, with settings of its own; it does not look for orphans. */
+const startGateway = async (t: Test, { dataDir, env, run }: Product, settings: Record<string, string>) => {
+  const [port = 0] = await freePorts(1)
+  const { kafkaBrokers, schemaRegistryUrl, databaseUrl, s3Endpoint, s3AccessKeyId, s3SecretAccessKey } = await run()
+  const { jwtSecret } = await loadSecrets(dataDir)
+  const gateway = spawn(process.execPath, [path.join(ROOT, 'ingest/gateway/server.ts')], {
+    cwd: ROOT,
+    env: {
+      ...env,
+      KAFKA_BROKERS: kafkaBrokers,
+      SCHEMA_REGISTRY_URL: schemaRegistryUrl,
+      DATABASE_URL: databaseUrl,
+      S3_ENDPOINT: s3Endpoint,
+      S3_ACCESS_KEY_ID: s3AccessKeyId,
+      S3_SECRET_ACCESS_KEY: s3SecretAccessKey,
+      JWT_SECRET: jwtSecret,
+      WEB_PORT: String(port),
+      RECONCILE_MINUTES: '0',
+      ...settings,
+    },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+  t.teardown(() => gateway.kill('SIGKILL'))
+  const url = `http://127.0.0.1:${port}`
+  await until('the gateway answers', () =>
+    fetch(`${url}/readyz`)
+      .then(({ ok }) => ok)
+      .catch(() => false),
+  )
+  return url
+}
+
+const ROOT = path.resolve(import.meta.dirname, '..', '..')
 
 interface History {
   readonly items: readonly { readonly type: string }[]
@@ -82,7 +133,7 @@ interface PartsAnswer {
   readonly parts: readonly { readonly partNumber: number }[]
 }
 
-const clientOf = ({ gatewayUrl, token }: RunFile) => {
+const clientOf = ({ gatewayUrl, token }: Pick<RunFile, 'gatewayUrl' | 'token'>) => {
   const ask = async (method: string, url: string, body?: object): Promise<Record<string, unknown>> => {
     const headers = { authorization: `Bearer ${token}`, 'idempotency-key': randomUUID() }
     const json = { ...headers, 'content-type': 'application/json' }
@@ -131,11 +182,26 @@ const md5 = (bytes: Uint8Array) => createHash('md5').update(bytes).digest('hex')
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
 
 const sourceOf = async (run: RunFile, videoId: string): Promise<string> => {
-  const { s3Endpoint: endpoint, s3AccessKeyId: accessKeyId, s3SecretAccessKey: secretAccessKey } = run
-  const s3 = createS3Client({ endpoint, publicEndpoint: endpoint, region: 'us-east-1', accessKeyId, secretAccessKey })
+  const s3 = s3Of(run)
   try {
-    return sha256(await readWhole(s3, { bucket: 'reelstream-media', key: `v/${videoId}/source` }, 64 * MiB))
+    return sha256(await readWhole(s3, { bucket: BUCKET, key: `v/${videoId}/source` }, 64 * MiB))
   } finally {
     s3.destroy()
   }
 }
+
+const openMultiparts = async (run: RunFile, videoId: string): Promise<number> => {
+  const s3 = s3Of(run)
+  try {
+    let open = 0
+    for await (const _ of listMultipartUploads(s3, { bucket: BUCKET, prefix: `v/${videoId}/` })) open += 1
+    return open
+  } finally {
+    s3.destroy()
+  }
+}
+
+const BUCKET = 'reelstream-media'
+
+const s3Of = ({ s3Endpoint: endpoint, s3AccessKeyId: accessKeyId, s3SecretAccessKey: secretAccessKey }: RunFile) =>
+  createS3Client({ endpoint, publicEndpoint: endpoint, region: 'us-east-1', accessKeyId, secretAccessKey })
