@@ -38,7 +38,8 @@ export const startGate = async (target: number): Promise<Gate> => {
       upstream.destroy()
     })
     client.on('error', () => upstream.destroy())
-    upstream.on('error', () => client.resetAndDestroy())
+    // Not reset: with a write under way Node 24.9 then never gets through its own cleanup at the end of the process.
+    upstream.on('error', () => client.destroy())
     client.on('data', (chunk: Buffer) => {
       sentBytes += chunk.length
       if (!upstream.write(chunk)) client.pause()
