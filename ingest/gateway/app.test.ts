@@ -173,6 +173,16 @@ t.test('create', async (t) => {
     t.equal(sent.length, 1)
   })
 
+  t.test('a claim in doubt keeps its multipart, though a repetition is certainly not written', async (t) => {
+    const { create, fault, multiparts } = await startGateway(t)
+    fault.kafka = 'away'
+    t.match(await create(), { status: 503 })
+    fault.kafka = 'refuses-to-write'
+    const { status } = await create()
+    t.ok(status >= 400)
+    t.equal(multiparts.size, 1, 'the first claim may be in the log, and names it')
+  })
+
   t.test('an empty file, and one that is too large, are refused before anything is made', async (t) => {
     const { create, sent, multiparts } = await startGateway(t)
     t.match(await create({ sizeBytes: 0 }), { status: 422, body: { code: 'EMPTY_FILE' } })

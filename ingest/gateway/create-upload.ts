@@ -90,10 +90,21 @@ const begin = async (
 ): Promise<RecordedUpload> => {
   const { contentType, sizeBytes } = wanted
   await checkOpenUploads(context, author.id, { uploads: 1, bytes: sizeBytes ?? 0 })
-  const multipart = unfinished.get(videoId) ?? (await context.store.begin({ videoId, contentType }))
+  const left = unfinished.get(videoId)
+  const multipart = left ?? (await context.store.begin({ videoId, contentType }))
   // From here on until the end is known: two requests may go on with it, and both then send the same claim.
   unfinished.set(videoId, multipart)
-  const recorded = await claimAndRead(context, author, videoId, multipart, wanted).catch((error: unknown) => {
+  try {
+    await claim(context, author, videoId, multipart, wanted)
+  } catch (error) {
+    // However certain it is that this attempt did not write the claim: an earlier one may have.
+    if (left === undefined && !isDoubtful(error)) {
+      unfinished.delete(videoId)
+      await giveUp(context, multipart)
+    }
+    throw error
+  }
+  const recorded = await readOutcome(context, videoId, multipart).catch((error: unknown) => {
     if (!isDoubtful(error)) unfinished.delete(videoId)
     throw error
   })
@@ -106,21 +117,25 @@ const isDoubtful = (error: unknown): boolean =>
   hasCode(error, CLAIM_DOUBTFUL, SEND_QUEUE_FULL, NOT_RECORDED_YET, 'DATABASE_UNAVAILABLE')
 const NOT_RECORDED_YET = 'UPLOAD_NOT_RECORDED_YET'
 
-const claimAndRead = async (
+const claim = async (
   context: GatewayContext,
   author: Author,
   videoId: string,
   multipart: MultipartRef,
   wanted: NewUpload,
+): Promise<void> => {
+  const started = uploadStarted(context, author, multipart, wanted)
+  const id = claimIdFor(videoId, multipart.uploadId)
+  await context.claims.claim('UploadStarted', videoId, started, { id })
+}
+
+/** What admission made of it. A multipart that is not the recorded one is given up. */
+const readOutcome = async (
+  context: GatewayContext,
+  videoId: string,
+  multipart: MultipartRef,
 ): Promise<RecordedUpload> => {
   const claimId = claimIdFor(videoId, multipart.uploadId)
-  try {
-    const started = uploadStarted(context, author, multipart, wanted)
-    await context.claims.claim('UploadStarted', videoId, started, { id: claimId })
-  } catch (error) {
-    if (!isDoubtful(error)) await giveUp(context, multipart)
-    throw error
-  }
   const outcome = await context.reads.waitForOutcome(claimId, context.limits.outcomeTimeoutMs)
   const recorded = await context.reads.findUpload(videoId)
   if (recorded?.s3UploadId === multipart.uploadId) return recorded
