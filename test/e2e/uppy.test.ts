@@ -105,7 +105,7 @@ const uploadsOf = async (run: RunFile, status: string) => {
 }
 
 const partNumbersOf = async (run: RunFile, uploadId: string): Promise<readonly number[]> => {
-  const { parts } = (await get(run, `/uploads/${uploadId}`)) as { parts: { partNumber: number }[] }
+  const { parts } = (await get(run, `/uploads/${uploadId}/parts`)) as { parts: { partNumber: number }[] }
   return parts.map(({ partNumber }) => partNumber)
 }
 
