@@ -151,6 +151,7 @@ const watchGateway = ({ pids }: RunFile) => {
   const timer = setInterval(() => {
     largest = Math.max(largest, rss())
   }, SAMPLE_MS)
+  timer.unref() // an upload that fails ends the run
   return {
     end: () => {
       clearInterval(timer)

@@ -8,8 +8,8 @@ import { runRole, type Tools } from './process.ts'
 import { publishWith } from './publish-playlist/effects/publish.ts'
 
 /** The role `processors`: everything but FFmpeg's encoding. */
-const executorsOf = ({ s3, proxy, ffmpeg, config }: Tools): Readonly<Record<string, AnyExecutors>> => ({
-  'finish-upload': { complete: completeWith(s3), abort: abortWith(s3) },
+const executorsOf = ({ s3, completing, proxy, ffmpeg, config }: Tools): Readonly<Record<string, AnyExecutors>> => ({
+  'finish-upload': { complete: completeWith(s3, completing), abort: abortWith(s3) },
   'probe-source': { probe: probeObjectWith(s3, proxy, ffmpeg) },
   'publish-playlist': { publish: publishWith(s3, config.s3Bucket) },
 })

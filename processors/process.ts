@@ -13,7 +13,7 @@ import type { TaskReport } from '../runtime/run/processor-host.ts'
 import { type RunningTopology, run } from '../runtime/run/run.ts'
 import { openSession } from '../runtime/run/session.ts'
 import { type RangeProxy, startRangeProxy } from '../storage/range-proxy.ts'
-import { createS3Client, type S3Client, s3SettingsOf } from '../storage/s3-client.ts'
+import { createCompletingClient, createS3Client, type S3Client, s3SettingsOf } from '../storage/s3-client.ts'
 import type { ProductSettings } from './index.ts'
 import { instanceIdOf, productSettings } from './settings.ts'
 import { topicSpecs } from './topics.ts'
@@ -26,6 +26,8 @@ export interface Tools {
   readonly config: Config
   readonly settings: ProductSettings
   readonly s3: S3Client
+  /** For what a server works on for long. */
+  readonly completing: S3Client
   readonly proxy: RangeProxy
   readonly ffmpeg: Ffmpeg
 }
@@ -43,7 +45,8 @@ export const runRole = async (role: RoleDefinition): Promise<void> => {
   requireSettings(config, ['kafkaBrokers', 'schemaRegistryUrl', 's3Endpoint'])
   const log = createLogger(role.name, config.logLevel)
   const atEnd = endGracefully(log)
-  const s3 = createS3Client(s3SettingsOf(config, role.name))
+  const s3Settings = s3SettingsOf(config, role.name)
+  const [s3, completing] = [createS3Client(s3Settings), createCompletingClient(s3Settings)]
   const [ffmpeg, proxy, session] = await Promise.all([
     createFfmpeg({ ffmpegPath: config.ffmpegPath, ffprobePath: config.ffprobePath, log }),
     startRangeProxy(s3),
@@ -59,7 +62,7 @@ export const runRole = async (role: RoleDefinition): Promise<void> => {
     ),
   ])
   const settings = productSettings(config, readLadder(), await ffmpeg.version())
-  const bound = role.bind({ config, settings, s3, proxy, ffmpeg })
+  const bound = role.bind({ config, settings, s3, completing, proxy, ffmpeg })
   const processors = bound.map(({ processor }) => processor)
   await patiently(() => requireTopics(session.kafka, topicSpecs(config, processors)), log)
   const metrics = createMetrics(role.name)
@@ -85,6 +88,7 @@ export const runRole = async (role: RoleDefinition): Promise<void> => {
     await running.stop()
     await Promise.all([health.close(), proxy.close(), session.close()])
     s3.destroy()
+    completing.destroy()
   })
 }
 

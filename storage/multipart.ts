@@ -121,8 +121,10 @@ export const listParts = async (
 /**
  * Makes the object of the parts and returns its head, verified: its length is the sum of the parts, and its composite
  * checksum is the one of their digests (where the server keeps one). Idempotent: done again after a success, by us or
- * by a process that died, it verifies and returns the same.
+ * by a process that died, it verifies and returns the same. Whatever the server answers, the object decides: an earlier
+ * Complete may have made it, or have been making it, and then the answers to this one are of all kinds.
  *
+ * @param s3 of createCompletingClient, where objects may be large
  * @param parts all of them, in any order; at least one
  * @throws BadInputError PARTS_INVALID: a part is missing or is not the one that was named; the upload stays open
  * @throws BadInputError MULTIPART_NOT_FOUND: neither the upload nor an object is there
@@ -140,7 +142,6 @@ export const completeMultipart = async (
     () => undefined,
     (error: unknown) => error,
   )
-  if (failure !== undefined && !isDoubtful(failure)) throw failure
   const head = await headObject(s3, ref, { signal })
   if (head === null) throw failure ?? mismatch(ref, 'S3 reported success, but there is no object')
   verify(ref, head, ordered, failure)
@@ -246,10 +247,6 @@ const complete = async (
   })
   await withS3Errors(about('complete the multipart upload', ref, signal), () => s3.send(command, abortableBy(signal)))
 }
-
-/** After these the object may exist all the same: the answer was lost, or an earlier Complete was the one that counted. */
-const isDoubtful = (error: unknown): boolean =>
-  hasCode(error, 'S3_UNAVAILABLE', 'S3_CONFLICT', 'MULTIPART_NOT_FOUND', 'OBJECT_NOT_FOUND', 'PRECONDITION_FAILED')
 
 const mismatch = (ref: MultipartRef, why: string, cause?: unknown): BadInputError =>
   new BadInputError('OBJECT_MISMATCH', `The object is not what was uploaded: ${why}.`, {

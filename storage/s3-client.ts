@@ -67,6 +67,13 @@ export const s3SettingsOf = (config: Config, role?: string): S3Settings => {
 /** For every call that we make ourselves. Close it with `destroy()`. Makes no request. */
 export const createS3Client = (settings: S3Settings): S3Client => client(settings, settings.endpoint, 'WHEN_SUPPORTED')
 
+/**
+ * For CompleteMultipartUpload alone: silence is borne for two hours, and nothing is tried twice. A second Complete beside
+ * one that still runs is answered with nonsense (S3Proxy: BadDigest), and the first counts.
+ */
+export const createCompletingClient = (settings: S3Settings): S3Client =>
+  client(settings, settings.endpoint, 'WHEN_SUPPORTED', { maxAttempts: 1, idleTimeoutMs: ASSEMBLING_TIMEOUT_MS })
+
 /** Only for presign.ts: signs for the public address and never invents a checksum. Makes no request. */
 export const createPresignClient = (settings: S3Settings): S3Client =>
   client(settings, settings.publicEndpoint, 'WHEN_REQUIRED')
@@ -74,15 +81,22 @@ export const createPresignClient = (settings: S3Settings): S3Client =>
 /** The first try and three more, with the SDK's exponential back-off: 500, 503, throttling, resets, time-outs. */
 const MAX_ATTEMPTS = 4
 const CONNECT_TIMEOUT_MS = 5_000
-/**
- * Silence on an open connection. A long CompleteMultipartUpload is not silent: AWS and the self-hosted servers alike
- * send white space while they assemble the object.
- */
+/** Silence on an open connection. */
 const IDLE_TIMEOUT_MS = 60_000
+/**
+ * Silence while a server assembles an object. AWS sends white space meanwhile; S3Proxy says nothing for 100 s when it
+ * copies 10 GB on an ordinary disk.
+ */
+const ASSEMBLING_TIMEOUT_MS = 2 * 60 * 60_000
 /** Above what one process has in flight at a time; the SDK's default of 50 makes readers queue behind each other. */
 const MAX_SOCKETS = 256
 
-const client = (settings: S3Settings, endpoint: string, requestChecksums: 'WHEN_SUPPORTED' | 'WHEN_REQUIRED') => {
+const client = (
+  settings: S3Settings,
+  endpoint: string,
+  requestChecksums: 'WHEN_SUPPORTED' | 'WHEN_REQUIRED',
+  { maxAttempts, idleTimeoutMs } = { maxAttempts: MAX_ATTEMPTS, idleTimeoutMs: IDLE_TIMEOUT_MS },
+) => {
   const agent = { keepAlive: true, maxSockets: MAX_SOCKETS }
   return new S3Client({
     endpoint,
@@ -91,12 +105,12 @@ const client = (settings: S3Settings, endpoint: string, requestChecksums: 'WHEN_
     ...(settings.accessKeyId === '' ? {} : { credentials: keyOf(settings) }),
     // Self-hosted servers have no wildcard DNS for bucket.host.
     forcePathStyle: true,
-    maxAttempts: MAX_ATTEMPTS,
+    maxAttempts,
     requestChecksumCalculation: requestChecksums,
     responseChecksumValidation: 'WHEN_REQUIRED',
     requestHandler: {
       connectionTimeout: CONNECT_TIMEOUT_MS,
-      socketTimeout: IDLE_TIMEOUT_MS,
+      socketTimeout: idleTimeoutMs,
       httpAgent: agent,
       httpsAgent: agent,
     },

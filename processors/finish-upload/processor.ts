@@ -53,7 +53,8 @@ const effects = {
     reads: ['part'],
     attempts: 100,
     backoffMs: exponential(1_000, 5 * MINUTE_MS),
-    timeoutMs: 10 * MINUTE_MS,
+    // S3Proxy copies some 100 MB/s, and says nothing meanwhile.
+    timeoutMs: 2 * 60 * MINUTE_MS,
   }),
   abort: effect({
     input: AbortInputSchema,

@@ -6,10 +6,12 @@ import type { AddressInfo } from 'node:net'
  * header is passed on unchanged, so signatures made for the proxy's address stay valid.
  */
 export type Fault =
-  /** The request is not passed on; S3 "answers" this. */
-  | { readonly kind: 'status'; readonly status: number }
+  /** The request is not passed on; S3 "answers" this. `s3Error`: its name of the error. */
+  | { readonly kind: 'status'; readonly status: number; readonly s3Error?: string }
   /** S3 does the work, its answer is lost. */
   | { readonly kind: 'lose-answer' }
+  /** S3 does the work, and answers this all the same. */
+  | { readonly kind: 'deny'; readonly status: number; readonly s3Error: string }
   /** The connection dies after that many bytes of the answer's body. */
   | { readonly kind: 'cut'; readonly afterBytes: number }
   /** One bit of the request's body is flipped on the way. */
@@ -39,7 +41,7 @@ export const startFaultProxy = async (target: string): Promise<FaultProxy> => {
     const fault = proxy.decide(asked)
     if (fault?.kind === 'status') {
       incoming.resume()
-      incoming.on('end', () => response.writeHead(fault.status).end())
+      incoming.on('end', () => refuse(response, fault))
       return
     }
     forward(target, incoming, response, fault)
@@ -52,12 +54,22 @@ export const startFaultProxy = async (target: string): Promise<FaultProxy> => {
   return Object.assign(proxy, { endpoint: `http://127.0.0.1:${(server.address() as AddressInfo).port}` })
 }
 
+const refuse = (response: ServerResponse, { status, s3Error }: { status: number; s3Error?: string }): void => {
+  const body = s3Error === undefined ? '' : `<Error><Code>${s3Error}</Code><Message>played</Message></Error>`
+  response.writeHead(status, { 'content-type': 'application/xml' }).end(body)
+}
+
 const forward = (target: string, incoming: IncomingMessage, response: ServerResponse, fault: Fault | undefined) => {
   const options = { method: incoming.method, headers: incoming.headers, agent: false as const }
   const outgoing = request(new URL(incoming.url ?? '/', target), options, (answer) => {
     if (fault?.kind === 'lose-answer') {
       answer.resume()
       answer.on('end', () => response.destroy())
+      return
+    }
+    if (fault?.kind === 'deny') {
+      answer.resume()
+      answer.on('end', () => refuse(response, fault))
       return
     }
     response.writeHead(answer.statusCode ?? 502, answer.headers)

@@ -7,8 +7,8 @@ import { abortMultipart, createMultipart, type MultipartRef } from '../../../sto
 import { MiB } from '../../../storage/part-size.ts'
 import { presignPart } from '../../../storage/presign.ts'
 import { headObject } from '../../../storage/read-object.ts'
-import { createS3Client } from '../../../storage/s3-client.ts'
-import { startFaultProxy } from '../../../storage/testing/fault-proxy.ts'
+import { createCompletingClient, createS3Client } from '../../../storage/s3-client.ts'
+import { type AskedRequest, startFaultProxy } from '../../../storage/testing/fault-proxy.ts'
 import { scratchBucket } from '../../../storage/testing/scratch-bucket.ts'
 import { putOnce, sha256 } from '../../../storage/write-once.ts'
 import type { CompleteOutcome, Part } from '../generated.ts'
@@ -18,8 +18,9 @@ import { completeWith } from './complete.ts'
 const { s3, presigner, bucket, settings } = await scratchBucket()
 const proxy = await startFaultProxy(settings.endpoint)
 const s3Behind = createS3Client({ ...settings, endpoint: proxy.endpoint })
+const completingBehind = createCompletingClient({ ...settings, endpoint: proxy.endpoint })
 t.teardown(async () => {
-  for (const client of [s3, s3Behind, presigner]) client.destroy()
+  for (const client of [s3, s3Behind, completingBehind, presigner]) client.destroy()
   await proxy.close()
 })
 
@@ -54,7 +55,7 @@ const complete = (ref: MultipartRef, parts: readonly Part[], { attempt = 1, clie
   }
   const { bucket, key: objectKey, uploadId: s3UploadId } = ref
   const input = { bucket, objectKey, s3UploadId, partSizeBytes: PART, partCount: parts.length, sizeBytes }
-  return completeWith(client)(input, run) as Promise<CompleteOutcome>
+  return completeWith(client, client === s3 ? s3 : completingBehind)(input, run) as Promise<CompleteOutcome>
 }
 
 const wrongOf = ({ wrongParts }: CompleteOutcome) => wrongParts.map(({ partNumber, code }) => [partNumber, code])
@@ -99,6 +100,33 @@ t.test('a lost answer to Complete in the same run is a success', async (t) => {
   t.match(await complete(ref, parts, { client: s3Behind }), { completed: { sizeBytes } })
   t.ok(lost > 0)
   proxy.decide = () => undefined
+})
+
+const isComplete = ({ method, url }: AskedRequest) => method === 'POST' && url.includes('uploadId=')
+
+t.test('a completion that was made is one, whatever S3 says of it, and is asked for once', async (t) => {
+  for (const s3Error of ['BadDigest', 'InvalidPart', 'NoSuchUpload', 'InternalError']) {
+    const { ref, parts } = await uploaded(`denied-${s3Error}`)
+    let asked = 0
+    proxy.decide = (request) => {
+      if (!isComplete(request)) return undefined
+      asked += 1
+      return { kind: 'deny', status: s3Error === 'InternalError' ? 500 : 400, s3Error }
+    }
+    t.match(await complete(ref, parts, { client: s3Behind }), { completed: { sizeBytes } }, s3Error)
+    t.equal(asked, 1, s3Error)
+  }
+  proxy.decide = () => undefined
+})
+
+t.test('a complaint of checksums is believed when no earlier completion can be under way any more', async (t) => {
+  const { ref, parts } = await uploaded('under-way')
+  proxy.decide = (request) => (isComplete(request) ? { kind: 'status', status: 400, s3Error: 'BadDigest' } : undefined)
+  await t.rejects(complete(ref, parts, { client: s3Behind }), { code: 'S3_CONFLICT', retryable: true })
+  await t.rejects(complete(ref, parts, { client: s3Behind, attempt: 11 }), { code: 'S3_CONFLICT' })
+  t.match(await complete(ref, parts, { client: s3Behind, attempt: 12 }), { rejection: { code: 'CHECKSUM_MISMATCH' } })
+  proxy.decide = () => undefined
+  t.match(await complete(ref, parts), { completed: { sizeBytes } })
 })
 
 t.test('an S3 that is away is tried again, and nothing is decided', async (t) => {

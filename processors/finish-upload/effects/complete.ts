@@ -1,4 +1,4 @@
-import { BadInputError, type ReelstreamError } from '../../../platform/errors.ts'
+import { BadInputError, type ReelstreamError, UpstreamError } from '../../../platform/errors.ts'
 import type { EffectRun, Executor } from '../../../runtime/run/executors.ts'
 import {
   type CompletedPart,
@@ -22,29 +22,50 @@ import type { CompleteInput, CompleteOutcome, Part } from '../generated.ts'
  * parts and no error, which would read like a client that sent nothing.
  *
  * What can never succeed is an outcome (single parts that are wrong, or the whole); an S3 that is away is an error, and
- * tried again.
+ * tried again. So is one that complains of checksums: with parts that were just compared that is what a server says while
+ * it still assembles the object for a process that died, and it is believed when that could have ended long ago.
+ *
+ * @param completing of createCompletingClient
  */
 export const completeWith =
-  (s3: S3Client): Executor<CompleteInput, CompleteOutcome> =>
+  (s3: S3Client, completing: S3Client): Executor<CompleteInput, CompleteOutcome> =>
   async (input, run) => {
     try {
-      return await complete(s3, input, run)
+      return await complete({ s3, completing }, input, run)
     } catch (error) {
       if (!isRejection(error)) throw error
+      if (error.code === 'CHECKSUM_MISMATCH' && run.attempt < SURE_FROM_ATTEMPT) {
+        throw new UpstreamError('S3_CONFLICT', `${error.message} An earlier completion may still be under way.`, {
+          cause: error,
+          facts: error.facts,
+        })
+      }
       return { completed: null, rejection: { code: error.code, detail: error.message }, wrongParts: [] }
     }
   }
 
-const complete = async (s3: S3Client, input: CompleteInput, run: EffectRun<unknown>): Promise<CompleteOutcome> => {
+/** By the effect's back-off about twenty minutes after the first. */
+const SURE_FROM_ATTEMPT = 12
+
+const complete = async (
+  { s3, completing }: { readonly s3: S3Client; readonly completing: S3Client },
+  input: CompleteInput,
+  run: EffectRun<unknown>,
+): Promise<CompleteOutcome> => {
   const ref = { bucket: input.bucket, key: input.objectKey, uploadId: input.s3UploadId }
   const reported = partsOf(input, run)
   const found = await findCompleted(s3, ref, reported.map(asReported), run)
   if (found !== null) return completedAs(found)
   const stored = await listed(s3, ref, run)
   const { wrong, etags } = stored === null ? { wrong: [], etags: new Map() } : compareParts(input, reported, stored)
-  if (wrong.length > 0) return { completed: null, rejection: null, wrongParts: [...wrong] }
+  if (wrong.length > 0) {
+    // Parts vanish one by one when an earlier completion ends.
+    const meanwhile = await findCompleted(s3, ref, reported.map(asReported), run)
+    if (meanwhile !== null) return completedAs(meanwhile)
+    return { completed: null, rejection: null, wrongParts: [...wrong] }
+  }
   const parts = reported.map((part) => ({ ...asReported(part), etag: etags.get(part.partNumber) ?? part.etag }))
-  return completedAs(await completeMultipart(s3, ref, parts, run))
+  return completedAs(await completeMultipart(completing, ref, parts, run))
 }
 
 /** Null when the upload is not there: Complete then says whether an object is, whoever made it meanwhile. */
