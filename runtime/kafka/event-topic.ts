@@ -16,11 +16,11 @@ export type TopicCounts = Pick<TopicSpec, 'partitions' | 'partitionsFrom' | 'rep
  * Largest batch that a topic of ours takes, bytes: the broker's own default, and enough, for writers cut batches at
  * 900 KB (MAX_RECORD_BYTES). Said for each topic, because a cluster may have another default.
  */
-export const MAX_BATCH_BYTES = 1_048_588
+export const MAX_MESSAGE_BYTES = 1_048_588
 
 /** What every topic of ours is made with: one replica may be away, and no batch of ours is refused. */
 export const commonTopicConfig = (replicationFactor: number): Readonly<Record<string, string>> => ({
-  'max.message.bytes': String(MAX_BATCH_BYTES),
+  'max.message.bytes': String(MAX_MESSAGE_BYTES),
   'min.insync.replicas': String(Math.max(1, replicationFactor - 1)),
 })
 

@@ -1,4 +1,4 @@
-import { MAX_BATCH_BYTES } from '../kafka/event-topic.ts'
+import { MAX_MESSAGE_BYTES } from '../kafka/event-topic.ts'
 import { type LogRecord, type OutputRecord, sizeOfRecord } from '../kafka/log-records.ts'
 import type { Processor } from '../processor.ts'
 import { isUsableKey } from './changelog.ts'
@@ -25,7 +25,7 @@ const DETAIL_CHARACTERS = 2_000
 export const brief = ({ code, detail }: Refusal): Refusal => ({ code, detail: detail.slice(0, DETAIL_CHARACTERS) })
 
 /** Largest dead letter, bytes: alone in a batch, in front of which are a header of 61 bytes and what may be added to it. */
-const MAX_LETTER_BYTES = MAX_BATCH_BYTES - 1_000
+const MAX_LETTER_BYTES = MAX_MESSAGE_BYTES - 1_000
 
 export const deadLetterOf = (record: LogRecord, refusal: Refusal, { name, version }: Processor): OutputRecord => {
   const about = {
