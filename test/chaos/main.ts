@@ -1,8 +1,8 @@
 import { loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import { keep } from '../../bench/table.ts'
-import { readConfig } from '../../platform/config.ts'
-import { BadInputError, describeError } from '../../platform/errors.ts'
+import { BadInputError } from '../../platform/errors.ts'
+import { onDemand } from '../on-demand.ts'
 import { type Chapter, isSound, reportLines } from './report.ts'
 import { SCENARIOS } from './scenarios/index.ts'
 import type { Scenario } from './scenarios/scenario.ts'
@@ -13,7 +13,6 @@ import { LONG, openStage, perform, SHORT } from './stage.ts'
  * scenario says, with the session of the product's workers. The whole of it is kept as bench/results/chaos.md. `--short`
  * is what chaos.test.ts does as a part of all tests, one scenario after the other.
  */
-readConfig()
 const { values } = parseArgs({
   options: {
     only: { type: 'string' },
@@ -57,9 +56,4 @@ const run = async (): Promise<boolean> => {
   return isAllSound()
 }
 
-try {
-  process.exitCode = (await run()) ? 0 : 1
-} catch (error) {
-  console.error(describeError(error))
-  process.exitCode = 1
-}
+await onDemand(run)

@@ -1,8 +1,8 @@
 import { loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
 import { keep } from '../../bench/table.ts'
-import { readConfig } from '../../platform/config.ts'
-import { BadInputError, describeError } from '../../platform/errors.ts'
+import { BadInputError } from '../../platform/errors.ts'
+import { onDemand, type Teardowns } from '../on-demand.ts'
 import { FAULTS } from './faults.ts'
 import { type Finding, perform, readAftermath, wrongsOf } from './perform.ts'
 import { reportLines } from './report.ts'
@@ -15,8 +15,7 @@ import { openStage } from './stage.ts'
 const TIMES = 10
 const AWAY_S = 30
 
-const run = async (): Promise<boolean> => {
-  readConfig()
+const run = async (t: Teardowns): Promise<boolean> => {
   const options = { times: { type: 'string' }, only: { type: 'string' }, 'away-s': { type: 'string' } } as const
   const { values } = parseArgs({ options })
   const times = Number(values.times ?? TIMES)
@@ -24,37 +23,27 @@ const run = async (): Promise<boolean> => {
   const chosen = FAULTS.filter(({ title }) => title.includes(values.only ?? ''))
   if (chosen.length === 0) throw new BadInputError('FAULT_UNKNOWN', `no fault is called "${values.only}"`)
   const [before = 0] = loadavg()
-  const ends: (() => Promise<void>)[] = []
   const findings: Finding[] = []
-  try {
-    const stage = await openStage({ teardown: (end) => void ends.unshift(end) }, { awayMs })
-    for (const fault of chosen) {
-      for (let i = 1; i <= times; i++) {
-        const finding = await perform(fault, stage)
-        findings.push(finding)
-        console.log(`${fault.title}, ${i} of ${times}: ${Math.round(finding.durationMs)} ms`)
-      }
+  const stage = await openStage(t, { awayMs })
+  for (const fault of chosen) {
+    for (let i = 1; i <= times; i++) {
+      const finding = await perform(fault, stage)
+      findings.push(finding)
+      console.log(`${fault.title}, ${i} of ${times}: ${Math.round(finding.durationMs)} ms`)
     }
-    const aftermath = await readAftermath(stage)
-    const [during = 0] = loadavg()
-    const lines = [
-      `${stage.source.sizeBytes} bytes in parts of ${stage.partSizeBytes}, at most ${stage.connections} at a time; servers that are away are away for ${awayMs / 1000} s; load of the machine ${before.toFixed(0)} before, ${during.toFixed(0)} at the end.`,
-      '',
-      ...reportLines(findings, aftermath),
-      ...(stage.deaths.length === 0 ? [] : ['', `Processes that ended by themselves: ${stage.deaths.join(', ')}`]),
-    ]
-    const isWhole = values.only === undefined && times >= TIMES && awayMs >= AWAY_S * 1000
-    if (isWhole) keep('ingest-faults', lines)
-    else console.log(lines.join('\n'))
-    return findings.every((finding) => wrongsOf(finding, aftermath).length === 0) && stage.deaths.length === 0
-  } finally {
-    for (const end of ends) await end()
   }
+  const aftermath = await readAftermath(stage)
+  const [during = 0] = loadavg()
+  const lines = [
+    `${stage.source.sizeBytes} bytes in parts of ${stage.partSizeBytes}, at most ${stage.connections} at a time; servers that are away are away for ${awayMs / 1000} s; load of the machine ${before.toFixed(0)} before, ${during.toFixed(0)} at the end.`,
+    '',
+    ...reportLines(findings, aftermath),
+    ...(stage.deaths.length === 0 ? [] : ['', `Processes that ended by themselves: ${stage.deaths.join(', ')}`]),
+  ]
+  const isWhole = values.only === undefined && times >= TIMES && awayMs >= AWAY_S * 1000
+  if (isWhole) keep('ingest-faults', lines)
+  else console.log(lines.join('\n'))
+  return findings.every((finding) => wrongsOf(finding, aftermath).length === 0) && stage.deaths.length === 0
 }
 
-try {
-  process.exitCode = (await run()) ? 0 : 1
-} catch (error) {
-  console.error(describeError(error))
-  process.exitCode = 1
-}
+await onDemand(run)

@@ -1,8 +1,7 @@
 import { parseArgs } from 'node:util'
 import { keep } from '../../../bench/table.ts'
-import { readConfig } from '../../../platform/config.ts'
-import { describeError } from '../../../platform/errors.ts'
 import { openRoles } from '../../chaos/roles.ts'
+import { onDemand, type Teardowns } from '../../on-demand.ts'
 import { type FuzzResult, fuzz } from './fuzz.ts'
 
 /**
@@ -12,25 +11,19 @@ import { type FuzzResult, fuzz } from './fuzz.ts'
 const REQUESTS = 50_000
 const LONGEST_MS = 30 * 60_000
 
-const run = async (): Promise<boolean> => {
-  readConfig()
+const run = async (t: Teardowns): Promise<boolean> => {
   const { values } = parseArgs({ options: { requests: { type: 'string' }, seed: { type: 'string' } } })
   const requests = Number(values.requests ?? REQUESTS)
   const seed = Number(values.seed ?? Date.now() % 2 ** 31)
-  const ends: (() => Promise<void>)[] = []
-  try {
-    const roles = await openRoles({ teardown: (end) => void ends.unshift(end) })
-    const started = await Promise.all(['processors', 'projections', 'front'].map((name) => roles.start(name)))
-    const { GATEWAY_URL: gatewayUrl = '', AUTHOR_TOKEN: token = '' } = roles.env
-    const result = await fuzz({ gatewayUrl, token }, { seed, requests, withinMs: LONGEST_MS })
-    const deaths = started.filter((role) => role.hasExited()).map(({ name }) => name)
-    const lines = reportLines(result, seed, deaths)
-    if (requests >= REQUESTS) keep('fuzz', lines)
-    else console.log(lines.join('\n'))
-    return result.failure === null && deaths.length === 0
-  } finally {
-    for (const end of ends) await end()
-  }
+  const roles = await openRoles(t)
+  const started = await Promise.all(['processors', 'projections', 'front'].map((name) => roles.start(name)))
+  const { GATEWAY_URL: gatewayUrl = '', AUTHOR_TOKEN: token = '' } = roles.env
+  const result = await fuzz({ gatewayUrl, token }, { seed, requests, withinMs: LONGEST_MS })
+  const deaths = started.filter((role) => role.hasExited()).map(({ name }) => name)
+  const lines = reportLines(result, seed, deaths)
+  if (requests >= REQUESTS) keep('fuzz', lines)
+  else console.log(lines.join('\n'))
+  return result.failure === null && deaths.length === 0
 }
 
 const reportLines = ({ operations, answers, failure }: FuzzResult, seed: number, deaths: readonly string[]) => {
@@ -52,9 +45,4 @@ const reportLines = ({ operations, answers, failure }: FuzzResult, seed: number,
   ]
 }
 
-try {
-  process.exitCode = (await run()) ? 0 : 1
-} catch (error) {
-  console.error(describeError(error))
-  process.exitCode = 1
-}
+await onDemand(run)
