@@ -157,6 +157,43 @@ t.test('create', async (t) => {
     t.equal(sent[0]?.id, sent[1]?.id)
   })
 
+  t.test('of two that race with one multipart, one that is not written leaves it to the other', async (t) => {
+    const { create, fault, multiparts, uploads } = await startGateway(t)
+    fault.beforeClaim = async () => {
+      delete fault.beforeClaim
+      t.match(await create(), { status: 201 })
+      fault.kafka = 'refuses-to-write'
+    }
+    t.match(await create(), { status: 503 })
+    t.same(
+      [...multiparts.keys()],
+      [...uploads.values()].map((upload) => upload.s3UploadId),
+    )
+  })
+
+  t.test('of two that race with one multipart, the first may fail before the other is written', async (t) => {
+    const { create, fault, multiparts, uploads } = await startGateway(t)
+    const [isJoined, hasFailed] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    let second: ReturnType<typeof create> | undefined
+    fault.beforeClaim = async () => {
+      fault.beforeClaim = async () => {
+        isJoined.resolve()
+        await hasFailed.promise
+      }
+      second = create()
+      await isJoined.promise
+      fault.kafka = 'refuses-to-write'
+    }
+    t.match(await create(), { status: 503 })
+    delete fault.kafka
+    hasFailed.resolve()
+    t.match(await second, { status: 201 })
+    t.same(
+      [...multiparts.keys()],
+      [...uploads.values()].map((upload) => upload.s3UploadId),
+    )
+  })
+
   t.test('a claim in doubt that turns out to be in the log is the one that counts', async (t) => {
     const { create, fault, uploads, multiparts, sent } = await startGateway(t)
     fault.pipeline = 'stopped'

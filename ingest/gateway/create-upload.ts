@@ -35,8 +35,14 @@ export interface NewUpload {
   readonly details: VideoDetails
 }
 
-/** Multiparts of creates that ended in doubt, by video: what a repetition goes on with. */
-export type UnfinishedCreates = Pick<LRUCache<string, MultipartRef>, 'get' | 'set' | 'delete'>
+/** Multiparts of creates that are under way or ended in doubt, by video: what a repetition goes on with. */
+export type UnfinishedCreates = Pick<LRUCache<string, UnfinishedCreate>, 'get' | 'set' | 'delete'>
+
+interface UnfinishedCreate {
+  readonly multipart: MultipartRef
+  /** Another request has gone on with it: its claim may have been written, or may yet be. */
+  isShared: boolean
+}
 
 /**
  * Bounded: this is a saving, not a truth. And short-lived: the reconciler aborts multiparts that no claim names, once
@@ -91,14 +97,16 @@ const begin = async (
   const { contentType, sizeBytes } = wanted
   await checkOpenUploads(context, author.id, { uploads: 1, bytes: sizeBytes ?? 0 })
   const left = unfinished.get(videoId)
-  const multipart = left ?? (await context.store.begin({ videoId, contentType }))
+  if (left !== undefined) left.isShared = true
+  const attempt = left ?? { multipart: await context.store.begin({ videoId, contentType }), isShared: false }
+  const { multipart } = attempt
   // From here on until the end is known: two requests may go on with it, and both then send the same claim.
-  unfinished.set(videoId, multipart)
+  unfinished.set(videoId, attempt)
   try {
     await claim(context, author, videoId, multipart, wanted)
   } catch (error) {
-    // However certain it is that this attempt did not write the claim: an earlier one may have.
-    if (left === undefined && !isDoubtful(error)) {
+    // However certain it is that this attempt did not write the claim: an earlier one, or one beside it, may have.
+    if (!attempt.isShared && !isDoubtful(error)) {
       unfinished.delete(videoId)
       await giveUp(context, multipart)
     }
