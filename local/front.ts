@@ -33,9 +33,11 @@ const config = readConfig()
 requireSettings(config, ['kafkaBrokers', 'schemaRegistryUrl', 'databaseUrl', 's3Endpoint'])
 const log = createLogger('front', config.logLevel)
 const atEnd = endGracefully(log)
-const s3Settings = s3SettingsOf(config, 'front')
+const s3Settings = s3SettingsOf(config, 'gateway')
 const s3 = createS3Client(s3Settings)
 const presigner = createPresignClient(s3Settings)
+// One of its own, so that an access log of S3 tells players from uploads, as it does where the two are apart.
+const apiS3 = createS3Client(s3SettingsOf(config, 'api'))
 const database = createDatabase({ url: config.databaseUrl, maxConnections: DATABASE_CONNECTIONS, log })
 const [session] = await Promise.all([
   patiently(
@@ -64,7 +66,7 @@ await app.register(plugin(api), {
   db: database,
   createClient: () => new pg.Client({ connectionString: config.databaseUrl, keepAlive: true }),
   viewers: createAuthenticator(config),
-  media: { s3, bucket: config.s3Bucket },
+  media: { s3: apiS3, bucket: config.s3Bucket },
   log,
 })
 await app.register(
@@ -83,7 +85,6 @@ atEnd(async () => {
   // Uploads and players keep connections open: what is still under way is cut.
   await app.close()
   await Promise.all([producer.close(), session.close(), database.$disconnect()])
-  s3.destroy()
-  presigner.destroy()
+  for (const client of [s3, apiS3, presigner]) client.destroy()
 })
 await app.listen({ host: config.host, port: config.webPort })

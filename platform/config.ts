@@ -152,17 +152,17 @@ export const SETTINGS = {
   stateDir: text('XDG_STATE_HOME', '', 'folder where the command line remembers open uploads; empty = ~/.local/state'),
   callerDir: text('INIT_CWD', '', 'folder that file names on the command line begin in; npm sets it; empty = here'),
   uploadExpiryHours: number('UPLOAD_EXPIRY_HOURS', 24, 0.001, 24 * 30, 'hours until an unfinished upload is aborted'),
-  reconcileMinutes: integer(
+  reconcileMinutes: number(
     'RECONCILE_MINUTES',
     60,
     0,
     7 * 24 * 60,
     'minutes between two comparisons of S3 with the log by each gateway; 0 = only on command',
   ),
-  reconcileGraceMinutes: integer(
+  reconcileGraceMinutes: number(
     'RECONCILE_GRACE_MINUTES',
     24 * 60,
-    1,
+    0.001,
     30 * 24 * 60,
     'minutes for which the reconciler touches nothing that is new; below 30 it may abort what is just being begun',
   ),

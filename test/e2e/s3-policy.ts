@@ -48,25 +48,24 @@ const objectAction = (method: string, query: URLSearchParams): string => {
   return 's3:PutObject'
 }
 
-/** @param roles what the caller may act as: `npm start` serves gateway and API from one process */
-export const isAllowed = (roles: readonly string[], call: S3Call): boolean =>
-  POLICY.Statement.some((statement) => roles.some((role) => allows(statement, role, call)))
+export const isAllowed = (role: string, call: S3Call): boolean => grantsOf(role).some((grant) => covers(grant, call))
 
-const allows = ({ Effect, Principal, Action, Resource }: Statement, role: string, { action, resource }: S3Call) =>
-  Effect === 'Allow' &&
-  [Principal.AWS].flat().some((arn) => arn.endsWith(`:role/reelstream-${role}`)) &&
-  [Action].flat().includes(action) &&
-  [Resource].flat().some((pattern) => matches(pattern, resource))
-
-const matches = (pattern: string, resource: string): boolean => {
-  const regular = pattern.replaceAll(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*')
-  return new RegExp(`^${regular}$`, 's').test(resource)
+/** One action on one pattern of resources: what a run did not need is asked about. */
+export interface Grant {
+  readonly action: string
+  /** With `*`. */
+  readonly resource: string
 }
 
-/** Every permission that the policy gives to a role: what a run did not need is asked about. */
-export const permissionsOf = (role: string): readonly string[] => {
-  const granted = POLICY.Statement.filter(({ Principal }) =>
-    [Principal.AWS].flat().some((arn) => arn.endsWith(`:role/reelstream-${role}`)),
+export const grantsOf = (role: string): readonly Grant[] =>
+  POLICY.Statement.filter((statement) => isFor(statement, role)).flatMap(({ Action, Resource }) =>
+    [Action].flat().flatMap((action) => [Resource].flat().map((resource) => ({ action, resource }))),
   )
-  return [...new Set(granted.flatMap(({ Action }) => Action))].sort()
+
+const isFor = ({ Effect, Principal }: Statement, role: string): boolean =>
+  Effect === 'Allow' && [Principal.AWS].flat().some((arn) => arn.endsWith(`:role/reelstream-${role}`))
+
+export const covers = (grant: Grant, { action, resource }: S3Call): boolean => {
+  const pattern = grant.resource.replaceAll(/[.+?^${}()|[\]\\]/g, '\\$&').replaceAll('*', '.*')
+  return grant.action === action && new RegExp(`^${pattern}$`, 's').test(resource)
 }
