@@ -16,8 +16,17 @@ import { withS3Errors } from './s3-errors.ts'
  */
 export interface Below {
   readonly bucket: string
-  /** Ends with a slash. */
+  /** Of folders and of what is to be deleted below it: ends with a slash. */
   readonly prefix: string
+}
+
+/** Pages of the keys that begin with the prefix, in order. At most 1,000 on a page. */
+export async function* listKeys(
+  s3: S3Client,
+  { bucket, prefix }: Below,
+  { signal }: CallOptions = {},
+): AsyncGenerator<readonly string[]> {
+  for await (const page of pages(s3, { bucket, prefix }, undefined, signal)) yield keysOf(page)
 }
 
 /** Pages of the names of the folders directly below the prefix, without slashes, in order. At most 1,000 on a page. */
@@ -38,13 +47,15 @@ export async function* listFolders(
  */
 export const deleteObjectsBelow = async (s3: S3Client, below: Below, { signal }: CallOptions = {}): Promise<number> => {
   let deleted = 0
-  for await (const page of pages(s3, below, undefined, signal)) {
-    const keys = (page.Contents ?? []).flatMap(({ Key }) => (Key === undefined ? [] : [Key]))
-    if (keys.length > 0) await deleteKeys(s3, below.bucket, keys, signal)
+  for await (const keys of listKeys(s3, below, { signal })) {
+    if (keys.length > 0) await deleteKeys(s3, below.bucket, keys, { signal })
     deleted += keys.length
   }
   return deleted
 }
+
+const keysOf = ({ Contents = [] }: ListObjectsV2CommandOutput): readonly string[] =>
+  Contents.flatMap(({ Key }) => (Key === undefined ? [] : [Key]))
 
 async function* pages(
   s3: S3Client,
@@ -69,11 +80,15 @@ async function* pages(
   } while (token !== undefined)
 }
 
-const deleteKeys = async (
+/**
+ * Deletes 1 … 1,000 objects. Without effect, and no error, where there is none.
+ * @throws UpstreamError (retryable as it says); then some of them may be gone
+ */
+export const deleteKeys = async (
   s3: S3Client,
   bucket: string,
   keys: readonly string[],
-  signal: AbortSignal | undefined,
+  { signal }: CallOptions = {},
 ): Promise<void> => {
   const command = new DeleteObjectsCommand({
     Bucket: bucket,

@@ -6,6 +6,7 @@ import {
   initKey,
   masterPlaylistKey,
   mediaPlaylistKey,
+  revisionOfPlaylist,
   segmentKey,
   sourceKey,
   thumbnailKey,
@@ -30,6 +31,18 @@ t.test('keys are exactly these', async (t) => {
 t.test('the alternative of a key stays in its generation', async (t) => {
   t.equal(alternativeKey(segmentKey(ref, 7), 2), `v/${videoId}/g1/a2/video/720p/00007.m4s`)
   t.throws(() => alternativeKey(sourceKey(videoId), 2), { code: 'KEY_INVALID' })
+})
+
+t.test('the revision of a playlist is told by its key, and nothing else has one', async (t) => {
+  t.equal(revisionOfPlaylist(masterPlaylistKey(videoId, 2, 13)), 13)
+  t.equal(revisionOfPlaylist(mediaPlaylistKey(ref, 4)), 4)
+  const others = [
+    initKey(ref),
+    segmentKey({ ...ref, track: 'r1' }, 1),
+    thumbnailKey(videoId, 1, 'poster.jpg'),
+    'r1/x.m3u8',
+  ]
+  for (const key of others) t.equal(revisionOfPlaylist(key), null, key)
 })
 
 t.test('segment keys sort as the segments play', async (t) => {

@@ -61,6 +61,12 @@ export const masterPlaylistKey = (videoId: string, generation: number, revision:
 export const mediaPlaylistKey = (ref: RenditionRef, revision: number): string =>
   `${revisionFolder(ref.videoId, ref.generation, revision)}${segment(ref.track)}-${segment(ref.rendition)}.m3u8`
 
+/** Which revision of a generation's playlists the key is of, or null when it is not that of a playlist. */
+export const revisionOfPlaylist = (key: string): number | null => {
+  const [, revision] = /^v\/[^/]+\/g\d+\/r(\d+)\/[^/]+\.m3u8$/.exec(key) ?? []
+  return revision === undefined ? null : Number(revision)
+}
+
 export const thumbnailKey = (videoId: string, generation: number, name: ThumbnailName): string =>
   `${generationPrefix(videoId, generation)}thumbnails/${name}`
 

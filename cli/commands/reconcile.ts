@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander'
+import { spanOf } from '../../ingest/reconciler/decide.ts'
 import { type Found, type Progress, type ReconcileReport, reconcile } from '../../ingest/reconciler/reconcile.ts'
 import { reconcilerSettings, reconcilerWorld } from '../../ingest/reconciler/world.ts'
 import { onStopSignal } from '../../local/stop-signal.ts'
@@ -27,7 +28,7 @@ interface ReconcileFlags {
 export const registerReconcile = (program: Command, config: Config): void => {
   program
     .command('reconcile')
-    .description('abort orphaned multipart uploads, report stored parts, delete objects of what is over')
+    .description('abort orphaned multipart uploads, report stored parts, delete objects of what is over or superseded')
     .option('--dry-run', 'show exactly what would be done, and do nothing')
     .option(
       '--grace-minutes <n>',
@@ -60,6 +61,8 @@ const run = async (config: Config, flags: ReconcileFlags): Promise<number> => {
       report = await reconcile(world, {
         graceMs: flags.graceMinutes === undefined ? graceMs : flags.graceMinutes * 60_000,
         retentionMs,
+        // Whoever asks for it has time for all of them.
+        playlistsForMs: Number.POSITIVE_INFINITY,
         dryRun: flags.dryRun === true,
         signal: stop.signal,
         onFound: output.found,
@@ -131,6 +134,8 @@ const describe = (finding: Found['finding']): string => {
       return `report part ${finding.part.partNumber} of ${finding.upload.objectKey}`
     case 'delete-objects':
       return `delete ${finding.prefix}`
+    case 'delete-playlists':
+      return `delete ${spanOf(finding.keys)}`
     case 'left':
       return finding.what
     case 'unseen':

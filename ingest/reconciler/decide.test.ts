@@ -5,14 +5,16 @@ import {
   decideMultipart,
   decideObjects,
   decideParts,
+  decidePlaylists,
   type Finding,
+  generationsToSweep,
   type OpenUpload,
   type RecordedUpload,
   type RecordedVideo,
 } from './decide.ts'
 
 const HOUR_MS = 3_600_000
-const patience = { graceMs: 24 * HOUR_MS, retentionMs: 7 * 24 * HOUR_MS }
+const patience = { graceMs: 24 * HOUR_MS, retentionMs: 7 * 24 * HOUR_MS, playlistsForMs: 7 * 24 * HOUR_MS }
 const KEY = 'v/video/source'
 const kindOf = (finding: Finding | null): string =>
   finding === null ? 'kept' : finding.kind === 'left' ? `left: ${finding.why}` : finding.kind
@@ -21,8 +23,9 @@ const upload = (status: RecordedUpload['status'], s3UploadId = 'mine', updatedAt
   status: 'uploading',
   updatedAtMs,
   upload: { status, s3UploadId, updatedAtMs },
+  generations: [],
 })
-const imported: RecordedVideo = { status: 'ready', updatedAtMs: 0, upload: null }
+const imported: RecordedVideo = { status: 'ready', updatedAtMs: 0, upload: null, generations: [] }
 
 const OLD = 25 * HOUR_MS
 const FOLDED = true
@@ -131,3 +134,29 @@ for (const [what, video, expected] of objects) {
     t.equal(kindOf(decideObjects('video', video, NOW, patience)), expected)
   })
 }
+
+const published = (quietMs: number, ...revisions: readonly number[]): RecordedVideo => ({
+  ...imported,
+  updatedAtMs: NOW - quietMs,
+  generations: revisions.map((revision, i) => ({ generation: i + 1, revision })),
+})
+
+t.test('playlists are looked at when a video has been quiet for a while, and not for ever', async (t) => {
+  const looked = (video: RecordedVideo | null) =>
+    generationsToSweep(video, NOW, patience).map(({ generation }) => generation)
+  t.same(looked(null), [])
+  t.same(looked(published(24 * HOUR_MS - 1, 5)), [], 'it may still grow, and its readers may be behind')
+  t.same(looked(published(24 * HOUR_MS, 5, 1, 2)), [1, 3], 'one that has a single revision has no older ones')
+  t.same(looked(published(8 * 24 * HOUR_MS, 5)), [1])
+  t.same(looked(published(8 * 24 * HOUR_MS + 1, 5)), [])
+})
+
+t.test('of the playlists of an encode, those of older revisions are superseded', async (t) => {
+  const keys = ['r1/master.m3u8', 'r10/master.m3u8', 'r2/video-720p.m3u8', 'r9/master.m3u8', 'r11/master.m3u8']
+  const listed = keys.map((key) => `v/video/g2/${key}`)
+  const found = decidePlaylists({ generation: 2, revision: 10 }, listed)
+  t.match(found, { kind: 'delete-playlists', keys: [listed[0], listed[2], listed[3]] }, 'r11 is being published')
+  t.equal(decidePlaylists({ generation: 2, revision: 1 }, listed), null)
+  const others = ['v/video/g2/roundabout/720p/init.mp4', 'v/video/g2/r1/00000.m4s', 'v/video/g2/a1/r1/master.m3u8']
+  t.equal(decidePlaylists({ generation: 2, revision: 10 }, others), null, 'nothing but playlists of revisions')
+})

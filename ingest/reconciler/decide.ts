@@ -1,5 +1,5 @@
 import type { StoredPart as ListedPart } from '../../storage/multipart.ts'
-import { VIDEOS_PREFIX, videoIdOfSource } from '../../storage/object-keys.ts'
+import { revisionOfPlaylist, VIDEOS_PREFIX, videoIdOfSource } from '../../storage/object-keys.ts'
 import { MAX_PARTS, partRange } from '../../storage/part-size.ts'
 import type { StoredPart } from '../part-claim.ts'
 
@@ -16,6 +16,7 @@ export type Action =
   | { readonly kind: 'abort-multipart'; readonly key: string; readonly s3UploadId: string; readonly why: string }
   | { readonly kind: 'report-part'; readonly upload: OpenUpload; readonly part: StoredPart; readonly why: string }
   | { readonly kind: 'delete-objects'; readonly prefix: string; readonly why: string }
+  | { readonly kind: 'delete-playlists'; readonly keys: readonly string[]; readonly why: string }
 
 /** Something that is left as it is, though it differs or might. */
 export interface Left {
@@ -42,6 +43,14 @@ export interface RecordedVideo {
   readonly updatedAtMs: number
   /** Null for an import. */
   readonly upload: RecordedUpload | null
+  readonly generations: readonly RecordedGeneration[]
+}
+
+/** One encode, as far as its playlists are published. */
+export interface RecordedGeneration {
+  readonly generation: number
+  /** The newest, which players get: keys with a higher number are of one that is being published. */
+  readonly revision: number
 }
 
 export interface RecordedUpload {
@@ -66,6 +75,8 @@ export interface Patience {
   readonly graceMs: number
   /** How long the objects of a deleted video are kept, ms. */
   readonly retentionMs: number
+  /** For how long after the grace period the playlists of a video are looked at, ms: a listing each, in every run. */
+  readonly playlistsForMs: number
 }
 
 /**
@@ -146,3 +157,28 @@ export const decideObjects = (
   }
   return { kind: 'delete-objects', prefix, why: 'its upload was aborted' }
 }
+
+/** Encodes of which superseded playlists may be left. Only of videos of which nothing new was heard for a while. */
+export const generationsToSweep = (
+  video: RecordedVideo | null,
+  nowMs: number,
+  { graceMs, playlistsForMs }: Patience,
+): readonly RecordedGeneration[] => {
+  if (video === null) return []
+  const quietMs = nowMs - video.updatedAtMs
+  if (quietMs < graceMs || quietMs - graceMs > playlistsForMs) return []
+  return video.generations.filter(({ revision }) => revision > 1)
+}
+
+/**
+ * Revisions that a newer one of the same encode has taken the place of. Players are given `current/` alone, and behind it
+ * the API finds the newest. An encode is never judged by another one: players stay in the one that they began with.
+ */
+export const decidePlaylists = (newest: RecordedGeneration, listed: readonly string[]): Finding | null => {
+  const keys = listed.filter((key) => (revisionOfPlaylist(key) ?? newest.revision) < newest.revision)
+  return keys.length === 0 ? null : { kind: 'delete-playlists', keys, why: `revision ${newest.revision} is the newest` }
+}
+
+/** For people. */
+export const spanOf = (keys: readonly string[]): string =>
+  keys.length === 1 ? `${keys[0]}` : `${keys[0]} … ${keys.at(-1)} (${keys.length})`

@@ -1,6 +1,6 @@
 import type { Database } from '../../prisma/client.ts'
 import { reading } from '../../prisma/reading.ts'
-import type { OpenUpload, RecordedUpload, RecordedVideo } from './decide.ts'
+import type { OpenUpload, RecordedGeneration, RecordedUpload, RecordedVideo } from './decide.ts'
 
 /** What the reconciler asks of the read models. Every method throws UpstreamError DATABASE_UNAVAILABLE (retryable). */
 export interface ReconcileReads {
@@ -20,7 +20,7 @@ export const prismaReconcileReads = (database: Database): ReconcileReads => ({
       const where = { id: { in: [...videoIds] } }
       const rows = await database.video.findMany({ where, include: { upload: true } })
       return new Map(
-        rows.map(({ id, status, updatedAt, upload }) => [
+        rows.map(({ id, status, updatedAt, upload, generations }) => [
           id,
           {
             status,
@@ -30,6 +30,7 @@ export const prismaReconcileReads = (database: Database): ReconcileReads => ({
               status: upload.status as RecordedUpload['status'],
               updatedAtMs: upload.updatedAt.getTime(),
             },
+            generations: generationsIn(generations as unknown as GenerationsColumn),
           },
         ]),
       )
@@ -66,3 +67,9 @@ export const prismaReconcileReads = (database: Database): ReconcileReads => ({
       return new Map(rows.map(({ partition, nextOffset }) => [partition, nextOffset]))
     }),
 })
+
+/** As video-catalogue folds it, by generation. */
+type GenerationsColumn = Readonly<Record<string, { readonly revision: number }>>
+
+const generationsIn = (column: GenerationsColumn): readonly RecordedGeneration[] =>
+  Object.entries(column).map(([generation, { revision }]) => ({ generation: Number(generation), revision }))

@@ -61,7 +61,7 @@ const openWorld = async (t: Test) => {
   }
   const run = async (options: Partial<ReconcileOptions> = {}) => {
     const found: Found[] = []
-    const patience = { graceMs: 0, retentionMs: HOUR_MS, dryRun: false }
+    const patience = { graceMs: 0, retentionMs: HOUR_MS, playlistsForMs: Number.POSITIVE_INFINITY, dryRun: false }
     const report = await reconcile(world, { ...patience, ...options, onFound: (each) => found.push(each) })
     return { report, found }
   }
@@ -168,6 +168,27 @@ t.test('objects are deleted when the log says that their video is over, and only
   t.notOk(await exists('deleted', 'g1/video/720p/init.mp4'))
   t.ok(await exists('ready'))
   t.ok(await exists('unknown'), 'what nothing is recorded of')
+})
+
+t.test('playlists that newer ones have taken the place of are deleted, encode by encode', async (t) => {
+  const { tell, run, putSource, exists, begin } = await openWorld(t)
+  const published = (generation: number, revision: number) =>
+    fact('PlaylistPublished', { generation, revision, masterKey: `v/film/g${generation}/r${revision}/master.m3u8` })
+  const complete = fact('UploadCompleted', { authorId: null, details: null })
+  await tell('film', [started(await begin('film')), complete, published(1, 1), published(1, 2), published(2, 1)])
+  const superseded = ['g1/r1/master.m3u8', 'g1/r1/video-720p.m3u8']
+  const kept = ['g1/r2/master.m3u8', 'g1/r2/iframe-720p.m3u8', 'g1/r3/master.m3u8', 'g2/r1/master.m3u8', 'source']
+  for (const name of [...superseded, ...kept]) await putSource('film', name)
+
+  t.match((await run({ graceMs: 1e15 })).report, { done: 0 }, 'not at once')
+  const { found } = await run()
+  t.same(
+    found.map(({ finding, outcome }) => `${finding.kind} ${outcome}`),
+    ['abort-multipart done', 'delete-playlists done'],
+  )
+  for (const name of superseded) t.notOk(await exists('film', name), name)
+  for (const name of kept) t.ok(await exists('film', name), name)
+  t.match((await run()).report, { done: 0 })
 })
 
 t.test('is ended between two actions', async (t) => {

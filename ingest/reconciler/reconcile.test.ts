@@ -71,7 +71,7 @@ const run = async (options: Partial<ReconcileOptions> = {}, world: World = {}) =
       },
       clock: { now: () => 0 },
     },
-    { graceMs: 0, retentionMs: 0, dryRun: false, onFound: (each) => found.push(each), ...options },
+    { graceMs: 0, retentionMs: 0, playlistsForMs: 0, dryRun: false, onFound: (each) => found.push(each), ...options },
   )
   return { report, found, claimed }
 }

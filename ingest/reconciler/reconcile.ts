@@ -1,6 +1,6 @@
 import type { Clock } from '../../platform/clock.ts'
 import { describeError } from '../../platform/errors.ts'
-import { deleteObjectsBelow, listFolders } from '../../storage/list-objects.ts'
+import { deleteKeys, deleteObjectsBelow, listFolders, listKeys } from '../../storage/list-objects.ts'
 import { abortMultipart, listMultipartUploads, listParts } from '../../storage/multipart.ts'
 import { VIDEOS_PREFIX, videoIdOfSource } from '../../storage/object-keys.ts'
 import type { S3Client } from '../../storage/s3-client.ts'
@@ -12,10 +12,13 @@ import {
   decideMultipart,
   decideObjects,
   decideParts,
+  decidePlaylists,
   type Finding,
+  generationsToSweep,
   type ListedMultipart,
   type OpenUpload,
   type Patience,
+  type RecordedGeneration,
   type RecordedVideo,
 } from './decide.ts'
 import type { LogHorizon } from './log-horizon.ts'
@@ -29,6 +32,7 @@ import { measureAges } from './s3-ages.ts'
  *     multiparts   that no open upload names          are aborted
  *     parts        that are stored and not reported    become claims of PartUploaded
  *     objects      of aborted uploads and of deleted videos are deleted
+ *     playlists    that newer ones have taken the place of are deleted
  *
  * It keeps nothing and owns nothing. Everything it does is without effect when done again, a claim is the same claim
  * whoever makes it, and what it looks at only ever grows more certain: so it may run twice, at several places at once, be
@@ -168,6 +172,9 @@ const carryOut = async ({ s3, bucket, claims }: ReconcileWorld, action: Action, 
     }
     case 'delete-objects':
       await deleteObjectsBelow(s3, { bucket, prefix: action.prefix }, { signal })
+      return
+    case 'delete-playlists':
+      return deleteKeys(s3, bucket, action.keys, { signal })
   }
 }
 
@@ -266,19 +273,38 @@ const partsInS3 = async (s3: S3Client, { bucket, objectKey, s3UploadId }: OpenUp
 }
 
 async function* objects(
-  { s3, bucket, reads, clock }: ReconcileWorld,
+  world: ReconcileWorld,
   options: ReconcileOptions,
   signal: AbortSignal,
   seen: Seen,
 ): AsyncGenerator<Finding> {
+  const { s3, bucket, reads, clock } = world
   for await (const ids of listFolders(s3, { bucket, prefix: VIDEOS_PREFIX }, { signal })) {
     const videos = await reads.videos(ids)
     for (const id of ids) {
-      const finding = decideObjects(id, videos.get(id) ?? null, clock.now(), options)
+      const video = videos.get(id) ?? null
+      const finding = decideObjects(id, video, clock.now(), options)
       if (finding !== null) yield finding
+      else
+        for (const newest of generationsToSweep(video, clock.now(), options))
+          yield* playlists(world, id, newest, signal)
     }
     seen.videos += ids.length
     options.onProgress?.({ stage: 'objects', seen: seen.videos })
+  }
+}
+
+async function* playlists(
+  { s3, bucket }: ReconcileWorld,
+  videoId: string,
+  newest: RecordedGeneration,
+  signal: AbortSignal,
+): AsyncGenerator<Finding> {
+  // No track begins with this letter: `video`, `audio-0`.
+  const prefix = `${VIDEOS_PREFIX}${videoId}/g${newest.generation}/r`
+  for await (const keys of listKeys(s3, { bucket, prefix }, { signal })) {
+    const finding = decidePlaylists(newest, keys)
+    if (finding !== null) yield finding
   }
 }
 

@@ -35,7 +35,7 @@ const scheduled = (everyMs: number) => {
     },
   }
   const world = worldWithoutS3()
-  const running = startReconciler(world, { everyMs, graceMs: 0, retentionMs: 0, log: log as never })
+  const running = startReconciler(world, { everyMs, graceMs: 0, retentionMs: 0, playlistsForMs: 0, log: log as never })
   return { running, warned, second: second.promise, world }
 }
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Logger } from '../../platform/log.ts'
-import type { Patience } from './decide.ts'
+import { type Patience, spanOf } from './decide.ts'
 import { type Found, type ReconcileWorld, reconcile } from './reconcile.ts'
 
 export interface ReconcileSchedule extends Patience {
@@ -59,6 +59,8 @@ const subjectOf = (finding: Found['finding']): string => {
       return finding.upload.objectKey
     case 'delete-objects':
       return finding.prefix
+    case 'delete-playlists':
+      return spanOf(finding.keys)
     case 'left':
     case 'unseen':
       return finding.what

@@ -40,8 +40,12 @@ export const reconcilerWorld = (config: Config, clients: ReconcilerClients): Rec
 const MINUTE_MS = 60_000
 const DAY_MS = 24 * 60 * MINUTE_MS
 
+/** Long enough for gateways that were away; the effort then grows with the new videos, not with all there are. */
+const PLAYLISTS_FOR_MS = 7 * DAY_MS
+
 export const reconcilerSettings = (config: Config): Patience & { readonly everyMs: number } => ({
   everyMs: config.reconcileMinutes * MINUTE_MS,
   graceMs: config.reconcileGraceMinutes * MINUTE_MS,
   retentionMs: config.keepDeletedDays * DAY_MS,
+  playlistsForMs: PLAYLISTS_FOR_MS,
 })

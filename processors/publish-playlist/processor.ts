@@ -11,7 +11,7 @@ import * as g from './generated.ts'
  * get is a fact (PlaylistPublished, GenerationSelected), so a late write can never put an older one over a newer one.
  *
  * What was published is folded from the own facts, not from the outcome: a task that lost its changelog learns it again.
- * Superseded revisions stay where they are; a later processor sweeps them.
+ * Superseded revisions stay where they are until the reconciler sweeps them.
  */
 const FIRST_GENERATION = 1
 
