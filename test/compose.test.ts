@@ -2,6 +2,7 @@ import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import t from 'tap'
 import { parse } from 'yaml'
+import { DEPLOYED_FLAGS } from '../bench/engine/sides.ts'
 import { productPrograms } from '../local/roles.ts'
 import { readConfig, SETTINGS } from '../platform/config.ts'
 
@@ -52,7 +53,9 @@ const interpolated = (value: string, own: Readonly<Record<string, string>> = {})
 const environmentOf = ({ environment = {} }: Service): Record<string, string> =>
   Object.fromEntries(Object.entries(environment).map(([name, value]) => [name, interpolated(value)]))
 
-const entryOf = ({ command, entrypoint }: Service): string => (entrypoint ?? ['', command?.[0] ?? '']).at(-1) ?? ''
+/** `node [flags] <entry> …` */
+const entryOf = ({ command = [], entrypoint }: Service): string =>
+  entrypoint?.at(-1) ?? [command].flat().find((word) => !word.startsWith('-')) ?? ''
 
 t.test('every variable of our services is a setting, with a value that the setting takes', async (t) => {
   t.ok(ours.length >= 8)
@@ -87,6 +90,11 @@ t.test('each of our commands is a program that is there, and goes into the image
     t.ok(entry.endsWith('.ts') && existsSync(path.join(ROOT, entry)), `${name}: ${entry}`)
     t.match(ignored, new RegExp(`^!${entry.split('/')[0]}/$`, 'm'), `${name}: .dockerignore lets ${entry} in`)
   }
+})
+
+t.test('the engine is measured with the nursery that it is deployed with', async (t) => {
+  const flags = ours.flatMap(([name, { command = [] }]) => (name === 'processors' ? [command].flat().slice(0, -1) : []))
+  t.same(flags, DEPLOYED_FLAGS)
 })
 
 t.test('each of our services has the settings that its program refuses to start without', async (t) => {

@@ -22,15 +22,24 @@ interface EngineOptions extends FoldNames {
   readonly brokers: readonly string[]
   /** Where V8 leaves a CPU profile when the process ends. */
   readonly profileDir?: string | undefined
+  /** Default: `DEPLOYED_FLAGS`. */
+  readonly nodeFlags?: readonly string[]
 }
 
+/** Of Node, as docker-compose.yml starts the processors. */
+export const DEPLOYED_FLAGS = ['--max-semi-space-size=64', '--min-semi-space-size=64']
+
 /** The product's engine. */
-export const startEngine = ({ profileDir, ...names }: EngineOptions): Side => {
-  const flags = profileDir === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', profileDir]
+export const startEngine = ({ profileDir, nodeFlags = DEPLOYED_FLAGS, ...names }: EngineOptions): Side => {
+  const profiling = profileDir === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', profileDir]
   const program = path.join(import.meta.dirname, 'fold-process.ts')
-  const child = spawn(process.execPath, [...flags, program, JSON.stringify({ ...names, appId: APP_ID })], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
+  const child = spawn(
+    process.execPath,
+    [...nodeFlags, ...profiling, program, JSON.stringify({ ...names, appId: APP_ID })],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  )
   const ready = new Promise<void>((resolve) => {
     child.stdout.on('data', (line) => {
       if (String(line).startsWith('ready')) resolve()
