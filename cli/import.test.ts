@@ -1,6 +1,7 @@
 import { createServer, type RequestListener } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import t, { type Test } from 'tap'
+import { MiB } from '../storage/part-size.ts'
 import { launch, type Product, run, startProduct } from './testing/upload-product.ts'
 
 const FILE = Buffer.alloc(1000, 'x')
@@ -71,6 +72,45 @@ t.test('one that is open is gone on with, under the details that it has', async 
   t.match(await finished, { code: 0, err: /keeps those/, out: /Uploaded\. Watch/ })
   t.equal(startedIds(product).length, 1)
 })
+
+for (const [validator, header, isBelieved] of [
+  ['an ETag', { etag: '"1"' }, true],
+  ['Last-Modified', { 'last-modified': 'Mon, 06 Jul 2026 10:00:00 GMT' }, false],
+] as const) {
+  const what = isBelieved ? 'reads only the parts that are missing' : 'reads all of it, and sends only what is missing'
+  t.test(`an import of what ${validator} names, gone on with, ${what}`, async (t) => {
+    const product = await startProduct(t)
+    const file = Buffer.alloc(23 * MiB, 'y')
+    const asked: string[] = []
+    const url = await serve(t, (request, response) => {
+      const [, first = 0, last = 0] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '') ?? []
+      asked.push(`${Number(first) / MiB}-${(Number(last) + 1) / MiB}`)
+      const body = file.subarray(Number(first), Number(last) + 1)
+      const range = `bytes ${first}-${last}/${file.length}`
+      response.writeHead(206, { ...header, 'content-range': range, 'content-length': body.length }).end(body)
+    })
+    product.holdFromPut = 2
+    const { cli, outcome } = launch(product.folder, ['import', url])
+    const ended = outcome()
+    const stored = () => product.sent.flatMap((claim) => (claim.type === 'PartUploaded' ? claim.data.partNumber : []))
+    while (stored().length < 2) await new Promise(setImmediate)
+    cli.kill('SIGINT')
+    t.equal((await ended).code, 130)
+    const [videoId = ''] = startedIds(product)
+    const before = { parts: stored(), puts: product.puts, asked: asked.length }
+    product.holdFromPut = Number.POSITIVE_INFINITY
+    product.uploadStatuses.set(videoId, { status: 'open' })
+    const again = launch(product.folder, ['import', url, '--json']).outcome()
+    while (stored().length < 5) await new Promise(setImmediate)
+    product.uploadStatuses.clear()
+    t.match(await again, { code: 0, last: { event: 'completed' } })
+    t.equal(product.puts - before.puts, 3, 'parts sent again')
+    const missing = [1, 2, 3, 4, 5].filter((part) => !before.parts.includes(part))
+    const ranges = (isBelieved ? missing : [1, 2, 3, 4, 5]).map((n) => `${(n - 1) * 5}-${Math.min(n * 5, 23)}`)
+    t.same(asked.slice(before.asked + 1).sort(), ranges.sort(), 'after a look at what it is')
+    t.equal(Buffer.concat([...product.stored].sort().map(([, bytes]) => bytes)).equals(file), true)
+  })
+}
 
 t.test('a download that breaks off, or finds another file, says so as the import that it is', async (t) => {
   const product = await startProduct(t)

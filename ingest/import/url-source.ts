@@ -27,6 +27,8 @@ interface Described {
 export interface RangedSource extends Described {
   readonly kind: 'ranged'
   readonly size: number
+  /** By an ETag: what is recorded under this version need not be read again. */
+  readonly isNamedByKey: boolean
   slice(start: number, end: number): { arrayBuffer(): Promise<ArrayBuffer> }
 }
 
@@ -64,7 +66,7 @@ export const openUrl = async (url: string, options: UrlSourceOptions): Promise<U
     const slice = (start: number, end: number) => ({
       arrayBuffer: () => readSlice(url, validator, start, end, options),
     })
-    return { kind: 'ranged', ...about, version, size, slice }
+    return { kind: 'ranged', ...about, version, size, isNamedByKey: isStrong(validator), slice }
   }
   if (answer.status === 200) return streamed(answer, { ...about, version }, size ?? null, options)
   // Ranges without a validator are of no use: asked for as a whole, it is of one piece.
@@ -165,9 +167,12 @@ const streamed = (
 /** Weak ETags say that two things are alike, not that they are the same bytes (RFC 9110, 8.8.1 and 13.1.5). */
 const validatorOf = ({ headers }: GuardedAnswer): string | null => {
   const { etag } = headers
-  if (etag?.startsWith('"')) return etag
+  if (etag !== undefined && isStrong(etag)) return etag
   return headers['last-modified'] ?? null
 }
+
+/** Of two files within one second Last-Modified says the same (RFC 9110, 8.8.2.2). */
+const isStrong = (validator: string): boolean => validator.startsWith('"')
 
 const rangeOf = ({ headers }: GuardedAnswer) => {
   const match = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15})$/.exec(headers['content-range'] ?? '')

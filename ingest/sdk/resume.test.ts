@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import t from 'tap'
 import { createUpload, fingerprintOf, storageMemory, type UploadOptions, type UploadProgress } from './index.ts'
-import { fakeServers, problem, recorded, type Servers, webStorage, whole } from './testing/servers.ts'
+import { fakeServers, PART, problem, recorded, type Servers, webStorage, whole } from './testing/servers.ts'
 
 const source = (bytes: Uint8Array, lastModified = 1) =>
   new File([new Uint8Array(bytes)], 'holiday.mp4', { type: 'video/mp4', lastModified })
@@ -58,6 +58,66 @@ t.test('the same file goes on where it was: what is stored is compared, not sent
   t.ok(servers.count('put') - before <= 4, `${servers.count('put') - before} of 10 parts sent again`)
   t.match(progress.at(-1), { sentBytes: 9500, resumedBytes: 6000, totalBytes: 9500 })
   t.equal(servers.count('list'), 2 + 4, 'three a page: six parts in the beginning, ten at the end')
+})
+
+t.test('of a source that its key names, a stored part is not read again', async (t) => {
+  const bytes = randomBytes(4500)
+  const begin = async (parallel: number) => {
+    const servers = fakeServers(4500)
+    const read: number[] = []
+    const named = {
+      size: bytes.length,
+      isNamedByKey: true,
+      slice: (start: number, end: number) => {
+        read.push(start / PART)
+        return { arrayBuffer: async () => new Uint8Array(bytes.subarray(start, end)).buffer }
+      },
+    }
+    const options = {
+      gatewayUrl: 'http://gateway',
+      token: 'author',
+      details: { title: 'A' },
+      idempotencyKey: 'k',
+      parallel,
+    }
+    const go = () => createUpload(named, { ...options, fetch: servers.fetch, lookAgainMs: 1 })
+    const first = go()
+    servers.onReport = () => {
+      if (servers.reported.size >= 2) first.interrupt()
+    }
+    await first.done.catch(() => undefined)
+    servers.onReport = () => {}
+    read.length = 0
+    return { servers, read, go }
+  }
+
+  t.test('and the rest is', async (t) => {
+    const { servers, read, go } = await begin(1)
+    const again = go()
+    const progress: UploadProgress[] = []
+    again.on('progress', (value) => progress.push(value))
+    await again.done
+    t.same(read, [2, 3, 4])
+    t.ok(whole(servers).equals(bytes))
+    t.match(progress.at(-1), { sentBytes: 4500, resumedBytes: 2000 })
+  })
+
+  t.test('one of another length than planned is', async (t) => {
+    const { servers, read, go } = await begin(1)
+    const [, part] = [...servers.reported][1] ?? []
+    if (part !== undefined) servers.reported.set(2, { ...part, sizeBytes: 999 })
+    await go().done
+    t.same(read, [1, 2, 3, 4])
+    t.ok(whole(servers).equals(bytes))
+  })
+
+  t.test('it fails when somebody else sent other bytes in the end', async (t) => {
+    const { servers, go } = await begin(1)
+    servers.onReport = () => {
+      if (servers.reported.size === 5) servers.reported.set(1, { etag: 'e', sizeBytes: PART, checksumSha256: 'other' })
+    }
+    await t.rejects(go().done, { code: 'FILE_DIFFERS' })
+  })
 })
 
 t.test('a part that the server has with other bytes is sent again', async (t) => {

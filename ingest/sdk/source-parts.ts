@@ -15,9 +15,10 @@ export interface OpenedSource {
   /**
    * The next part with each call, in order; undefined after the last one. Calls may overlap: a file is then read at
    * several places at once, a stream one part after the other. All parts but the last have `partSizeBytes`.
+   * @param known by number, what is not to be read: of a file, parts that are there before they have their turn
    * @throws UploadError FILE_UNREADABLE, FILE_CHANGED
    */
-  parts(partSizeBytes: number): () => Promise<SourcePart | undefined>
+  parts(partSizeBytes: number, known: ReadonlyMap<number, unknown>): () => Promise<SourcePart | undefined>
   /** One part once more; null where nothing can be read twice. */
   readonly part: ((partNumber: number, partSizeBytes: number) => Promise<SourcePart>) | null
   /**
@@ -25,6 +26,8 @@ export interface OpenedSource {
    * read twice. @throws UploadError FILE_CHANGED
    */
   readonly checkUnchanged: (() => Promise<void>) | null
+  /** As the source says: what is recorded under the key is of these bytes. */
+  readonly isNamedByKey: boolean
 }
 
 /**
@@ -40,13 +43,14 @@ const fileInParts = (source: UploadSource): OpenedSource => {
   }
   return {
     sizeBytes: source.size,
+    isNamedByKey: source.isNamedByKey === true,
     part,
-    parts: (partSizeBytes) => {
+    parts: (partSizeBytes, known) => {
       let begun = 0
       return async () => {
-        if (begun * partSizeBytes >= source.size) return undefined
-        begun += 1
-        return part(begun, partSizeBytes)
+        do begun += 1
+        while (known.has(begun))
+        return (begun - 1) * partSizeBytes < source.size ? part(begun, partSizeBytes) : undefined
       }
     },
     checkUnchanged: async () => {
@@ -89,6 +93,7 @@ const streamInParts = async (stream: ReadableStream<Uint8Array>): Promise<Opened
 
   return {
     sizeBytes: null,
+    isNamedByKey: false,
     part: null,
     checkUnchanged: null,
     parts: (partSizeBytes) => {

@@ -15,6 +15,11 @@ export interface UploadSource {
    * object of them; without it, and of anything but a Blob, nobody asks.
    */
   isUnchanged?(): Promise<boolean>
+  /**
+   * Its bytes are named by the idempotency key: other bytes have another key. Then a part that is recorded under the key is
+   * one of these bytes, and is not read again to be compared. Not for files, which change under their names.
+   */
+  readonly isNamedByKey?: boolean
 }
 
 /** What people say about the video. The gateway documents the limits. */

@@ -217,7 +217,7 @@ class RunningUpload implements Upload {
     this.#outage.endAt(expiresAtMs)
     this.#emit('created', { videoId, uploadId, watchUrl, expiresAtMs })
     const facts = new Map<number, PartFacts>()
-    const reader = createPartReader(source.parts(answer.partSizeBytes), facts)
+    const reader = createPartReader(source.parts(answer.partSizeBytes, facts), facts)
     const outcome = await this.#complete(source, answer, server, reader, facts)
     const isSame = outcome.status === 'completed' && (await this.#isSame(server, uploadId, reader, facts))
     // Whatever the end is, nobody can go on with it.
@@ -263,6 +263,10 @@ class RunningUpload implements Upload {
     const before = isNew || status !== 'open' ? NOTHING : await recordedUpload(server, uploadId, signal)
     if (before.parts.size > 0) {
       this.#emit('resumed', { storedParts: before.parts.size, storedBytes: bytesOf(before.parts) })
+    }
+    for (const part of believedParts(source, before.parts, partSizeBytes)) {
+      facts.set(part.partNumber, part)
+      this.#meter.partFound(part.sizeBytes)
     }
     const sender = createPartSender(server, uploadId, this.#putBytes, signal)
     const check = source.checkUnchanged && this.#orGiveUp(source.checkUnchanged)
@@ -362,6 +366,18 @@ class RunningUpload implements Upload {
     for (const listener of this.#listeners.get(event) ?? []) listener(value as never)
   }
 }
+
+/** Recorded parts that need not be read: those of a source that the key names, where they have the length of the plan. */
+const believedParts = (
+  { isNamedByKey, sizeBytes }: OpenedSource,
+  recorded: ReadonlyMap<number, PartFacts>,
+  partSizeBytes: number,
+): readonly PartFacts[] =>
+  [...recorded.values()].filter(
+    (part) =>
+      isNamedByKey &&
+      part.sizeBytes === Math.min(partSizeBytes, (sizeBytes ?? 0) - (part.partNumber - 1) * partSizeBytes),
+  )
 
 /** The promise, or the reason of the signal as soon as that aborts. The promise goes on. */
 const unlessAborted = <T>(signal: AbortSignal, promise: Promise<T>): Promise<T> =>
