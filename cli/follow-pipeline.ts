@@ -1,6 +1,7 @@
 import { followVideo } from '../ingest/sdk/index.ts'
 import type { Connection } from './connection.ts'
 import { CommandFailure, EXIT } from './exit.ts'
+import type { FileReport } from './upload-report.ts'
 
 /** Where a video is on its way, after each of its facts. */
 export interface PipelineStep {
@@ -13,6 +14,14 @@ export interface PipelineStep {
   readonly error: { readonly code: string; readonly message: string } | null
 }
 
+export interface Waiting {
+  readonly connection: Connection
+  /** For how long to go on trying while nobody answers. */
+  readonly giveUpAfterMs: number
+  /** Ctrl-C ends the waiting, and nothing else. */
+  readonly stop: AbortSignal
+}
+
 const ENDS = ['ready', 'rejected', 'failed', 'deleted']
 
 /**
@@ -22,22 +31,22 @@ const ENDS = ['ready', 'rejected', 'failed', 'deleted']
  */
 export const followPipeline = async (
   videoId: string,
-  { apiUrl, token }: Connection,
-  onStep: (step: PipelineStep) => void,
-  signal: AbortSignal,
+  { connection, giveUpAfterMs, stop }: Waiting,
+  { step, waiting }: Pick<FileReport, 'step' | 'waiting'>,
 ): Promise<void> => {
+  const { apiUrl, token } = connection
   const ended = new AbortController()
   let last: PipelineStep | undefined
   await followVideo(
     videoId,
     ({ data }) => {
       last = stepFrom(data)
-      onStep(last)
+      step(last)
       if (ENDS.includes(last.status)) ended.abort()
     },
-    { apiUrl, token, signal: AbortSignal.any([signal, ended.signal]) },
+    { apiUrl, token, signal: AbortSignal.any([stop, ended.signal]), giveUpAfterMs, onWaiting: waiting },
   )
-  if (signal.aborted || last?.status === 'ready') return
+  if (stop.aborted || last?.status === 'ready') return
   const { code, message } = last?.error ?? { code: 'VIDEO_NOT_READY', message: `The video is ${last?.status}.` }
   throw new CommandFailure(code, message, EXIT.notReady)
 }

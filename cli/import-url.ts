@@ -82,11 +82,11 @@ const openedUrl = (source: UrlSource, requests: GuardedRequests, idempotencyKey:
 const completedBefore = async (
   { videoId }: ShownVideo,
   report: FileReport,
-  { connection, wait, stop }: UrlImportCommand,
+  command: UrlImportCommand,
 ): Promise<number> => {
-  const video = { videoId, watchUrl: watchUrlAt(connection, videoId) }
+  const video = { videoId, watchUrl: watchUrlAt(command.connection, videoId) }
   report.importedBefore(video)
-  return wait ? waitUntilReady(video, connection, report, stop) : EXIT.ok
+  return command.wait ? waitUntilReady(video, command, report) : EXIT.ok
 }
 
 /** The gateway takes a key again only with what it came with first. */

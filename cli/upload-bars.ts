@@ -53,7 +53,10 @@ export const barReport = (sentences: (write: (line: string) => void) => UploadRe
         remove()
         said.importedBefore(upload)
       },
-      step: ({ type, percent }) => draw({ fraction: (percent ?? 0) / 100, facts: [stepText(type)] }),
+      step({ type, percent }) {
+        last = { fraction: (percent ?? 0) / 100, facts: [stepText(type)] }
+        draw(last)
+      },
       ready(upload) {
         remove()
         said.ready(upload)

@@ -88,7 +88,7 @@ export const uploadFile = (open: () => Promise<Opened>, report: FileReport, comm
     const code = await sent
     const video = result(created)
     if (code !== EXIT.ok || video === undefined || !command.wait) return code
-    return waitUntilReady(video, command.connection, report, command.stop)
+    return waitUntilReady(video, command, report)
   }
   const sent = send()
   return { sent, settled: settle() }

@@ -109,7 +109,8 @@ const runObject = async (
     if (shown !== null && differs(givenIn(flags), shown)) report.note(OWN_DETAILS)
     report.importedBefore(video)
   }
-  return flags.wait === true ? waitUntilReady(video, connection, report, signal) : EXIT.ok
+  if (flags.wait !== true) return EXIT.ok
+  return waitUntilReady(video, { connection, giveUpAfterMs: flags.giveUpAfter * 60_000, stop: signal }, report)
 }
 
 const givenIn = (flags: ImportFlags): GivenDetails => ({

@@ -1,3 +1,4 @@
+import { mock } from 'node:test'
 import fc from 'fast-check'
 import t from 'tap'
 import { followVideo } from './index.ts'
@@ -59,6 +60,34 @@ t.test('a stream that is cut goes on behind the last event', async (t) => {
   )
   t.same(seen, ['a', 'b', 'c'])
   t.same(asked, [null, '2', '2'])
+})
+
+t.test('an outage is borne for as long as is asked for, and said', async (t) => {
+  const MINUTE_MS = 60_000
+  const follow = async (giveUpAfterMs: number | undefined) => {
+    mock.timers.enable({ apis: ['setTimeout', 'Date'], now: 1_000_000 })
+    const backAtMs = Date.now() + 10 * MINUTE_MS
+    const said: boolean[] = []
+    const stop = new AbortController()
+    const fetch = async () => {
+      if (Date.now() < backAtMs) throw new TypeError('fetch failed')
+      return new Response('id: 1\ndata: a\n\n')
+    }
+    const onWaiting = (isWaiting: boolean) => said.push(isWaiting)
+    const options = { apiUrl: 'http://api', signal: stop.signal, giveUpAfterMs, onWaiting, fetch }
+    let outcome: PromiseSettledResult<void> | undefined
+    void Promise.allSettled([followVideo('v1', () => stop.abort(), options)]).then(([settled]) => {
+      outcome = settled
+    })
+    for (let passedMs = 0; outcome === undefined && passedMs < 20 * MINUTE_MS; passedMs += 1000) {
+      mock.timers.tick(1000)
+      await new Promise(setImmediate)
+    }
+    mock.timers.reset()
+    return { outcome, said }
+  }
+  t.match(await follow(60 * MINUTE_MS), { outcome: { status: 'fulfilled' }, said: [true, false] })
+  t.match(await follow(undefined), { outcome: { status: 'rejected', reason: { code: 'CONNECTION_FAILED' } } })
 })
 
 t.test('a video that may not be followed is an error, not a loop', async (t) => {

@@ -1,3 +1,4 @@
+import { Outage } from './outage.ts'
 import { failureOf, send, serverAt } from './requests.ts'
 import { pause, Retryable, retrying } from './retry.ts'
 import { parseServerSentEvents, type ServerSentEvent } from './server-sent-events.ts'
@@ -14,6 +15,13 @@ export interface FollowOptions {
   readonly signal: AbortSignal
   /** Only events after this one. */
   readonly lastEventId?: string | undefined
+  /**
+   * For how long to go on trying while nobody answers, ms. Default 0: 12 attempts, about a minute and a half. While a
+   * browser knows that it is offline it goes on all the same.
+   */
+  readonly giveUpAfterMs?: number | undefined
+  /** True: nobody answers, and it goes on by itself as soon as somebody does. False: somebody does. */
+  readonly onWaiting?: ((isWaiting: boolean) => void) | undefined
   readonly fetch?: typeof fetch | undefined
 }
 
@@ -31,7 +39,8 @@ export const followVideo = async (
   onEvent: (event: VideoEvent) => void,
   options: FollowOptions,
 ): Promise<void> => {
-  const { apiUrl, signal } = options
+  const { apiUrl, signal, giveUpAfterMs = 0, onWaiting } = options
+  const outage = new Outage(giveUpAfterMs, onWaiting)
   const server = serverAt(apiUrl, options)
   let lastEventId = options.lastEventId ?? ''
   const connect = async (): Promise<ReadableStream<Uint8Array> | null> => {
@@ -42,7 +51,7 @@ export const followVideo = async (
   }
   try {
     while (!signal.aborted) {
-      const body = await retrying(connect, signal)
+      const body = await retrying(connect, signal, outage)
       if (body !== null) {
         await reading(body, (event) => {
           // One piece may hold several events, and the first may be the one that somebody waited for.
