@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { setImmediate as turn } from 'node:timers/promises'
@@ -58,6 +59,27 @@ t.test('standard input goes as it comes', async (t) => {
   t.match(await run(product.folder, 'upload', '-'), { code: 3, err: /^TITLE_MISSING/ })
   t.match(await run(product.folder, 'upload', '-', '--title', 'x'), { code: 3, err: /^EMPTY_FILE/ })
   t.match(await run(product.folder, 'upload', '-', 'x.mp4', '--title', 'x'), { code: 3, err: /^ONE_FILE_ONLY/ })
+})
+
+t.test('Ctrl-C while standard input says nothing ends it at once, and says how to go on', async (t) => {
+  const product = await startProduct(t)
+  const silent = launch(product.folder, ['upload', '-', '--title', 'Piped'], null)
+  const ended = silent.outcome()
+  while (product.probes === 0) await turn()
+  silent.cli.kill('SIGINT')
+  t.match(await ended, { code: 130 })
+  t.equal(product.sent.length, 0)
+
+  const begun = launch(product.folder, ['upload', '-', '--title', 'Piped', '--idempotency-key', 'mine'], null)
+  const interrupted = begun.outcome()
+  begun.cli.stdin.write('some bytes')
+  while (product.sent.length === 0) await turn()
+  await once(begun.cli.stdout, 'data')
+  begun.cli.kill('SIGINT')
+  t.match(await interrupted, { code: 130, err: /stays open until .*--idempotency-key mine and the same bytes/ })
+  const again = launch(product.folder, ['upload', '-', '--title', 'Piped', '--idempotency-key', 'mine'], 'some bytes')
+  t.match(await again.outcome(), { code: 0 })
+  t.equal(product.sent.filter(({ type }) => type === 'UploadStarted').length, 1)
 })
 
 t.test('a key whose upload is complete is a success for the same bytes, and for no others', async (t) => {

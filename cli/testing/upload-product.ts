@@ -35,6 +35,8 @@ export const startProduct = async (t: Test) => {
     /** Of parts that are not answered: 0 = from the first on. */
     holdFromPut: Number.POSITIVE_INFINITY,
     puts: 0,
+    /** Commands that have looked for the product. */
+    probes: 0,
     /** Whether the token of whoever uploads has expired meanwhile. */
     isTokenExpired: false,
     /** Holds up every PUT until it resolves. */
@@ -48,7 +50,10 @@ export const startProduct = async (t: Test) => {
     product.stored.set(request.params.n, request.body as Buffer)
     return reply.header('etag', '"e"').send('')
   })
-  app.get('/healthz', async () => ({ status: 'ok' }))
+  app.get('/healthz', async () => {
+    product.probes += 1
+    return { status: 'ok' }
+  })
   app.get('/uploads', async () => ({ items: product.listed, nextCursor: null }))
   app.get<{ Params: { id: string } }>('/uploads/:id', async ({ params: { id } }, reply) => {
     const upload = pipeline.uploads.get(id)
@@ -102,7 +107,8 @@ export const startProduct = async (t: Test) => {
 
 export type Product = Awaited<ReturnType<typeof startProduct>>
 
-export const launch = (dataDir: string, args: readonly string[], input = '') => {
+/** @param input all of standard input; null = it stays open, and empty */
+export const launch = (dataDir: string, args: readonly string[], input: string | null = '') => {
   const cli = spawn(process.execPath, [path.join(import.meta.dirname, '..', 'main.ts'), ...args], {
     env: childEnvironment({
       ...{ DATA_DIR: dataDir, INIT_CWD: dataDir, XDG_STATE_HOME: dataDir, GATEWAY_URL: '', AUTHOR_TOKEN: '' },
@@ -110,7 +116,7 @@ export const launch = (dataDir: string, args: readonly string[], input = '') => 
     }),
     stdio: ['pipe', 'pipe', 'pipe'],
   })
-  cli.stdin.end(input)
+  if (input !== null) cli.stdin.end(input)
   const outcome = async () => {
     const [out, err, [code]] = await Promise.all([text(cli.stdout), text(cli.stderr), once(cli, 'close')])
     const lines = out.trim().split('\n')

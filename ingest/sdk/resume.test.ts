@@ -60,6 +60,30 @@ t.test('the same file goes on where it was: what is stored is compared, not sent
   t.equal(servers.count('list'), 2 + 4, 'three a page: six parts in the beginning, ten at the end')
 })
 
+t.test('one that waits for the bytes of a stream is interrupted at once', async (t) => {
+  const silence = new ReadableStream<Uint8Array>({ pull: () => new Promise(() => {}) })
+  const waiting = start(silence, fakeServers(0))
+  setImmediate(() => waiting.interrupt())
+  await t.rejects(waiting.done, { code: 'INTERRUPTED' }, 'for the first')
+  const servers = fakeServers(0)
+  let given = 0
+  const stalling = new ReadableStream<Uint8Array>({
+    pull: async (controller) => {
+      if (given === 2500) return new Promise(() => {})
+      given += 500
+      controller.enqueue(new Uint8Array(500))
+    },
+  })
+  const begun = start(stalling, servers, { idempotencyKey: 'k' })
+  servers.onReport = () => {
+    if (servers.reported.size === 2) setImmediate(() => begun.interrupt())
+  }
+  await t.rejects(begun.done, { code: 'INTERRUPTED' }, 'for the next')
+  t.equal(begun.state, 'interrupted')
+  t.equal(begun.idempotencyKey, 'k')
+  t.equal(servers.count('abort'), 0)
+})
+
 t.test('of a source that its key names, a stored part is not read again', async (t) => {
   const bytes = randomBytes(4500)
   const begin = async (parallel: number) => {

@@ -188,7 +188,8 @@ class RunningUpload implements Upload {
 
   async #run(): Promise<UploadResult> {
     try {
-      const result = await this.#upload()
+      // A stream may say nothing for hours: whoever ends the upload does not wait for its next byte.
+      const result = await unlessAborted(this.#ended.signal, this.#upload())
       this.#enter('completed')
       this.#emit('completed', result)
       return result
@@ -358,6 +359,8 @@ class RunningUpload implements Upload {
   }
 
   #enter(state: UploadState): void {
+    // What is still under way when it ends goes on for a moment.
+    if (ENDED.includes(this.#state)) return
     this.#state = state
     this.#emit('state', state)
   }
@@ -382,6 +385,7 @@ const believedParts = (
 /** The promise, or the reason of the signal as soon as that aborts. The promise goes on. */
 const unlessAborted = <T>(signal: AbortSignal, promise: Promise<T>): Promise<T> =>
   new Promise((resolve, reject) => {
+    if (signal.aborted) reject(signal.reason)
     signal.addEventListener('abort', () => reject(signal.reason), { once: true })
     promise.then(resolve, reject)
   })
