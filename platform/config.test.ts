@@ -23,6 +23,12 @@ t.test('hours of an upload may be parts of one', async (t) => {
   }
 })
 
+t.test('parts are never longer than what a client can hold and hash as a whole', async (t) => {
+  for (const name of ['PART_SIZE_BYTES', 'UNSIZED_PART_SIZE_BYTES']) {
+    t.throws(() => readConfig({ [name]: String(1024 ** 3 + 1) }), { message: /from 5242880 to 1073741824/ }, name)
+  }
+})
+
 t.test('a missing setting is named with what it is for', async (t) => {
   t.throws(() => requireSettings(readConfig({}), ['databaseUrl', 'kafkaBrokers']), {
     code: 'CONFIG_MISSING',

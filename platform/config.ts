@@ -70,6 +70,11 @@ const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'
 
 const MiB = 1024 * 1024
 const TiB = 1024 ** 4
+/**
+ * S3 takes parts of 5 GiB. But a client has a part in memory as a whole, for crypto.subtle hashes nothing piece by piece, and
+ * not more than 2 GiB. The largest file needs parts of 525 MiB (storage/part-size.ts).
+ */
+const MAX_PART_SETTING = 1024 * MiB
 
 export const SETTINGS = {
   logLevel: {
@@ -131,12 +136,12 @@ export const SETTINGS = {
   ),
   localSignIn: flag('LOCAL_SIGN_IN', false, 'one-click sign-in for a single machine; never on a public address'),
   maxUploadBytes: integer('MAX_UPLOAD_BYTES', 5 * TiB, 1, 5 * TiB, 'largest file that may be uploaded, bytes'),
-  partSizeBytes: integer('PART_SIZE_BYTES', 8 * MiB, 5 * MiB, 5 * 1024 * MiB, 'smallest part of an upload, bytes'),
+  partSizeBytes: integer('PART_SIZE_BYTES', 8 * MiB, 5 * MiB, MAX_PART_SETTING, 'smallest part of an upload, bytes'),
   unsizedPartSizeBytes: integer(
     'UNSIZED_PART_SIZE_BYTES',
     16 * MiB,
     5 * MiB,
-    5 * 1024 * MiB,
+    MAX_PART_SETTING,
     'part of an upload of unknown length, bytes; 10,000 of them are its largest file',
   ),
   maxOpenUploads: integer('MAX_OPEN_UPLOADS', 1000, 1, 1_000_000, 'uploads that one author may have open'),

@@ -9,7 +9,8 @@ import { BadInputError } from '../platform/errors.ts'
  *
  * The length is a whole number of MiB. Small parts are good (little is sent again after a fault, the client holds
  * parts-in-flight × part size in memory) until 10,000 of them are not enough; from there the length grows with the
- * file: with parts of 8 MiB at 80 GB, up to 525 MiB for 5 TiB.
+ * file: with parts of 8 MiB at 80 GB, up to 525 MiB for 5 TiB. Settings ask for 1 GiB at most (platform/config.ts): a client
+ * hashes a part as a whole.
  */
 export const MiB = 1024 * 1024
 export const MAX_PARTS = 10_000

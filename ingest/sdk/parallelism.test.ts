@@ -41,6 +41,18 @@ t.test('it takes no more than the bound', async (t) => {
   t.equal(new Parallelism(1).limit, 1)
 })
 
+t.test('a bound that comes later counts from then on', async (t) => {
+  const { parallelism, send } = line(32)
+  parallelism.bound(3)
+  send(200, { eachBps: 1_000, lineBps: 1e9 })
+  t.equal(parallelism.limit, 3)
+  parallelism.bound(1)
+  t.equal(parallelism.limit, 1)
+  parallelism.bound(9)
+  send(200, { eachBps: 1_000, lineBps: 1e9 })
+  t.equal(parallelism.limit, 1, 'and is not lifted')
+})
+
 t.test('a failure halves it; those that come together count once; later it grows again', async (t) => {
   const { parallelism, send } = line(16)
   send(100, { eachBps: 1_000, lineBps: 1e9 })

@@ -13,7 +13,7 @@
  * once. Never below one. Windows are counted in parts, not in seconds, so a fast line is learnt fast.
  */
 export class Parallelism {
-  readonly #max: number
+  #max: number
   readonly #now: () => number
   #limit: number
   #limitBefore: number
@@ -30,6 +30,13 @@ export class Parallelism {
     this.#limit = Math.min(FIRST_LIMIT, max)
     this.#limitBefore = this.#limit
     this.#beganAtMs = now()
+  }
+
+  /** From now on no more than that, 1 or more. */
+  bound(max: number): void {
+    this.#max = Math.min(this.#max, max)
+    this.#limit = Math.min(this.#limit, max)
+    this.#limitBefore = Math.min(this.#limitBefore, max)
   }
 
   /** Parts that may be on their way now. */

@@ -10,6 +10,7 @@ import {
   completedWith,
   fakeServers,
   json,
+  PART,
   problem,
   type Servers,
   type Step,
@@ -47,6 +48,18 @@ t.test('a file arrives as it is, in parts, with what the gateway needs to know',
   t.ok(progress.length >= 5, 'each part is told')
   t.match(progress.at(-1), { sentBytes: 4500, totalBytes: 4500, etaMs: 0 })
   t.same(states, ['completing', 'completed'])
+})
+
+t.test('no more bytes are on their way than may be, but always a part', async (t) => {
+  for (const [inFlightBytes, parts] of [
+    [2 * PART, 2],
+    [2 * PART - 1, 1],
+    [1, 1],
+  ] as const) {
+    const servers = fakeServers(30_000)
+    await start(randomBytes(30_000), servers, { parallel: 32, inFlightBytes }).done
+    t.equal(servers.partsAtATime, parts, `${inFlightBytes} bytes`)
+  }
 })
 
 t.test('no more parts are in memory than are on their way', async (t) => {

@@ -26,6 +26,11 @@ export interface UploadOptions {
   /** Parts on their way at a time, at most: 1 … 32; default 6. How many there are is found out on the way. */
   readonly parallel?: number | undefined
   /**
+   * Bytes of parts on their way at a time, at most, for each is in memory: default 256 MiB. One part is always on its way,
+   * however long the gateway makes it (8 MiB, and more above 80 GB).
+   */
+  readonly inFlightBytes?: number | undefined
+  /**
    * The same key and the same file: the same upload, which goes on where it was. By default a remembered one, else a
    * new one, kept over all repetitions. Of an upload that was aborted, its failure. Of one that is complete, success if
    * its bytes are these, else FILE_DIFFERS.
@@ -98,6 +103,8 @@ export const createUpload = (source: UploadSource | ReadableStream<Uint8Array>, 
 
 const DEFAULT_PARALLEL = 6
 const MAX_PARALLEL = 32
+/** What the most connections have with parts of the usual length. */
+const IN_FLIGHT_BYTES = 256 * 1024 * 1024
 const GIVE_UP_MS = 5_000
 const LOOK_AGAIN_MS = 10_000
 const NOTHING: Pick<RecordedUpload, 'parts' | 'rejections'> = { parts: new Map(), rejections: 0 }
@@ -260,6 +267,8 @@ class RunningUpload implements Upload {
     facts: Map<number, PartFacts>,
   ): Promise<UploadStatus> {
     const { uploadId, status, partSizeBytes, isNew } = answer
+    const { inFlightBytes = IN_FLIGHT_BYTES } = this.#options
+    this.#parallelism.bound(Math.max(1, Math.floor(inFlightBytes / partSizeBytes)))
     const { signal } = this.#ended
     const before = isNew || status !== 'open' ? NOTHING : await recordedUpload(server, uploadId, signal)
     if (before.parts.size > 0) {
