@@ -58,15 +58,17 @@ const ABORTED_WITHIN_MS = 30_000
 
 /** @returns 0, or the exit code of the first that could not be given up; the others are */
 const abort = async (uploadIds: readonly string[], flags: AbortFlags, config: Config): Promise<number> => {
-  const { gatewayUrl, apiUrl, token } = await findConnection(config, flags)
+  const { gatewayUrl, token } = await findConnection(config, flags)
   const memory = fileMemory(uploadMemoryFile(config.stateDir))
   const abortOne = async (uploadId: string): Promise<number> => {
     try {
       await abortUpload(uploadId, { gatewayUrl, token })
       const signal = AbortSignal.timeout(ABORTED_WITHIN_MS)
-      const { status, code } = await waitUntilClosed(uploadId, { apiUrl, token, signal }).catch((error: unknown) => {
-        throw signal.aborted ? new CommandFailure('STILL_OPEN', STILL_OPEN, EXIT.unreachable) : error
-      })
+      const { status, code } = await waitUntilClosed(uploadId, { gatewayUrl, token, signal }).catch(
+        (error: unknown) => {
+          throw signal.aborted ? new CommandFailure('STILL_OPEN', STILL_OPEN, EXIT.unreachable) : error
+        },
+      )
       for (const upload of await memory.all()) {
         if (upload.uploadId === uploadId) await memory.forget(upload.fingerprint)
       }

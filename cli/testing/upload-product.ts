@@ -27,7 +27,7 @@ export const startProduct = async (t: Test) => {
     url: '',
     facts: [{ type: 'SourceProbed', status: 'processing', percent: 50 }] as object[],
     stored: new Map<string, Buffer>(),
-    /** Of an upload whose parts are all there. */
+    /** Of an upload whose parts are all there, or that was given up. */
     uploadStatus: { status: 'completed' } as Partial<RecordedUpload>,
     /** Of single uploads, by id. */
     uploadStatuses: new Map<string, object>(),
@@ -73,8 +73,10 @@ export const startProduct = async (t: Test) => {
   const { authenticator } = testContext(pipeline)
   const findUpload = async (videoId: string): Promise<RecordedUpload | null> => {
     const upload = await pipeline.reads.findUpload(videoId)
-    const isWhole = upload !== null && pipeline.parts.get(videoId)?.size === upload.partCount
-    return isWhole ? { ...upload, ...product.uploadStatus } : upload
+    if (upload === null) return null
+    const isWhole = pipeline.parts.get(videoId)?.size === upload.partCount
+    const isGivenUp = pipeline.sent.some((claim) => claim.type === 'UploadAbortRequested' && claim.videoId === videoId)
+    return isWhole || isGivenUp ? { ...upload, ...product.uploadStatus } : upload
   }
   await app.register(gateway, {
     context: testContext(pipeline, {

@@ -28,7 +28,7 @@ export { hasExpired, isOpenUpload, type OpenUpload, storageMemory, type UploadMe
 export type { UploadProgress } from './progress.ts'
 export type { CompletedUpload, CreatedUpload, UploadDetails, UploadResult, UploadSource } from './types.ts'
 export { createUpload, type Upload, type UploadEvents, type UploadOptions, type UploadState } from './upload.ts'
-export { abortUpload, listUploads, type UploadSummary } from './uploads.ts'
+export { abortUpload, type ListOptions, listUploads, type UploadSummary } from './uploads.ts'
 export {
   type UploadOutcome,
   type WaitOptions,

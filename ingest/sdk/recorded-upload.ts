@@ -27,11 +27,14 @@ interface PartsPage extends UploadStatus {
 }
 
 /**
- * Both at the gateway, with the upload token: it lives as long as the upload, which the author's need not.
+ * Both at the gateway, which takes the upload token: it lives as long as the upload, which the author's need not.
  * @throws UploadError
  */
-export const uploadStatus = (server: Server, uploadId: string, signal: AbortSignal): Promise<UploadStatus> =>
-  partsPage(server, uploadId, 0, 1, signal)
+export const uploadStatus = (
+  server: Server,
+  uploadId: string,
+  signal: AbortSignal | undefined,
+): Promise<UploadStatus> => partsPage(server, uploadId, 0, 1, signal)
 
 /**
  * With its parts. While it is open they are a hint: the list may be behind, and says nothing about the file that is at
@@ -51,5 +54,10 @@ export const recordedUpload = async (
   }
 }
 
-const partsPage = (server: Server, uploadId: string, afterPart: number, limit: number, signal: AbortSignal) =>
-  requestJson<PartsPage>(server, `${uploadPath(uploadId)}/parts?afterPart=${afterPart}&limit=${limit}`, { signal })
+const partsPage = (
+  server: Server,
+  uploadId: string,
+  afterPart: number,
+  limit: number,
+  signal: AbortSignal | undefined,
+) => requestJson<PartsPage>(server, `${uploadPath(uploadId)}/parts?afterPart=${afterPart}&limit=${limit}`, { signal })

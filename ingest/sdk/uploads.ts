@@ -27,12 +27,16 @@ interface UploadsPage {
   readonly nextCursor: string | null
 }
 
+export interface ListOptions extends Omit<WaitOptions, 'gatewayUrl'> {
+  /** Base URL of the API, which knows authors alone. */
+  readonly apiUrl: string
+  readonly status?: UploadSummary['status'] | undefined
+}
+
 const PAGE = 100
 
 /** Every upload of the token's author, newest first, asked for page by page as they are taken. @throws UploadError */
-export async function* listUploads(
-  options: WaitOptions & { readonly status?: UploadSummary['status'] | undefined },
-): AsyncGenerator<UploadSummary> {
+export async function* listUploads(options: ListOptions): AsyncGenerator<UploadSummary> {
   const { apiUrl, signal, status } = options
   const server = serverAt(apiUrl, options)
   for (let cursor: string | null = ''; cursor !== null; ) {
@@ -49,10 +53,7 @@ export async function* listUploads(
  * Asks for the upload to be given up. It is when the log says so (waitUntilClosed): one that completes at the same moment
  * may win. @throws UploadError UPLOAD_NOT_FOUND, FORBIDDEN, UPLOAD_CLOSED when it is complete …
  */
-export const abortUpload = async (
-  uploadId: string,
-  options: Omit<WaitOptions, 'apiUrl'> & { readonly gatewayUrl: string },
-): Promise<void> => {
+export const abortUpload = async (uploadId: string, options: WaitOptions): Promise<void> => {
   const { gatewayUrl, signal } = options
   await requestJson(serverAt(gatewayUrl, options), uploadPath(uploadId), { method: 'DELETE', signal })
 }

@@ -1,12 +1,14 @@
 import { UploadError } from './errors.ts'
 import type { Outage } from './outage.ts'
-import { requestJson, serverAt, uploadPath } from './requests.ts'
+import { uploadStatus } from './recorded-upload.ts'
+import { serverAt } from './requests.ts'
 import { pause } from './retry.ts'
 import type { TokenSource } from './types.ts'
 
 export interface WaitOptions {
-  /** Base URL of the API. */
-  readonly apiUrl: string
+  /** Base URL of the gateway. */
+  readonly gatewayUrl: string
+  /** The upload's own, which lives as long as the upload, or the author's. */
   readonly token?: TokenSource | undefined
   readonly signal?: AbortSignal | undefined
   readonly fetch?: typeof fetch | undefined
@@ -21,12 +23,6 @@ export interface UploadOutcome {
   readonly detail: string | null
 }
 
-interface ApiUpload {
-  readonly status: UploadOutcome['status'] | 'open'
-  readonly code: string | null
-  readonly detail: string | null
-}
-
 const FIRST_PAUSE_MS = 50
 const MAX_PAUSE_MS = 2_000
 
@@ -34,12 +30,12 @@ const MAX_PAUSE_MS = 2_000
  * Resolves when it is recorded how the upload ended: completed, so its parts are ONE verified object and nothing of it
  * can get lost (transcoding has not begun yet), or aborted. Asks again and again, ever more slowly, for ever: end it
  * with the signal.
- * @throws UploadError with the code of the API
+ * @throws UploadError with the code of the gateway
  */
 export const waitUntilClosed = async (uploadId: string, options: WaitOptions): Promise<UploadOutcome> => {
-  const { apiUrl, signal } = options
-  const server = serverAt(apiUrl, options)
-  const ask = () => requestJson<ApiUpload>(server, uploadPath(uploadId), { signal })
+  const { gatewayUrl, signal } = options
+  const server = serverAt(gatewayUrl, options)
+  const ask = () => uploadStatus(server, uploadId, signal)
   const { status, code, detail } = await askUntil(isClosed, ask, Number.POSITIVE_INFINITY, signal)
   return { status: status === 'aborted' ? 'aborted' : 'completed', code, detail }
 }
@@ -63,7 +59,7 @@ export const askUntil = async <T>(
 
 /**
  * As waitUntilClosed, for whom only one end is good.
- * @throws UploadError with the code of the abort (UPLOAD_ABORTED without one), or that of the API
+ * @throws UploadError with the code of the abort (UPLOAD_ABORTED without one), or that of the gateway
  */
 export const waitUntilComplete = async (uploadId: string, options: WaitOptions): Promise<void> => {
   const outcome = await waitUntilClosed(uploadId, options)

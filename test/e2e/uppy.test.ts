@@ -46,7 +46,8 @@ t.test('Uppy uploads through the gateway, and a flipped bit is noticed and sent 
   const bytes = randomBytes(SIZE)
   const file = path.join(folder, 'harbour.mp4')
   await writeFile(file, bytes)
-  const site = await serveSite(t, run.webUrl)
+  const asked: Asked[] = []
+  const site = await serveSite(t, run.webUrl, (call) => asked.push(call))
   const { page, complaints } = await visit(browser, `${site}/uppy/#token=${run.token}`, {
     allowedOrigins: [proxy.endpoint],
   })
@@ -55,6 +56,10 @@ t.test('Uppy uploads through the gateway, and a flipped bit is noticed and sent 
   const said = (await page.locator('output').textContent()) ?? ''
   const videoId = /\/v\/([^/]+)$/.exec(said)?.[1] ?? ''
   t.match(said, /^Complete: /)
+
+  const byAuthor = asked.filter(({ token }) => token === run.token).map(({ what }) => what)
+  t.same(byAuthor, ['POST /uploads'], "the author's token begins it; the rest is done with that of the upload")
+  t.ok(asked.some(({ what }) => what.startsWith('GET /uploads/')))
 
   const facts = (await readFacts(run)).filter((fact) => fact.videoId === videoId)
   t.equal(facts.filter(({ type }) => type === 'UploadCompleted').length, 1)
@@ -124,14 +129,22 @@ const replacePart = async (run: RunFile, signed: URL): Promise<void> => {
 const s3Of = ({ s3Endpoint: endpoint, s3AccessKeyId: accessKeyId, s3SecretAccessKey: secretAccessKey }: RunFile) =>
   createS3Client({ endpoint, publicEndpoint: endpoint, region: 'us-east-1', accessKeyId, secretAccessKey })
 
+interface Asked {
+  readonly what: string
+  readonly token: string
+}
+
 /** A team's own site: its pages, and Reelstream below the same origin. Really served: Chromium asks where a page is from. */
-const serveSite = async (t: Test, product: string): Promise<string> => {
+const serveSite = async (t: Test, product: string, onAsked: (call: Asked) => void): Promise<string> => {
   const script = await bundle()
   const page = await readFile(path.join(EXAMPLE, 'index.html'))
   const server = createServer((incoming, answer) => {
     const { url = '/', method, headers } = incoming
     if (url === '/uppy/') return void answer.writeHead(200, { 'content-type': 'text/html' }).end(page)
     if (url === '/uppy/page.js') return void answer.writeHead(200, { 'content-type': 'text/javascript' }).end(script)
+    if (headers.authorization !== undefined) {
+      onAsked({ what: `${method} ${url}`, token: headers.authorization.replace('Bearer ', '') })
+    }
     const onward = request(new URL(url, product), { method, headers }, (said) => {
       answer.writeHead(said.statusCode ?? 502, said.headers)
       said.pipe(answer)

@@ -14,7 +14,7 @@ import { UploadError, waitUntilComplete } from '../../../ingest/sdk/index.ts'
 export interface ReelstreamServer {
   /** One origin: gateway and API. */
   readonly gatewayUrl: string
-  /** The author's; a function is asked before each request, so that a long upload outlives its first token. */
+  /** The author's; a function is asked before each request. An upload that is begun has a token of its own. */
   readonly token: string | (() => string | Promise<string>)
 }
 
@@ -23,6 +23,8 @@ interface Plan {
   readonly partSizeBytes: number
   readonly partCount: number
   readonly watchUrl: string
+  /** For everything but its beginning; not known of one that was begun before a reload. */
+  readonly uploadToken?: string
 }
 
 interface Part {
@@ -75,23 +77,24 @@ export const reelstreamMultipart = (uppy: Uppy<Meta, Body>, server: ReelstreamSe
       return { uploadId, key: uploadId }
     },
 
-    signPart: async (_file, { uploadId, partNumber, body, signal }) => {
+    signPart: async ({ id }, { uploadId, partNumber, body, signal }) => {
       const part = { partNumber, sizeBytes: body.size, checksumSha256: await sha256(body) }
-      const signature = await sign(server, uploadId, part, signal)
-      signed.set(signature, { uploadId, part })
+      const holder = holderOf(server, plans.get(id))
+      const signature = await sign(holder, uploadId, part, signal)
+      signed.set(signature, { holder, uploadId, part })
       return signature
     },
 
     uploadPartBytes: async (options) => {
-      const { uploadId, part } = signed.get(options.signature) ?? missing(options.signature.url)
+      const { holder, uploadId, part } = signed.get(options.signature) ?? missing(options.signature.url)
       const stored = await AwsS3.uploadPartBytes(options)
       // In the log before Uppy counts it: what is reported needs not be sent again.
-      await report(server, uploadId, part, stored.ETag, options.signal)
+      await report(holder, uploadId, part, stored.ETag, options.signal)
       return stored
     },
 
     listParts: async ({ id }, { uploadId = missing(id), signal }) =>
-      (await storedParts(server, uploadId, signal)).map(({ partNumber, sizeBytes, etag }) => ({
+      (await storedParts(holderOf(server, plans.get(id)), uploadId, signal)).map(({ partNumber, sizeBytes, etag }) => ({
         PartNumber: partNumber,
         Size: sizeBytes,
         ETag: etag,
@@ -101,20 +104,26 @@ export const reelstreamMultipart = (uppy: Uppy<Meta, Body>, server: ReelstreamSe
     completeMultipartUpload: async ({ id, data }, { signal }) => {
       const plan = plans.get(id) ?? missing(id)
       if (!(data instanceof Blob)) return missing(id)
-      await completion(server, plan, data, signal)
+      await completion(holderOf(server, plan), plan, data, signal)
       plans.delete(id)
       completed.add(data)
       return { location: plan.watchUrl }
     },
 
     abortMultipartUpload: async ({ id }, { uploadId = missing(id) }) => {
+      const holder = holderOf(server, plans.get(id))
       plans.delete(id)
-      await ask(server, 'DELETE', `/uploads/${uploadId}`)
+      await ask(holder, 'DELETE', `/uploads/${uploadId}`)
     },
   }
 }
 
+/** With the token of the upload, which lives as long as the upload; the author's need not. */
+const holderOf = (server: ReelstreamServer, plan: Plan | undefined): ReelstreamServer =>
+  plan?.uploadToken === undefined ? server : { ...server, token: plan.uploadToken }
+
 interface Signed {
+  readonly holder: ReelstreamServer
   readonly uploadId: string
   readonly part: Part
 }
@@ -138,10 +147,9 @@ const report = (server: ReelstreamServer, uploadId: string, part: Part, etag: st
 /** @throws UploadError with the code that the upload was aborted with */
 const completion = async (server: ReelstreamServer, plan: Plan, data: Blob, signal: AbortSignal): Promise<void> => {
   const over = new AbortController()
-  const { gatewayUrl: apiUrl, token } = server
   try {
     const ending = AbortSignal.any([signal, over.signal])
-    const complete = waitUntilComplete(plan.uploadId, { apiUrl, token, signal: ending })
+    const complete = waitUntilComplete(plan.uploadId, { ...server, signal: ending })
     await Promise.race([complete, sendWhatIsWanted(server, plan, data, ending)])
   } finally {
     over.abort()
