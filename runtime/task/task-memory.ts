@@ -196,6 +196,5 @@ function* take(map: Map<string, unknown>): Generator<string> {
   }
 }
 
-/** The schema is learned, and the record restored again. */
 /** Not read yet, rather than not readable: whoever drives the task learns the schema and has it done again. */
 export const isUnlearned = (error: unknown): boolean => (error as { code?: string }).code === 'SCHEMA_UNKNOWN'

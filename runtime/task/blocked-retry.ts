@@ -1,0 +1,93 @@
+import type { Refusal } from './dead-letter.ts'
+import type { Failures } from './failures.ts'
+import type { Journal } from './journal.ts'
+import { fromQueued, queuedRecord } from './queued-inputs.ts'
+import type { Replay } from './replay.ts'
+import type { StepSettings } from './step.ts'
+import type { StepRunner } from './step-runner.ts'
+import type { StepWriter } from './step-writer.ts'
+import { isUnlearned, type TaskMemory } from './task-memory.ts'
+
+interface Parts {
+  readonly memory: TaskMemory
+  readonly journal: Journal
+  readonly replay: Replay
+  readonly failures: Failures
+  readonly writer: StepWriter
+  readonly steps: StepRunner
+}
+
+const UNLEARNED: Refusal = { code: 'SCHEMA_UNKNOWN', detail: 'the schema of what waits is not registered' }
+
+/** Lets blocked keys go on, when an operator asks for it or other code may do better. */
+export class BlockedRetry {
+  readonly #settings: StepSettings
+  readonly #parts: Parts
+
+  constructor(settings: StepSettings, parts: Parts) {
+    this.#settings = settings
+    this.#parts = parts
+  }
+
+  /** Does what operators have asked since; what is impossible by now (the key is not blocked) is done with. */
+  serveRequests(nowMs: number): void {
+    const { memory, journal, replay } = this.#parts
+    for (const [requestId, { command, key }] of memory.requests) {
+      if (command === 'RELEASE') replay.release()
+      if (command === 'SKIP') this.#skipFirst(key)
+      if (command !== 'RELEASE') this.retry(key, nowMs)
+      memory.requests.delete(requestId)
+      journal.write({ kind: 'request', requestId, value: null })
+    }
+    if (memory.replay === null) replay.remember(null)
+  }
+
+  /** Schemas of what waits that are not known here: to be learned, if they can be, before anything is folded again. */
+  unlearned(): ReadonlySet<number> {
+    const { codec } = this.#settings
+    const ids = new Set<number>()
+    for (const { value } of this.#parts.memory.blocked.inputs()) {
+      const id = value === null ? undefined : codec.schemaId(value)
+      if (id !== undefined && !codec.knows(id)) ids.add(id)
+    }
+    return ids
+  }
+
+  /** Folds the queue of a blocked key, up to what fails again, or cannot be read. */
+  retry(key: string, nowMs: number): void {
+    const { memory, replay, failures, writer, steps } = this.#parts
+    const { blocked } = memory
+    if (!blocked.has(key)) return
+    for (const { sequence, input } of blocked.queue(key)) {
+      try {
+        const queued = fromQueued(key, input, memory, this.#settings)
+        const past = input.replayed ? replay.past : null
+        if (queued !== null) steps.takeQueued(queued, key, input.replayed ? input.atMs : nowMs, past)
+      } catch (error) {
+        // What nobody knows the schema of must not stop the other keys.
+        const refusal = isUnlearned(error) ? UNLEARNED : steps.refusalOf(error)
+        return failures.block(key, refusal, nowMs, { retried: 'yes' })
+      }
+      failures.dequeue(key, sequence)
+    }
+    failures.unblock(key)
+    if (memory.replay === null) writer.endConfirmations(key)
+  }
+
+  /** What it holds is not decoded: that may be what it waits for. */
+  #skipFirst(key: string): void {
+    const { memory, failures, writer } = this.#parts
+    const { blocked, effects } = memory
+    const why = blocked.get(key)
+    const first = blocked.queue(key)[0]
+    if (why === undefined || first === undefined) return
+    const { kind, causeId, n } = first.input
+    const effect = effects.get(causeId)
+    if (kind === 'RECORD') {
+      failures.bury(queuedRecord(key, first.input), { code: `SKIPPED_${why.code}`, detail: why.detail })
+    } else if (kind === 'TIMER') writer.dropTimer(key, causeId)
+    else if (effect !== undefined && kind === 'REPORT') writer.writeEffect(effects.skipped(causeId, n))
+    else if (effect !== undefined) writer.removeEffect(effect)
+    failures.dequeue(key, first.sequence)
+  }
+}
