@@ -1,0 +1,86 @@
+import type { Scheduler } from '../../platform/clock.ts'
+import { ReelstreamError, UpstreamError } from '../../platform/errors.ts'
+import type { Codec } from '../codec/avro.ts'
+import type { Processor } from '../processor.ts'
+import { isRequest } from '../task/changelog.ts'
+import { History } from '../task/history.ts'
+import { TaskCore } from '../task/task-core.ts'
+import type { EngineObserver } from './observer.ts'
+import type { SchemaPatience } from './schema-patience.ts'
+import type { ChangelogRange, TaskLog } from './task-log.ts'
+import type { TaskSignal } from './task-signal.ts'
+
+/** A memory as the changelog has it up to `next`. */
+export interface Restored {
+  readonly core: TaskCore
+  readonly needsReplay: boolean
+  readonly next: bigint
+}
+
+interface Settings {
+  readonly processor: Processor
+  readonly codec: Codec
+  readonly source: string
+  readonly task: number
+  readonly instanceId: string
+  readonly clock: Scheduler
+  readonly observer: EngineObserver
+  readonly taskLog: TaskLog
+  readonly patience: SchemaPatience
+  readonly signal: TaskSignal
+}
+
+/** Reads what the log knows of a task: its memory from the changelog, what operators ask, what it did before. */
+export class Restorer {
+  readonly #s: Settings
+  /** Where the changelog was last read to. */
+  #readTo = 0n
+
+  constructor(settings: Settings) {
+    this.#s = settings
+  }
+
+  /** From the changelog, or from where an earlier restore of the same task has ended. Throws GIVEN_UP. */
+  async restore(before: Restored | null = null): Promise<Restored> {
+    const { processor, codec, source, task, instanceId, clock, observer, patience, signal } = this.#s
+    const core = before?.core ?? new TaskCore({ processor, codec, source, task, instanceId })
+    const startedAt = clock.monotonicMs()
+    let entries = 0
+    const { beginning, next } = await this.#readChangelog(async (records) => {
+      if (signal.isStopping) throw GIVEN_UP
+      entries += records.length
+      for (const record of records) await patience.learning(() => core.restore(record))
+    }, before?.next)
+    this.#readTo = next
+    observer.restored(processor.name, clock.monotonicMs() - startedAt, entries)
+    return { core, needsReplay: core.needsReplay(beginning), next }
+  }
+
+  /** What operators have decided since is in the changelog: reads on. */
+  async readRequests(core: TaskCore): Promise<void> {
+    const { next } = await this.#readChangelog((records) => {
+      for (const record of records) if (isRequest(record)) core.restore(record)
+    }, this.#readTo)
+    this.#readTo = next
+  }
+
+  /** What the processor did before: a look at everything that its output topics hold. */
+  async readHistory(): Promise<History> {
+    const history = new History(this.#s.processor, this.#s.source)
+    await this.#s.taskLog.readOutputs((record, isFirst) => history.add(record, isFirst))
+    return history
+  }
+
+  /** One that is cut off while it is read is no hole in an input: what was lost shows when it is read again. */
+  async #readChangelog(...args: Parameters<TaskLog['readChangelog']>): Promise<ChangelogRange> {
+    try {
+      return await this.#s.taskLog.readChangelog(...args)
+    } catch (error) {
+      if (!(error instanceof ReelstreamError) || error.code !== 'OFFSET_OUT_OF_RANGE') throw error
+      throw new UpstreamError('PARTITION_UNREADABLE', 'the changelog was cut off while it was read', { cause: error })
+    }
+  }
+}
+
+/** The task was closed while it was restored: whoever has it now must not be fenced any more. */
+export const GIVEN_UP = new Error('the task was given up while it was restored')
