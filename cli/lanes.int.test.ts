@@ -19,7 +19,7 @@ import type { Executor } from '../runtime/run/executors.ts'
 import { initialPositions } from '../runtime/run/initial-positions.ts'
 import { changelogOf, transactionalIdOf } from '../runtime/run/kafka-task-log.ts'
 import { bound, type RunningTopology, run } from '../runtime/run/run.ts'
-import { DEAD_LETTERS_TOPIC } from '../runtime/task/dead-letter.ts'
+import { engineTopics } from '../runtime/topology.ts'
 import { examples } from '../schemas/examples.ts'
 import type { Job } from '../schemas/generated.ts'
 import { DEFAULT_POOL, transcodePool } from '../schemas/topics.ts'
@@ -71,7 +71,7 @@ const open = async (t: Test) => {
     spec('transcode-pool', 1),
     spec('video-events', 1),
     changelog(scheduler, 1),
-    { name: DEAD_LETTERS_TOPIC, partitions: 1, replicationFactor: 1, config: {} },
+    ...engineTopics([], { replicationFactor: 1 }, () => spec('', 1)),
   ])
   const reader = await createPartitionReader(kafka)
   const producer = createIdempotentProducer(kafka)

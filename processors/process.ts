@@ -64,7 +64,7 @@ export const runRole = async (role: RoleDefinition): Promise<void> => {
   const settings = productSettings(config, readLadder(), await ffmpeg.version())
   const bound = role.bind({ config, settings, s3, completing, proxy, ffmpeg })
   const processors = bound.map(({ processor }) => processor)
-  await patiently(() => requireTopics(session.kafka, topicSpecs(config, processors)), log)
+  await patiently(() => requireTopics(session.kafka, topicSpecs(config, processors), log), log)
   const metrics = createMetrics(role.name)
   const running = await run(bound, {
     ...session,

@@ -43,8 +43,25 @@ t.test('every topic takes the largest record that is written, and no more than b
   }
 })
 
-t.test('one replica may be away', async (t) => {
+t.test('the door takes what is packed in any way', async (t) => {
+  const packed = [...specs().values()].filter(({ config }) => config['compression.type'] === 'uncompressed')
+  t.same(
+    packed.map(({ name }) => name),
+    ['video-intake'],
+  )
+})
+
+t.test('an end of an entry is kept for longer than a dormant task remembers', async (t) => {
+  t.equal(specs().get('admit-events-state')?.config['delete.retention.ms'], '86400000')
+})
+
+t.test('one replica may be away, and none that has lost the end of the log leads it', async (t) => {
+  for (const { name, config } of specs().values())
+    t.match(config, { 'min.insync.replicas': '1', 'unclean.leader.election.enable': 'false' }, name)
   const replicated = specs({ KAFKA_REPLICATION_FACTOR: '3' }).get('video-events')
-  t.match(replicated, { replicationFactor: 3, config: { 'min.insync.replicas': '2' } })
-  t.match(specs().get('video-events'), { replicationFactor: 1, config: { 'min.insync.replicas': '1' } })
+  t.match(replicated, {
+    replicationFactor: 3,
+    replicationFrom: 'KAFKA_REPLICATION_FACTOR',
+    config: { 'min.insync.replicas': '2' },
+  })
 })

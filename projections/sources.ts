@@ -39,6 +39,7 @@ export const openProjectionSources = async (
   await requireTopics(
     kafka,
     [...new Set<Topic>(projections.map(({ reads }) => reads))].map(specOf(config, partitionsOf)),
+    log,
   )
   const reader = await createPartitionReader(kafka)
   const directory = await openSchemaDirectory(reader, (id) => fetchSchema(config.schemaRegistryUrl, id))
@@ -60,6 +61,7 @@ const specOf = (config: Config, partitionsOf: (topic: Topic) => number) => (topi
     partitions: partitionsOf(topic),
     ...(topic.partitions !== 'one' && { partitionsFrom: { setting: SETTINGS[topic.partitions].env } }),
     replicationFactor: config.replicationFactor,
+    replicationFrom: SETTINGS.replicationFactor.env,
   })
 
 /** Decodes at once with what is known, and learns an unknown schema id before it tries again. */

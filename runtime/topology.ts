@@ -1,8 +1,19 @@
 import { ConfigError } from '../platform/errors.ts'
-import { commonTopicConfig, type TopicCounts } from './kafka/event-topic.ts'
+import type { AvroSchema } from './codec/avro.ts'
+import { SCHEMA_IDS_TOPIC } from './codec/schema-directory.ts'
+import { commonTopicConfig, type Replicas, type TopicCounts } from './kafka/event-topic.ts'
 import type { TopicSpec } from './kafka/topics.ts'
-import { type Edge, inputsOf, inputTopicsOf, type Processor, type TopicRef } from './processor.ts'
+import {
+  type Edge,
+  type EffectDeclaration,
+  inputsOf,
+  inputTopicsOf,
+  type Processor,
+  type TopicRef,
+} from './processor.ts'
 import { changelogOf } from './run/kafka-task-log.ts'
+import { ENGINE_SCHEMAS } from './state/schemas.ts'
+import { DEAD_LETTERS_TOPIC } from './task/dead-letter.ts'
 
 /**
  * The processors of a product as one graph. It is checked when it is made, so that a misspelt edge is an error at the
@@ -35,8 +46,10 @@ export const defineTopology = (processors: readonly Processor[], options: Topolo
   return { processors, topics: [...topics.values()] }
 }
 
+const DAY_MS = 24 * 60 * 60 * 1000
+
 /** The changelog of a processor: compacted, with as many partitions as its inputs. `countsOf` is asked for one of these. */
-export const changelogSpec = (processor: Processor, countsOf: (input: TopicRef) => TopicCounts): TopicSpec => {
+const changelogSpec = (processor: Processor, countsOf: (input: TopicRef) => TopicCounts): TopicSpec => {
   const counts = countsOf((processor.reads[0] as Edge).topic)
   return {
     name: changelogOf(processor),
@@ -46,8 +59,48 @@ export const changelogSpec = (processor: Processor, countsOf: (input: TopicRef) 
       'cleanup.policy': 'compact',
       'min.cleanable.dirty.ratio': '0.1',
       'segment.ms': '3600000',
+      'delete.retention.ms': String(DAY_MS),
     },
   }
+}
+
+/** What the engine keeps on Kafka for these processors: changelogs, the schema ids, and what was refused. */
+export const engineTopics = (
+  processors: readonly Processor[],
+  replicas: Replicas,
+  countsOf: (input: TopicRef) => TopicCounts,
+): readonly TopicSpec[] => {
+  const single = (name: string, settings: TopicSpec['config']): TopicSpec => ({
+    ...replicas,
+    name,
+    partitions: 1,
+    config: { ...commonTopicConfig(replicas.replicationFactor), ...settings },
+  })
+  return [
+    ...processors.map((processor) => changelogSpec(processor, countsOf)),
+    single(SCHEMA_IDS_TOPIC, { 'cleanup.policy': 'compact' }),
+    // Kept until somebody has looked at them.
+    single(DEAD_LETTERS_TOPIC, { 'cleanup.policy': 'delete', 'retention.ms': '-1' }),
+  ]
+}
+
+/**
+ * Every record type that may be on a topic: events (of the topics that they read or write, unless others are named), state,
+ * effect inputs, outcomes, reports, and the engine's own.
+ */
+export const schemasOf = (
+  processors: readonly Processor[],
+  topics: readonly Pick<TopicRef, 'events'>[] = edgesOf(processors).map(({ topic }) => topic),
+): readonly AvroSchema<unknown>[] => {
+  const ofEffect = ({ input, outcome, report }: EffectDeclaration) =>
+    report === null ? [input, outcome] : [input, outcome, report]
+  const all = [
+    ...topics.flatMap(({ events }) => Object.values(events)),
+    ...processors.flatMap(({ state }) => Object.values(state)),
+    ...processors.flatMap(({ effects }) => Object.values(effects).flatMap(ofEffect)),
+    ...ENGINE_SCHEMAS,
+  ]
+  return [...new Map(all.map((schema) => [schema.name, schema])).values()]
 }
 
 /** A Mermaid drawing: topics are cylinders, processors boxes; `*` marks those with effects. */

@@ -1,4 +1,10 @@
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
 import t from 'tap'
+import { readConfig } from '../../platform/config.ts'
+import type { Logger } from '../../platform/log.ts'
+import { eventTopicSpec } from './event-topic.ts'
+import { createPartitionReader } from './partition-reader.ts'
 import { realKafka, uniqueName } from './testing/real-kafka.ts'
 import { dropTopics, ensureTopics, requireTopics, type TopicSpec } from './topics.ts'
 
@@ -62,8 +68,68 @@ t.test('compares the settings that code relies on, as they hold', async (t) => {
     /retention.bytes is -1, expected 1/,
   ])
   t.match(await driftOf({ 'max.message.bytes': '2000000' }), [/max.message.bytes is 1048588, expected 2000000/])
+  t.match(await driftOf({ 'min.insync.replicas': '2', 'delete.retention.ms': '90000000' }), [
+    /min.insync.replicas is 1, expected 2; to fix: .*--add-config min.insync.replicas=2$/,
+    /delete.retention.ms is 86400000, expected 90000000/,
+  ])
   t.same(await ensureTopics(kafka, [declared({ 'max.message.bytes': '900000' })]), [], 'a larger limit does')
   t.same(await ensureTopics(kafka, [declared({ 'segment.ms': '1' })]), [], "what nobody relies on is the operator's")
+})
+
+t.test('refuses a topic that a broker could lose, or that we could not read', async (t) => {
+  const name = uniqueName('weak')
+  const config = { 'unclean.leader.election.enable': 'true', 'compression.type': 'lz4' }
+  await t.rejects(
+    ensureTopics(kafka, [{ ...spec(name), config }]),
+    { code: 'TOPIC_DRIFT' },
+    'even when it was asked for',
+  )
+  const { message } = await refusalOf(requireTopics(kafka, [{ ...spec(name), replicationFactor: 3 }]))
+  t.match(message.split('\n').slice(1), [
+    /replicas is 1, expected 3; to fix: kafka-reassign-partitions.sh/,
+    /unclean.leader.election.enable is true, expected false; to fix: kafka-configs.sh/,
+    /compression.type is lz4, expected producer; to fix: kafka-configs.sh/,
+  ])
+})
+
+/** A producer with stock kafkajs, in a process without our patches, that packs with what Node can and kafkajs cannot. */
+const PACKING_PRODUCER = `
+  import kafkajs from 'kafkajs'
+  import { zstdCompressSync } from 'node:zlib'
+  const ZSTD = 4
+  kafkajs.CompressionCodecs[ZSTD] = () => ({ compress: async ({ buffer }) => zstdCompressSync(buffer) })
+  const [brokers, topic] = process.argv.slice(1)
+  const kafka = new kafkajs.Kafka({ brokers: brokers.split(','), logLevel: kafkajs.logLevel.NOTHING })
+  const producer = kafka.producer({ createPartitioner: kafkajs.Partitioners.DefaultPartitioner })
+  await producer.connect()
+  await producer.send({ topic, compression: ZSTD, messages: [{ key: 'k', value: 'v'.repeat(1000) }] })
+  await producer.disconnect()`
+
+t.test('what producers have packed in any way can be read from a door, and only from there', async (t) => {
+  const reader = await createPartitionReader(kafka)
+  t.teardown(() => reader.close())
+  const readFrom = async (door: boolean): Promise<readonly string[]> => {
+    const topic = { name: uniqueName('door'), cleanup: 'delete', retentionMs: -1, timestamps: 'CreateTime' } as const
+    await ensureTopics(kafka, [eventTopicSpec({ ...topic, door }, { partitions: 1, replicationFactor: 1 })])
+    const args = ['--input-type=module', '-e', PACKING_PRODUCER, String(readConfig().kafkaBrokers), topic.name]
+    await promisify(execFile)(process.execPath, args)
+    const values: string[] = []
+    await reader.readToEnd(topic.name, 0, 0n, (records) => {
+      values.push(...records.map(({ value }) => String(value)))
+    })
+    return values
+  }
+  t.same(await readFrom(true), ['v'.repeat(1000)])
+  await t.rejects(readFrom(false), { code: 'PARTITION_UNREADABLE' })
+})
+
+t.test('what only costs something is a line of the log', async (t) => {
+  const name = uniqueName('slow')
+  const warnings: object[] = []
+  const log = { warn: (facts: object) => warnings.push(facts) } as unknown as Logger
+  await ensureTopics(kafka, [spec(name)])
+  await requireTopics(kafka, [{ ...spec(name), config: { 'segment.ms': '3600000' } }], log)
+  t.match(warnings, [{ topic: name, detail: /segment.ms is 604800000, better 3600000, or / }])
 })
 
 t.test('the order of cleanup policies says nothing', async (t) => {

@@ -1,21 +1,21 @@
 /**
- * What must exist on the broker before anything runs, and whether what exists is what was meant.
+ * What must exist on the broker before anything runs, and whether what exists is what was meant (topic-contract.ts).
  *
  * A topic is made once and then lives for years under other releases, other settings and other people's hands. What it
  * was made with is a promise that code relies on: a key stays on its partition, facts are kept for ever, an append has
  * the broker's time. So the migrate step creates what is missing, and it and every role compare what exists with what is
  * declared. A difference is refused with a sentence that mends it, never mended silently: to shorten a retention deletes
  * data, to change a partition count breaks the order of keys, and which side is wrong only a person can say.
- *
- * Compared are the partition count and those settings of CONTRACT that the spec names. All others are the operator's.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Admin, Kafka } from 'kafkajs'
 import { ConfigError } from '../../platform/errors.ts'
+import { type Logger, silentLogger } from '../../platform/log.ts'
 import { withAdmin } from './admin.ts'
 import { asUpstreamError, kafkaErrorOf } from './kafka-errors.ts'
 import { ConfigResourceTypes } from './kafkajs.ts'
 import { createPartitionReader } from './partition-reader.ts'
+import { compareTopic, type FoundTopic, SETTINGS } from './topic-contract.ts'
 
 export interface TopicSpec {
   readonly name: string
@@ -23,35 +23,27 @@ export interface TopicSpec {
   /** The setting that the count comes from, and how else the count of an existing topic is changed; for whoever must. */
   readonly partitionsFrom?: { readonly setting: string; readonly otherwise?: string }
   readonly replicationFactor: number
+  /** The setting that the replicas come from, for whoever must change it. */
+  readonly replicationFrom?: string
   /** Topic settings as the broker names them, e.g. `cleanup.policy`; without that one it is `delete`. */
   readonly config: Readonly<Record<string, string>>
 }
 
-type Holds = (found: string, declared: string) => boolean
-
-const same: Holds = (found, declared) => found === declared
-const atLeast: Holds = (found, declared) => Number(found) >= Number(declared)
-const sameList: Holds = (found, declared) => found.split(',').sort().join() === declared.split(',').sort().join()
-
-/** What code relies on, and when a found value keeps the promise of the declared one. */
-const CONTRACT: Readonly<Record<string, Holds>> = {
-  'cleanup.policy': sameList,
-  'retention.ms': same,
-  'retention.bytes': same,
-  'message.timestamp.type': same,
-  'max.message.bytes': atLeast,
-}
-
 /**
  * Creates the topics that are missing, waits until they can be written, and returns their names. What exists is left as it
- * is: throws ConfigError TOPIC_DRIFT, naming every difference at once and how to mend it. Safe to call from several
- * processes at once. UpstreamError TOPICS_UNAVAILABLE (retryable) when the broker cannot be asked.
+ * is: throws ConfigError TOPIC_DRIFT, naming every difference at once and how to mend it; what only costs something is a
+ * line of the log. Safe to call from several processes at once. UpstreamError TOPICS_UNAVAILABLE (retryable) when the
+ * broker cannot be asked.
  */
-export const ensureTopics = (kafka: Kafka, specs: readonly TopicSpec[]): Promise<string[]> =>
+export const ensureTopics = (
+  kafka: Kafka,
+  specs: readonly TopicSpec[],
+  log: Logger = silentLogger,
+): Promise<string[]> =>
   checking(kafka, specs, async (admin) => {
     const missing = await missingOf(admin, specs)
     if (missing.length > 0) await create(admin, missing)
-    await onceKnown(() => refuseDrift(admin, specs))
+    await onceKnown(() => refuseDrift(admin, specs, log))
     if (missing.length > 0) await onceLed(kafka, missing)
     return missing.map(({ name }) => name)
   })
@@ -60,7 +52,11 @@ export const ensureTopics = (kafka: Kafka, specs: readonly TopicSpec[]): Promise
  * For a process that is about to rely on them: resolves when every topic exists as declared. Creates nothing. Throws
  * ConfigError TOPICS_MISSING or TOPIC_DRIFT, UpstreamError TOPICS_UNAVAILABLE (retryable).
  */
-export const requireTopics = async (kafka: Kafka, specs: readonly TopicSpec[]): Promise<void> => {
+export const requireTopics = async (
+  kafka: Kafka,
+  specs: readonly TopicSpec[],
+  log: Logger = silentLogger,
+): Promise<void> => {
   await checking(kafka, specs, async (admin) => {
     const missing = (await missingOf(admin, specs)).map(({ name }) => name)
     if (missing.length > 0) {
@@ -72,7 +68,7 @@ export const requireTopics = async (kafka: Kafka, specs: readonly TopicSpec[]): 
         },
       )
     }
-    await refuseDrift(admin, specs)
+    await refuseDrift(admin, specs, log)
     return []
   })
 }
@@ -152,45 +148,29 @@ const create = async (admin: Admin, specs: readonly TopicSpec[]): Promise<void> 
   })
 }
 
-interface Drift {
-  readonly topic: string
-  readonly line: string
+const refuseDrift = async (admin: Admin, specs: readonly TopicSpec[], log: Logger): Promise<void> => {
+  const found = await foundOf(admin, specs)
+  const compared = specs.map((spec) => compareTopic(spec, found(spec.name)))
+  const drifts = compared.flatMap((comparison) => comparison.drifts)
+  if (drifts.length > 0)
+    throw new ConfigError(
+      'TOPIC_DRIFT',
+      `Topics that are not what this code was written for:\n${drifts.map(({ line }) => line).join('\n')}`,
+      { facts: { topics: [...new Set(drifts.map(({ topic }) => topic))].join(',') } },
+    )
+  for (const { topic, line } of compared.flatMap(({ warnings }) => warnings))
+    log.warn({ topic, detail: line }, 'a topic has a setting that costs something')
 }
 
-const refuseDrift = async (admin: Admin, specs: readonly TopicSpec[]): Promise<void> => {
-  const partitions = await partitionsOf(admin, specs)
-  const settings = await settingsOf(admin, specs)
-  const drifts = specs.flatMap((spec) => [
-    ...partitionDrift(spec, partitions.get(spec.name) ?? 0),
-    ...settingDrifts(spec, settings.get(spec.name) ?? {}),
-  ])
-  if (drifts.length === 0) return
-  throw new ConfigError(
-    'TOPIC_DRIFT',
-    `Topics that are not what this code was written for:\n${drifts.map(({ line }) => line).join('\n')}`,
-    { facts: { topics: [...new Set(drifts.map(({ topic }) => topic))].join(',') } },
-  )
-}
-
-const partitionDrift = ({ name, partitions, partitionsFrom }: TopicSpec, found: number): Drift[] => {
-  if (found === partitions) return []
-  const { setting, otherwise = 'move the data to a new topic: keys would change their partition' } =
-    partitionsFrom ?? {}
-  const fix = setting === undefined ? otherwise : `set ${setting}=${found}, or ${otherwise}`
-  return [{ topic: name, line: `${name}: partitions is ${found}, expected ${partitions}; to fix: ${fix}` }]
-}
-
-const settingDrifts = ({ name, config }: TopicSpec, found: Readonly<Record<string, string>>): Drift[] =>
-  Object.entries({ 'cleanup.policy': 'delete', ...config }).flatMap(([setting, declared]) => {
-    const is = found[setting] ?? ''
-    if (CONTRACT[setting]?.(is, declared) !== false) return []
-    const fix = `kafka-configs.sh --bootstrap-server … --alter --entity-type topics --entity-name ${name} --add-config ${setting}=${declared}`
-    return [{ topic: name, line: `${name}: ${setting} is ${is}, expected ${declared}; to fix: ${fix}` }]
-  })
-
-const partitionsOf = async (admin: Admin, specs: readonly TopicSpec[]): Promise<Map<string, number>> => {
+const foundOf = async (admin: Admin, specs: readonly TopicSpec[]): Promise<(name: string) => FoundTopic> => {
   const { topics } = await admin.fetchTopicMetadata({ topics: specs.map(({ name }) => name) })
-  return new Map(topics.map(({ name, partitions }) => [name, partitions.length]))
+  const settings = await settingsOf(admin, specs)
+  const partitions = new Map(topics.map(({ name, partitions }) => [name, partitions]))
+  return (name) => {
+    const all = partitions.get(name) ?? []
+    const replicas = all.length === 0 ? 0 : Math.min(...all.map((partition) => partition.replicas.length))
+    return { partitions: all.length, replicas, config: settings.get(name) ?? {} }
+  }
 }
 
 /** As they hold, whether they were set for the topic or are the broker's default. */
@@ -200,11 +180,7 @@ const settingsOf = async (
 ): Promise<Map<string, Readonly<Record<string, string>>>> => {
   const { resources } = await admin.describeConfigs({
     includeSynonyms: false,
-    resources: specs.map(({ name }) => ({
-      type: ConfigResourceTypes.TOPIC,
-      name,
-      configNames: Object.keys(CONTRACT),
-    })),
+    resources: specs.map(({ name }) => ({ type: ConfigResourceTypes.TOPIC, name, configNames: [...SETTINGS] })),
   })
   return new Map(
     resources.map(({ resourceName, configEntries }) => [

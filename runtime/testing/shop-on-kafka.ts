@@ -8,7 +8,7 @@ import { createPartitionReader, type PartitionReader } from '../kafka/partition-
 import { ensureTopics } from '../kafka/topics.ts'
 import { initialPositions } from '../run/initial-positions.ts'
 import { changelogOf } from '../run/kafka-task-log.ts'
-import { DEAD_LETTERS_TOPIC } from '../task/dead-letter.ts'
+import { engineTopics } from '../topology.ts'
 import * as shop from './example.ts'
 import { openShop, type Shop, shopKafka } from './shop.ts'
 
@@ -45,7 +45,7 @@ export const openShopOnKafka = async (t: Test, options: ShopTopics): Promise<Sho
     { ...spec, name: topics.orders, config: {} },
     { ...spec, name: topics.deliveries, config: deliveriesConfig },
     { ...spec, name: changelog, config: changelogConfig },
-    { name: DEAD_LETTERS_TOPIC, partitions: 1, replicationFactor: 1, config: {} },
+    ...engineTopics([], { replicationFactor: 1 }, () => spec),
   ])
   const reader = await createPartitionReader(kafka)
   const producer = createIdempotentProducer(kafka)
