@@ -1,6 +1,7 @@
 import { systemClock } from '../../../platform/clock.ts'
-import { readConfig } from '../../../platform/config.ts'
+import { readConfig, requireSettings } from '../../../platform/config.ts'
 import { UpstreamError } from '../../../platform/errors.ts'
+import { endGracefully } from '../../../platform/graceful-end.ts'
 import { createLogger } from '../../../platform/log.ts'
 import type { Executor } from '../../../runtime/run/executors.ts'
 import { bound, run } from '../../../runtime/run/run.ts'
@@ -17,19 +18,25 @@ const postTo =
     return input
   }
 
+const [url = 'http://127.0.0.1:9999'] = process.argv.slice(2)
 const config = readConfig()
+requireSettings(config, ['kafkaBrokers', 'schemaRegistryUrl'])
 const log = createLogger('announce-videos', config.logLevel)
+const atEnd = endGracefully(log)
 const session = await openSession({
   brokers: config.kafkaBrokers,
   registryUrl: config.schemaRegistryUrl,
   clientId: 'announce-videos',
   log,
 })
-const running = await run([bound(announceVideos, { post: postTo(process.argv[2] ?? '') })], {
+const running = await run([bound(announceVideos, { post: postTo(url) })], {
   ...session,
   appId: config.appId,
   instanceId: String(process.pid),
   clock: systemClock,
   log,
 })
-process.once('SIGTERM', () => void running.stop().then(() => session.close()))
+atEnd(async () => {
+  await running.stop()
+  await session.close()
+})

@@ -1,5 +1,6 @@
 import type { AvroSchema } from '../../../runtime/codec/avro.ts'
 import { effect, exponential } from '../../../runtime/effect-policy.ts'
+import type { DeclaredTopic } from '../../../runtime/kafka/event-topic.ts'
 import { defineProcessor, from, type TopicRef, to } from '../../../runtime/processor.ts'
 import { videoEvents } from '../../../schemas/topics.ts'
 
@@ -15,8 +16,11 @@ const announced: AvroSchema<Announced> = {
 export const announcements = {
   name: 'announcements',
   partitions: 'videoPartitions',
+  cleanup: 'delete',
+  retentionMs: -1,
+  timestamps: 'LogAppendTime',
   events: { Announced: announced },
-} satisfies TopicRef
+} as const satisfies TopicRef & DeclaredTopic
 
 /** Tells somebody, once, that a video is ready; gives up after a day. */
 export const announceVideos = defineProcessor(
@@ -26,7 +30,7 @@ export const announceVideos = defineProcessor(
     writes: [to(announcements, ['Announced'])],
     state: { told: announced },
     effects: {
-      post: effect({ input: announced, outcome: announced, attempts: 100, backoffMs: exponential(1_000, 60_000) }),
+      post: effect({ input: announced, outcome: announced, attempts: 2_000, backoffMs: exponential(1_000, 60_000) }),
     },
     timers: ['giveUp'],
     closedBy: [from(videoEvents, ['VideoDeleted'])],
