@@ -30,6 +30,11 @@ const untilReady = setInterval(() => {
   clearInterval(untilReady)
   console.log('ready')
 }, 5)
+/** `--expose-gc`: asked with any message, it answers with what is left after a full collection. */
+process.on('message', () => {
+  globalThis.gc?.()
+  process.send?.(process.memoryUsage().heapUsed)
+})
 process.on('SIGTERM', () => {
   const stop = async () => {
     await running.stop()

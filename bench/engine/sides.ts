@@ -29,24 +29,36 @@ interface EngineOptions extends FoldNames {
 /** Of Node, as docker-compose.yml starts the processors. */
 export const DEPLOYED_FLAGS = ['--max-semi-space-size=64', '--min-semi-space-size=64']
 
-/** The product's engine. */
-export const startEngine = ({ profileDir, nodeFlags = DEPLOYED_FLAGS, ...names }: EngineOptions): Side => {
+/** The product's engine as a process. */
+export interface EngineSide extends Side {
+  /** What its heap holds after a full collection; `nodeFlags` must have `--expose-gc`. */
+  liveHeapBytes(): Promise<number>
+}
+
+export const startEngine = ({ profileDir, nodeFlags = DEPLOYED_FLAGS, ...names }: EngineOptions): EngineSide => {
   const profiling = profileDir === undefined ? [] : ['--cpu-prof', '--cpu-prof-dir', profileDir]
   const program = path.join(import.meta.dirname, 'fold-process.ts')
   const child = spawn(
     process.execPath,
     [...nodeFlags, ...profiling, program, JSON.stringify({ ...names, appId: APP_ID })],
     {
-      stdio: ['ignore', 'pipe', 'inherit'],
+      stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
     },
   )
   const ready = new Promise<void>((resolve) => {
-    child.stdout.on('data', (line) => {
+    child.stdout?.on('data', (line) => {
       if (String(line).startsWith('ready')) resolve()
       else process.stdout.write(line)
     })
   })
-  return sideOf(child, ready, () => Promise.resolve())
+  return {
+    ...sideOf(child, ready, () => Promise.resolve()),
+    liveHeapBytes: async () => {
+      const answer = once(child, 'message')
+      child.send('heap')
+      return Number((await answer)[0])
+    },
+  }
 }
 
 interface StreamsOptions extends FoldNames {
