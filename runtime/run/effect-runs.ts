@@ -7,6 +7,7 @@ import type { Outcome, Processor } from '../processor.ts'
 import type { LiveEffect } from '../task/effect-ledger.ts'
 import { withinLimit } from '../task/step.ts'
 import type { Failure } from '../task/task-core.ts'
+import { atMost } from './at-most.ts'
 import type { AnyExecutors, EffectRun, EffectSlots } from './executors.ts'
 import type { EngineObserver, RunEnd } from './observer.ts'
 
@@ -53,6 +54,7 @@ const INTERRUPTED = new UpstreamError('EFFECT_INTERRUPTED', 'the process gives t
 export class EffectRuns {
   readonly #settings: Settings
   readonly #runs = new Map<string, Run>()
+  #interrupted: Promise<unknown> | null = null
 
   constructor(settings: Settings) {
     this.#settings = settings
@@ -122,11 +124,15 @@ export class EffectRuns {
     void run.ended.finally(() => this.forget(effectId))
   }
 
-  /** Aborts everything and waits for it to let go, at most `graceMs`. */
+  /**
+   * For good: aborts everything and waits for it to let go, at most `graceMs` from the first call on. A task may come to
+   * its end by more than one way, and a run that did not heed the first signal will not heed another.
+   */
   async interruptAll(graceMs: number): Promise<void> {
     for (const run of this.#runs.values()) run.controller.abort(INTERRUPTED)
     const all = Promise.allSettled([...this.#runs.values()].map((run) => run.ended))
-    await this.#atMost(graceMs, all)
+    this.#interrupted ??= atMost(this.#settings.clock, graceMs, all)
+    await this.#interrupted
   }
 
   async #execute(effect: LiveEffect, run: Run, reads: ReturnType<EffectReads>): Promise<void> {
@@ -174,7 +180,7 @@ export class EffectRuns {
       if (!isGivenUp()) tell({ kind: 'settled', effectId: effect.id, outcome: { ok: true, value }, done })
     } catch (error) {
       // Whatever it still does is void, but a successor must not run beside it.
-      if (signal.aborted) await this.#atMost(LET_GO_MS, Promise.allSettled([work]))
+      if (signal.aborted) await atMost(clock, LET_GO_MS, Promise.allSettled([work]))
       if (isGivenUp()) {
         ended('aborted')
         return
@@ -202,16 +208,6 @@ export class EffectRuns {
    */
   #mustFit(schema: AvroSchema<unknown> | null | undefined, value: unknown): void {
     if (schema != null) withinLimit(this.#settings.codec.encode(schema, value), schema.name)
-  }
-
-  /** Resolves with the work, or without it when it takes longer. */
-  async #atMost(ms: number, work: Promise<unknown>): Promise<void> {
-    let cancel = (): void => undefined
-    const deadline = new Promise<void>((resolve) => {
-      cancel = this.#settings.clock.after(ms, resolve)
-    })
-    await Promise.race([work, deadline])
-    cancel()
   }
 }
 

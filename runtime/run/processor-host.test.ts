@@ -14,9 +14,10 @@ import { ProcessorHost } from './processor-host.ts'
 import type { TaskLog } from './task-log.ts'
 
 /** A host in a group that says what the test says, on logs that take as long to answer as the test likes. */
-const open = async (clock: Scheduler = systemClock) => {
+const open = async (clock: Scheduler = systemClock, { isMute = false } = {}) => {
   let group: GroupHandlers | undefined
   let joins = 0
+  let leaves = 0
   const opened: number[] = []
   const answers: (() => void)[] = []
   const slow = async (): Promise<never> => {
@@ -40,7 +41,10 @@ const open = async (clock: Scheduler = systemClock) => {
           endOffset: () => undefined,
           isFailing: () => false,
           commitOffsets: async () => undefined,
-          leave: async () => undefined,
+          leave: () => {
+            leaves += 1
+            return isMute ? new Promise(() => undefined) : Promise.resolve()
+          },
         }
       },
       taskLog: (_processor, task) => taskLog(task),
@@ -57,7 +61,12 @@ const open = async (clock: Scheduler = systemClock) => {
     for (const resolve of answers.splice(0)) resolve()
     for (let turn = 0; turn < 5; turn++) await nextTurn()
   }
-  return { host, group: group as GroupHandlers, opened, answer, joins: () => joins }
+  return { host, group: group as GroupHandlers, opened, answer, joins: () => joins, leaves: () => leaves }
+}
+
+const virtual = () => {
+  const time = new VirtualTime(seededRandom(1), 0)
+  return { time, clock: new SimulatedProcess('p1', time, seededRandom(1)).clock }
 }
 
 t.test('a task that comes back is opened when its last runner has let go', async (t) => {
@@ -94,9 +103,8 @@ t.test('a task that came back and was lost again meanwhile is not opened', async
 })
 
 t.test('a member that is gone again and again joins later each time, and at once after a good while', async (t) => {
-  const time = new VirtualTime(seededRandom(1), 0)
-  const process = new SimulatedProcess('p1', time, seededRandom(1))
-  const { host, group, joins } = await open(process.clock)
+  const { time, clock } = virtual()
+  const { host, group, joins } = await open(clock)
   const crash = () => group.crashed(new UpstreamError('GROUP_LOST', 'gone'))
   const waits: number[] = []
   for (let n = 0; n < 8; n++) {
@@ -111,4 +119,33 @@ t.test('a member that is gone again and again joins later each time, and at once
   await time.runUntil(time.nowMs + 500)
   t.equal(joins(), 10)
   await host.stop()
+})
+
+t.test('a host that is stopped leaves its group in time, whatever its tasks wait for', async (t) => {
+  const { time, clock } = virtual()
+  const { host, group, leaves } = await open(clock)
+  group.assigned([0, 1], [])
+  group.assigned([0], [1])
+  await time.runUntil(100)
+  let stoppedAtMs: number | null = null
+  void host.stop().then(() => {
+    stoppedAtMs = time.nowMs
+  })
+  await time.runUntil(3_000)
+  t.equal(leaves(), 0, 'they may still let go in order')
+  await time.runUntil(4_000)
+  t.equal(leaves(), 1)
+  await time.runUntil(4_100)
+  t.ok(stoppedAtMs !== null)
+})
+
+t.test('a group that does not answer either is left as it is', async (t) => {
+  const { time, clock } = virtual()
+  const { host, group } = await open(clock, { isMute: true })
+  group.assigned([0], [])
+  await time.runUntil(100)
+  const stopped = host.stop()
+  await time.runUntil(4_700)
+  await stopped
+  t.pass('stopped within 5 s')
 })

@@ -5,6 +5,7 @@ import type { Codec } from '../codec/avro.ts'
 import type { GroupHandlers, GroupMember, GroupOptions } from '../kafka/group-member.ts'
 import { inputTopicsOf, type Processor } from '../processor.ts'
 import type { Remaining } from '../task/replay.ts'
+import { atMost } from './at-most.ts'
 import { type BoundProcessor, EffectSlots } from './executors.ts'
 import type { TaskLimits } from './limits.ts'
 import { type EngineObserver, unobserved } from './observer.ts'
@@ -59,6 +60,11 @@ const REJOIN_DELAY_MS = 1_000
 const LONGEST_REJOIN_DELAY_MS = 30_000
 /** A member that lived for so long was not lost at once. */
 const STEADY_MS = 60_000
+/** A process ends within 5 s (platform/graceful-end.ts), and this is not all that it closes. */
+const STOP_WITHIN_MS = 4_500
+/** Effects have 3 s to let go of their work (task-runner.ts); then comes the last commit. */
+const CLOSE_WITHIN_MS = 3_500
+const GAUGE_WITHIN_MS = 250
 
 export class ProcessorHost {
   readonly #bound: BoundProcessor
@@ -145,13 +151,24 @@ export class ProcessorHost {
     return this.#joined && working && this.#member?.isFailing() === false
   }
 
+  /**
+   * Closes its tasks and leaves the group, so that they move at once. What does not answer meanwhile, say a silent broker,
+   * is left as after a kill -9: whoever has the task next finishes it. Resolves within STOP_WITHIN_MS.
+   */
   async stop(): Promise<void> {
+    const { clock } = this.#s
+    const stopAtMs = clock.monotonicMs() + STOP_WITHIN_MS
     this.#stopping = true
     this.#stopGauge()
     this.#endPause()
-    await Promise.all([...this.#tasks.values()].map((runner) => runner.close()))
-    await this.#commitGauge()
-    await this.#member?.leave()
+    const closing = Promise.all([
+      ...[...this.#tasks.values()].map((runner) => runner.close()),
+      ...this.#closing.values(),
+    ])
+    if (!(await atMost(clock, CLOSE_WITHIN_MS, closing))) this.#log.warn('tasks given up before they were closed')
+    await atMost(clock, GAUGE_WITHIN_MS, this.#commitGauge())
+    const leaving = this.#member?.leave() ?? Promise.resolve()
+    if (!(await atMost(clock, stopAtMs - clock.monotonicMs(), leaving))) this.#log.warn('group not left in time')
     this.#tasks.clear()
   }
 

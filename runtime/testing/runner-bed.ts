@@ -1,8 +1,8 @@
 import { silentLogger } from '../../platform/log.ts'
-import { createCodec } from '../codec/avro.ts'
+import { type AvroSchema, createCodec } from '../codec/avro.ts'
 import { envelopeHeaders } from '../codec/envelope.ts'
 import { memoryDirectory, type SchemaDirectory } from '../codec/schema-directory.ts'
-import { foldedBy, inputTopicsOf, type Processor } from '../processor.ts'
+import { foldedBy, inputTopicsOf, type Processor, type TopicRef } from '../processor.ts'
 import { type AnyExecutors, EffectSlots } from '../run/executors.ts'
 import { initialPositions } from '../run/initial-positions.ts'
 import { unobserved } from '../run/observer.ts'
@@ -28,6 +28,10 @@ export interface RunnerBed {
   pass(ms: number): Promise<void>
   /** The process dies, another one takes over. */
   restart(): void
+  /** The process ends when it is asked to, another one takes over. Resolves with how long the end took, ms. */
+  deploy(): Promise<number>
+  /** Any event of the shop's; `headers` beside those of its envelope. */
+  pipe(topic: TopicRef, event: string, key: string, data: object, headers?: Readonly<Record<string, string>>): void
   place(key: string, boxes: number): void
   /** An order without boxes, written with a schema of this id. */
   placeUnlearned(key: string, schemaId: number): void
@@ -37,6 +41,10 @@ export interface RunnerBed {
   moveBehindItsBack(offset: number): void
   /** The next such requests are carried out, their answers do not come. */
   lose(answer: RequestName, times?: number): void
+  /** The next such requests are refused for this reason. */
+  refuse(name: RequestName, reason: Error): void
+  /** Such requests do not arrive until the returned function is called. */
+  hold(name: RequestName): () => void
   /** Such requests so far. */
   requests(name: RequestName): number
   /** Changelog entries that each restore has read. */
@@ -61,6 +69,11 @@ const START_MS = Date.UTC(2026, 0, 1)
 const DIRECTORY = memoryDirectory()
 const CODEC = createCodec(DIRECTORY)
 const CHANGELOG = 'send-orders-state'
+interface Flow {
+  position: bigint
+  flowing: boolean
+}
+
 /** More than a mailbox takes: what a fetch of small records brings. */
 const FETCH_RECORDS = 5_000
 
@@ -76,36 +89,43 @@ export const runnerBed = async (
   const offsets = async (topic: string, partition: number) => log.offsets(topic, partition)
   if (!isNew) for (const record of await initialPositions([processor], () => 1, { offsets }, CODEC)) log.produce(record)
   const lost: RequestName[] = []
+  const refused = new Map<RequestName, Error>()
+  const held = new Map<RequestName, Promise<void>>()
   const requested: RequestName[] = []
   const restored: number[] = []
-  const flow = { position: 0n, flowing: false }
+  const inputs = inputTopicsOf(processor)
+  const flows = new Map(inputs.map((topic) => [topic, { position: 0n, flowing: false }]))
   let process: SimulatedProcess
   let runner: TaskRunner
 
-  const deliver = (to: TaskRunner): void => {
+  const deliver = (to: TaskRunner, topic: string, flow: Flow): void => {
     if (to !== runner || !flow.flowing) return
-    const { records, nextOffset } = log.fetch('orders', 0, flow.position, FETCH_RECORDS)
+    const { records, nextOffset } = log.fetch(topic, 0, flow.position, FETCH_RECORDS)
     if (nextOffset === flow.position) return
     flow.position = nextOffset
-    runner.deliver('orders', records, nextOffset)
+    runner.deliver(topic, records, nextOffset)
     deliverSoon()
   }
   const deliverSoon = (): void => {
     const to = runner
-    time.after(1, process, () => deliver(to))
+    for (const [topic, flow] of flows) time.after(1, process, () => deliver(to, topic, flow))
   }
+  const flowOf = (topic: string): Flow => flows.get(topic) as Flow
   const start = (): void => {
     process = new SimulatedProcess('p1', time, random)
     const dying = process
     const request: Request = async (name, execute) => {
       await dying.sleep(1)
       requested.push(name)
+      await held.get(name)
+      const refusal = refused.get(name)
+      if (refusal !== undefined) throw refusal
       const answer = execute()
       if (name !== lost[0]) return answer
       lost.shift()
       throw new NoAnswer(name)
     }
-    flow.flowing = false
+    for (const flow of flows.values()) flow.flowing = false
     runner = new TaskRunner({
       processor,
       executors: executorsOf(process),
@@ -122,29 +142,38 @@ export const runnerBed = async (
         transactionalId: 'test.send-orders.0',
         changelog: CHANGELOG,
         task: 0,
-        inputs: inputTopicsOf(processor),
+        inputs,
         outputs: ['deliveries'],
         request,
       }),
-      seek: (_topic, offset) => {
-        flow.position = offset
+      seek: (topic, offset) => {
+        flowOf(topic).position = offset
       },
-      resume: () => {
-        flow.flowing = true
+      resume: (topic) => {
+        flowOf(topic).flowing = true
         deliverSoon()
       },
-      pause: () => {
-        flow.flowing = false
+      pause: (topic) => {
+        flowOf(topic).flowing = false
       },
       learn: (schemaId) => learn(schemaId, DIRECTORY),
     })
   }
 
   let produced = 0
-  const produce = (key: string, type: string, value: Buffer): void => {
+  const produce = (key: string, type: string, value: Buffer, topic = 'orders', extra = {}): void => {
     const id = `input-${++produced}`
     const about = { id, type, source: '/test', timeMs: time.nowMs, causationId: null, traceparent: null }
-    log.produce({ topic: 'orders', key, value, headers: envelopeHeaders(about) })
+    log.produce({ topic, key, value, headers: { ...envelopeHeaders(about), ...extra } })
+    deliverSoon()
+  }
+  const pipe: RunnerBed['pipe'] = (topic, event, key, data, headers) => {
+    const schema = topic.events[event] as AvroSchema<object>
+    produce(key, schema.name, CODEC.encode(schema, data), topic.name, headers)
+  }
+  const pass = (ms: number): Promise<void> => {
+    time.after(0, process, () => undefined) // promises are settled with events
+    return time.runUntil(time.nowMs + ms)
   }
   const others = (count: number): void => {
     for (let n = 0; n < count; n++) produce('o', 'shop.Other', Buffer.from('whatever'))
@@ -157,28 +186,30 @@ export const runnerBed = async (
       return runner
     },
     restored,
-    pass: (ms) => {
-      time.after(0, process, () => undefined) // promises are settled with events
-      return time.runUntil(time.nowMs + ms)
-    },
+    pass,
     restart: () => {
       process.kill()
       start()
     },
-    place: (key, boxes) => {
-      produce(key, shop.OrderPlacedSchema.name, CODEC.encode(shop.OrderPlacedSchema, { boxes }))
-      deliverSoon()
+    deploy: async () => {
+      const askedAtMs = time.nowMs
+      let endedAtMs: number | null = null
+      void runner.close().then(() => {
+        endedAtMs = time.nowMs
+      })
+      while (endedAtMs === null) await pass(10)
+      process.kill()
+      start()
+      return endedAtMs - askedAtMs
     },
+    pipe,
+    place: (key, boxes) => pipe(shop.orders, 'OrderPlaced', key, { boxes }),
     placeUnlearned: (key, schemaId) => {
       const value = CODEC.encode(shop.OrderPlacedSchema, { boxes: 0 })
       value.writeInt32BE(schemaId, 1)
       produce(key, shop.OrderPlacedSchema.name, value)
-      deliverSoon()
     },
-    placeOthers: (count) => {
-      others(count)
-      deliverSoon()
-    },
+    placeOthers: others,
     moveBehindItsBack: (offset) => {
       const { version } = processor
       const position = { offsets: { orders: offset }, recordTimeMs: 0, changelogStart: 0 }
@@ -187,6 +218,15 @@ export const runnerBed = async (
       log.produce({ topic: CHANGELOG, partition: 0, ...entry, headers: {} })
     },
     lose: (answer, times = 1) => lost.push(...Array<RequestName>(times).fill(answer)),
+    refuse: (name, reason) => void refused.set(name, reason),
+    hold: (name) => {
+      const { promise, resolve } = Promise.withResolvers<void>()
+      held.set(name, promise)
+      return () => {
+        held.delete(name)
+        resolve()
+      }
+    },
     requests: (name) => requested.filter((each) => each === name).length,
     committed: () => positionIn(log),
     facts: (key) =>

@@ -71,6 +71,8 @@ export interface ShopOptions {
   readonly observer?: EngineObserver
   /** An order of so many boxes kills the process that sends it. */
   readonly deadlyBoxes?: number
+  /** How long the group waits for a dead member, ms. Default: the shortest that the broker allows. */
+  readonly sessionTimeoutMs?: number
 }
 
 /** Runs the shop's processor in this process. */
@@ -88,7 +90,7 @@ export const runShop = async (suffix: string, options: ShopOptions): Promise<Run
     clock: systemClock,
     log: silentLogger,
     observer: options.observer ?? unobserved,
-    sessionTimeoutMs: 6_000,
+    sessionTimeoutMs: options.sessionTimeoutMs ?? 6_000,
   })
   return {
     get isReady() {
