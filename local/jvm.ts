@@ -9,7 +9,9 @@ import { runToEnd } from './child.ts'
  * How the three Java servers are run: small, and quick to start.
  *
  * Serial GC, small stacks and the first compiler tier alone halve the memory and the CPU of a start; a broker that is to
- * be measured wants C2 instead (bench/). By default a heap begins at its maximum, a third of it for new objects, and all
+ * be measured wants C2 instead (bench/), and so does a server that hashes all that passes through it: only C2 knows the
+ * processor's own instructions for SHA-256 and MD5. With thresholds ten times as high it compiles little else, and its
+ * start costs what it cost without. By default a heap begins at its maximum, a third of it for new objects, and all
  * of that is touched before the first collection: a small beginning, a small young generation and little to spare behind
  * it keep each server some 45 MB smaller, at the same CPU time of a start. Data for jstat would wake each JVM twenty times
  * a second.
@@ -25,11 +27,19 @@ export interface Jvm {
    * Flags for one start of a server, with its class-data archive, or with the order to make one. The young generation of
    * its heap holds what a burst of requests allocates between two collections.
    */
-  flags(server: string, maxHeapMb: number, youngHeapMb: number): string[]
+  flags(server: string, maxHeapMb: number, youngHeapMb: number, compilers?: Compilers): string[]
   /** Whether the next clean stop of the server will take seconds longer because it writes its archive. */
   writesArchive(server: string): boolean
   /** Puts the archive in place that a clean stop has written. */
   keepArchive(server: string): Promise<void>
+}
+
+/** `quick`: C1 alone, which is the default. `hot`: C2 too, for what runs again and again. */
+export type Compilers = 'quick' | 'hot'
+
+const COMPILER_FLAGS: Readonly<Record<Compilers, string>> = {
+  quick: '-XX:TieredStopAtLevel=1',
+  hot: '-XX:CompileThresholdScaling=10',
 }
 
 const QUIET_CDS = ['-Xlog:cds=off', '-Xlog:cds+dynamic=off']
@@ -42,13 +52,13 @@ export const prepareJvm = async (archiveDir: string): Promise<Jvm> => {
   const unfinished = new Map<string, string>()
   return {
     javaVersion,
-    flags(server, maxHeapMb, youngHeapMb) {
+    flags(server, maxHeapMb, youngHeapMb, compilers = 'quick') {
       const heap = [`-Xms${2 * youngHeapMb}m`, `-Xmn${youngHeapMb}m`, `-Xmx${maxHeapMb}m`]
       const common = [
         ...heap,
         '-XX:+UseSerialGC',
         '-Xss512k',
-        '-XX:TieredStopAtLevel=1',
+        COMPILER_FLAGS[compilers],
         '-XX:MinHeapFreeRatio=15',
         '-XX:MaxHeapFreeRatio=30',
         '-XX:-UsePerfData',
