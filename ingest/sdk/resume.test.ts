@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import t from 'tap'
 import { createUpload, fingerprintOf, storageMemory, type UploadOptions, type UploadProgress } from './index.ts'
-import { fakeServers, PART, problem, recorded, type Servers, webStorage, whole } from './testing/servers.ts'
+import { fakeServers, json, PART, problem, recorded, type Servers, webStorage, whole } from './testing/servers.ts'
 
 const source = (bytes: Uint8Array, lastModified = 1) =>
   new File([new Uint8Array(bytes)], 'holiday.mp4', { type: 'video/mp4', lastModified })
@@ -436,3 +436,12 @@ t.test('a fingerprint is of the file and of what matters', async (t) => {
 })
 
 const checksum = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('base64')
+
+t.test('a completion that takes long is asked for ever less often, also by who looks again meanwhile', async (t) => {
+  const servers = fakeServers(2500)
+  const openUntilMs = performance.now() + 1_000
+  const open = { status: 'open', code: null, detail: null, sizeBytes: null, rejections: 0 }
+  servers.fault = ({ step }) => (step === 'status' && performance.now() < openUntilMs ? json(200, open) : undefined)
+  await start(randomBytes(2500), servers, { lookAgainMs: 100 }).done
+  t.ok(servers.count('status') <= 25, `asked ${servers.count('status')} times in a second`)
+})

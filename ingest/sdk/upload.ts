@@ -14,7 +14,7 @@ import { createPartSender, isSamePart, type PartFacts } from './send-part.ts'
 import { type OpenedSource, openSource, type SourcePart } from './source-parts.ts'
 import { sendParts } from './transfer.ts'
 import type { CreatedUpload, TokenSource, UploadDetails, UploadResult, UploadSource } from './types.ts'
-import { askUntil, failureOf, isClosed } from './wait-until-complete.ts'
+import { askUntil, createPauses, failureOf, isClosed } from './wait-until-complete.ts'
 import { missingFrom, WantedParts } from './wanted-parts.ts'
 
 export interface UploadOptions {
@@ -289,8 +289,9 @@ class RunningUpload implements Upload {
     }
     const wanted = new WantedParts(before.rejections, missingFrom(before.parts, facts))
     this.#enter('completing')
+    let nextPause = createPauses(signal)
     for (;;) {
-      const now = await this.#closedOrWanted(server, uploadId, wanted)
+      const now = await this.#closedOrWanted(server, uploadId, wanted, nextPause)
       if (isClosed(now)) return now
       const again = now.rejections === 0 ? [] : wanted.take(await recordedUpload(server, uploadId, signal), facts)
       if (again.length === 0) continue
@@ -299,15 +300,21 @@ class RunningUpload implements Upload {
       const next = partsAgain(source.part, again, partSizeBytes)
       await unlessClosed(() => sendParts(transfer, createPartReader(next, facts), NOTHING.parts))
       this.#enter('completing')
+      nextPause = createPauses(signal)
     }
   }
 
   /** Or still open after `lookAgainMs`. */
-  #closedOrWanted(server: Server, uploadId: string, wanted: WantedParts): Promise<UploadStatus> {
+  #closedOrWanted(
+    server: Server,
+    uploadId: string,
+    wanted: WantedParts,
+    nextPause: () => Promise<void>,
+  ): Promise<UploadStatus> {
     const { lookAgainMs = LOOK_AGAIN_MS } = this.#options
     const { signal } = this.#ended
     const isEnough = (now: UploadStatus): boolean => isClosed(now) || now.rejections > wanted.rejections
-    return askUntil(isEnough, () => uploadStatus(server, uploadId, signal), lookAgainMs, signal)
+    return askUntil(isEnough, () => uploadStatus(server, uploadId, signal), lookAgainMs, nextPause)
   }
 
   async #seal(sent: ReadonlyMap<number, PartFacts>, server: Server, uploadId: string): Promise<void> {

@@ -23,8 +23,10 @@ export interface UploadOutcome {
   readonly detail: string | null
 }
 
-const FIRST_PAUSE_MS = 50
+const MIN_PAUSE_MS = 50
 const MAX_PAUSE_MS = 2_000
+/** Of what was waited so far: an end is heard of that much later than it was, and no server is asked much. */
+const PAUSE_SHARE = 0.1
 
 /**
  * Resolves when it is recorded how the upload ended: completed, so its parts are ONE verified object and nothing of it
@@ -36,26 +38,36 @@ export const waitUntilClosed = async (uploadId: string, options: WaitOptions): P
   const { gatewayUrl, signal } = options
   const server = serverAt(gatewayUrl, options)
   const ask = () => uploadStatus(server, uploadId, signal)
-  const { status, code, detail } = await askUntil(isClosed, ask, Number.POSITIVE_INFINITY, signal)
+  const { status, code, detail } = await askUntil(isClosed, ask, Number.POSITIVE_INFINITY, createPauses(signal))
   return { status: status === 'aborted' ? 'aborted' : 'completed', code, detail }
 }
 
 export const isClosed = ({ status }: { readonly status: string }): boolean => status !== 'open'
 
-/** Asks ever more slowly, until the answer is enough or `withinMs` are over. The last answer. */
+/** Asks until the answer is enough or `withinMs` are over. The last answer. A pause follows each that is not enough. */
 export const askUntil = async <T>(
   isEnough: (answer: T) => boolean,
   ask: () => Promise<T>,
   withinMs: number,
-  signal: AbortSignal | undefined,
+  nextPause: () => Promise<void>,
 ): Promise<T> => {
   const endMs = performance.now() + withinMs
-  for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 1.5, MAX_PAUSE_MS)) {
+  for (;;) {
     const answer = await ask()
-    if (isEnough(answer) || performance.now() + pauseMs > endMs) return answer
-    await pause(pauseMs, signal)
+    if (isEnough(answer)) return answer
+    await nextPause()
+    if (performance.now() >= endMs) return answer
   }
 }
+
+/** Pauses of somebody who begins to wait now, each as long as is due by then. Reject when the signal aborts. */
+export const createPauses = (signal: AbortSignal | undefined): (() => Promise<void>) => {
+  const sinceMs = performance.now()
+  return () => pause(pauseMsAfter(performance.now() - sinceMs), signal)
+}
+
+export const pauseMsAfter = (waitedMs: number): number =>
+  Math.min(Math.max(MIN_PAUSE_MS, waitedMs * PAUSE_SHARE), MAX_PAUSE_MS)
 
 /**
  * As waitUntilClosed, for whom only one end is good.
