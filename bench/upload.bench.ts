@@ -7,18 +7,18 @@ import path from 'node:path'
 import { parseArgs, promisify } from 'node:util'
 import type { RunFile } from '../local/run-file.ts'
 import { ConfigError } from '../platform/errors.ts'
-import { usageOfTree } from './process-usage.ts'
+import { type ProcessUsage, usageOfTree } from './process-usage.ts'
 import { runningProduct } from './product.ts'
 import { keep, median } from './table.ts'
-import type { Order, Sent } from './upload/sender.ts'
+import type { Order, Sender, Sent } from './upload/sender.ts'
 
 /**
  * What an upload costs that cannot be lost or damaged: our SDK, which hashes every part and has each signed, against
  * `Upload` of @aws-sdk/lib-storage, which does neither; then its memory by the size of the file; then many uploads at once.
  *
  * `npm run bench -- upload [--size MB] [--rounds N] [--memory MB,MB] [--concurrent N] [--concurrent-size MB]`, on a product
- * that runs. Both send the same file in parts of the same size to the same S3 server, by turns, so that what else the
- * machine does hits both. 0 leaves a part out. A ratio of clients that share two cores with their server is a ratio of
+ * that runs. All send the same file in parts of the same size to the same S3 server, by turns, so that what else the
+ * machine does hits all of them. 0 leaves a part out. A ratio of clients that share two cores with their server is a ratio of
  * everything; on a busy machine nothing is kept.
  */
 const MB = 1_000_000
@@ -65,33 +65,89 @@ const numberOf = (text: string): number => {
   throw new ConfigError('BENCH_ARGUMENT', `expected a number, got "${text}"`)
 }
 
+const SENDERS: readonly Sender[] = ['sdk', 'lib-storage', 'lib-storage-unsigned']
+
+/** One upload, and what else ran for it. */
+interface Measured extends Sent {
+  /** CPU time of the S3 server meanwhile. */
+  readonly s3CpuMs: number
+  /** CPU time of Kafka, Postgres and our processes meanwhile. */
+  readonly productCpuMs: number
+}
+
 const throughput = async (run: RunFile, folder: string, sizeMb: number, rounds: number): Promise<readonly string[]> => {
   if (sizeMb === 0) return []
   const file = path.join(folder, 'throughput.bin')
   await writeRandom(file, sizeMb * MB)
   const order = { run, file, uploads: 1, parallel: PARALLEL, partSizeBytes: await partSizeOf(run, sizeMb * MB) }
-  const rows: string[] = []
-  const ratios: number[] = []
-  for (let round = 1; round <= rounds; round++) {
-    // The second of a pair finds a warmer machine: by turns.
-    const sdkFirst = round % 2 === 1
-    const first = await send({ ...order, by: sdkFirst ? 'sdk' : 'lib-storage' })
-    const second = await send({ ...order, by: sdkFirst ? 'lib-storage' : 'sdk' })
-    const [sdk, libStorage] = sdkFirst ? [first, second] : [second, first]
-    ratios.push(libStorage.durationMs / sdk.durationMs)
-    const rate = ({ durationMs }: Sent) => ((sizeMb * 1000) / durationMs).toFixed(1)
-    rows.push(
-      `| ${round} | ${rate(sdk)} | ${rate(libStorage)} | ${Math.round(sdk.completingMs)} | ${ratios.at(-1)?.toFixed(2)} |`,
-    )
+  const results: Readonly<Record<Sender, Measured>>[] = []
+  for (let round = 0; round < rounds; round++) {
+    const measured: Partial<Record<Sender, Measured>> = {}
+    for (const by of inTurn(round)) measured[by] = await sendMeasured({ ...order, by })
+    results.push(measured as Record<Sender, Measured>)
   }
   return [
     `${sizeMb} MB, parts of ${order.partSizeBytes / MiB} MiB, ${PARALLEL} at a time; each until the object is complete.`,
+    'lib-storage computes no checksums. Over plain HTTP it signs each part with its SHA-256, which the server checks; the',
+    'last column is without that, too, as it would be over HTTPS, but here without TLS.',
     '',
-    '| round | SDK with integrity MB/s | lib-storage without MB/s | of the SDK: completing ms | ratio |',
-    '|---|---|---|---|---|',
-    ...rows,
-    `| median | | | | **${median(ratios).toFixed(2)}** |`,
+    ...ratesOf(sizeMb, results),
     '',
+    ...secondsOf(results),
+    '',
+  ]
+}
+
+/** Who is not the first of a round finds a warmer machine: each is first in its turn. */
+const inTurn = (round: number): readonly Sender[] =>
+  SENDERS.map((_, i) => SENDERS[(round + i) % SENDERS.length] as Sender)
+
+const sendMeasured = async (order: Order): Promise<Measured> => {
+  // What the one before has left to write is not for this one to wait for.
+  await promisify(execFile)('sync')
+  const before = cpuOf(order.run)
+  const sent = await send(order)
+  const after = cpuOf(order.run)
+  return { ...sent, s3CpuMs: after.s3 - before.s3, productCpuMs: after.product - before.product }
+}
+
+const cpuOf = ({ supervisorPid }: RunFile): { readonly s3: number; readonly product: number } => {
+  const all = usageOfTree(supervisorPid)
+  const sum = (of: readonly ProcessUsage[]) => of.reduce((total, { cpuMs }) => total + cpuMs, 0)
+  return { s3: sum(all.filter(({ name }) => name === 's3')), product: sum(all.filter(({ name }) => name !== 's3')) }
+}
+
+const ratesOf = (sizeMb: number, results: readonly Readonly<Record<Sender, Measured>>[]): readonly string[] => {
+  const rate = ({ durationMs }: Sent) => ((sizeMb * 1000) / durationMs).toFixed(1)
+  const ratios = (to: Sender) => results.map((round) => round[to].durationMs / round.sdk.durationMs)
+  const [signed, unsigned] = [ratios('lib-storage'), ratios('lib-storage-unsigned')]
+  return [
+    '| round | SDK with integrity MB/s | lib-storage MB/s | ratio | lib-storage, bytes unsigned MB/s | ratio |',
+    '|---|---|---|---|---|---|',
+    ...results.map((round, i) => {
+      const cells = [rate(round.sdk), rate(round['lib-storage']), signed[i]?.toFixed(2)]
+      return `| ${[i + 1, ...cells, rate(round['lib-storage-unsigned']), unsigned[i]?.toFixed(2)].join(' | ')} |`
+    }),
+    `| median | | | **${median(signed).toFixed(2)}** | | ${median(unsigned).toFixed(2)} |`,
+  ]
+}
+
+const secondsOf = (results: readonly Readonly<Record<Sender, Measured>>[]): readonly string[] => {
+  const seconds = (by: Sender, of: (measured: Measured) => number) =>
+    (median(results.map((round) => of(round[by]))) / 1000).toFixed(2)
+  return [
+    '| medians, seconds | sending parts | completing | CPU of the client | CPU of the S3 server | CPU of all else |',
+    '|---|---|---|---|---|---|',
+    ...SENDERS.map((by) => {
+      const cells = [
+        seconds(by, ({ durationMs, completingMs }) => durationMs - completingMs),
+        seconds(by, ({ completingMs }) => completingMs),
+        seconds(by, ({ cpuMs }) => cpuMs),
+        seconds(by, ({ s3CpuMs }) => s3CpuMs),
+        seconds(by, ({ productCpuMs }) => productCpuMs),
+      ]
+      return `| ${[by, ...cells].join(' | ')} |`
+    }),
   ]
 }
 
@@ -105,7 +161,7 @@ const memory = async (run: RunFile, folder: string, sizesMb: readonly number[]):
     await handle.close()
     const partSizeBytes = await partSizeOf(run, sizeMb * MB)
     const gateway = watchGateway(run)
-    const { maxRssBytes, durationMs } = await send({
+    const { maxRssBytes, durationMs, completingMs } = await send({
       run,
       by: 'sdk',
       file,
@@ -114,13 +170,13 @@ const memory = async (run: RunFile, folder: string, sizesMb: readonly number[]):
       partSizeBytes,
     })
     rows.push(
-      `| ${sizeMb} | ${partSizeBytes / MiB} | ${mebibytes(maxRssBytes)} | ${gateway.end()} | ${(durationMs / 1000).toFixed(1)} |`,
+      `| ${sizeMb} | ${partSizeBytes / MiB} | ${mebibytes(maxRssBytes)} | ${gateway.end()} | ${(durationMs / 1000).toFixed(1)} | ${(completingMs / 1000).toFixed(1)} |`,
     )
   }
   if (rows.length === 0) return []
   return [
-    '| sparse file MB | part MiB | client, largest RSS MiB | gateway, RSS MiB before → largest → after | s |',
-    '|---|---|---|---|---|',
+    '| sparse file MB | part MiB | client, largest RSS MiB | gateway, RSS MiB before → largest → after | s | of those, completing |',
+    '|---|---|---|---|---|---|',
     ...rows,
     '',
   ]

@@ -3,7 +3,7 @@ import { Upload } from '@aws-sdk/lib-storage'
 import { fileSource } from '../../cli/file-source.ts'
 import { createUpload } from '../../ingest/sdk/index.ts'
 import type { RunFile } from '../../local/run-file.ts'
-import { createPresignClient } from '../../storage/s3-client.ts'
+import { createPresignClient, type S3Client } from '../../storage/s3-client.ts'
 
 /**
  * Sends, in a process of its own, so that its memory is its own: `sender.ts '<JSON of Order>'`, answers with one line of
@@ -11,7 +11,7 @@ import { createPresignClient } from '../../storage/s3-client.ts'
  */
 export interface Order {
   readonly run: RunFile
-  readonly by: 'sdk' | 'lib-storage'
+  readonly by: Sender
   readonly file: string
   /** How often, at once. */
   readonly uploads: number
@@ -20,11 +20,19 @@ export interface Order {
   readonly partSizeBytes: number
 }
 
+/**
+ * `lib-storage` signs as it does by default: what goes over plain HTTP with its SHA-256, which the server checks.
+ * `lib-storage-unsigned` leaves the bytes out of the signature, as the AWS SDK does over HTTPS: nobody hashes for it.
+ */
+export type Sender = 'sdk' | 'lib-storage' | 'lib-storage-unsigned'
+
 export interface Sent {
   /** Until the last is complete. */
   readonly durationMs: number
-  /** Of those, after the last byte was stored: 0 for who cannot tell. */
+  /** Of those, after the last byte was stored. */
   readonly completingMs: number
+  /** CPU time of this process meanwhile. */
+  readonly cpuMs: number
   readonly maxRssBytes: number
   readonly calls: readonly Call[]
 }
@@ -41,12 +49,15 @@ const BUCKET = 'reelstream-media'
 const send = async (order: Order): Promise<Sent> => {
   const calls: Call[] = []
   const startedMs = performance.now()
+  const cpuBefore = process.cpuUsage()
   const one = order.by === 'sdk' ? () => withSdk(order, calls) : () => withLibStorage(order)
   const sentAtMs = await Promise.all(Array.from({ length: order.uploads }, one))
   const endedMs = performance.now()
+  const { user, system } = process.cpuUsage(cpuBefore)
   return {
     durationMs: endedMs - startedMs,
     completingMs: endedMs - Math.max(...sentAtMs),
+    cpuMs: (user + system) / 1000,
     maxRssBytes: process.resourceUsage().maxRSS * KiB,
     calls,
   }
@@ -78,8 +89,11 @@ const withSdk = async ({ run, file, parallel }: Order, calls: Call[]): Promise<n
   }
 }
 
-/** As its documentation has it, and no checksums. */
-const withLibStorage = async ({ run, file, parallel, partSizeBytes }: Order): Promise<number> => {
+/**
+ * As its documentation has it, and no checksums.
+ * @returns when its last byte was stored
+ */
+const withLibStorage = async ({ run, by, file, parallel, partSizeBytes }: Order): Promise<number> => {
   const client = createPresignClient({
     endpoint: run.s3Endpoint,
     publicEndpoint: run.s3Endpoint,
@@ -87,6 +101,16 @@ const withLibStorage = async ({ run, file, parallel, partSizeBytes }: Order): Pr
     accessKeyId: run.s3AccessKeyId,
     secretAccessKey: run.s3SecretAccessKey,
   })
+  if (by === 'lib-storage-unsigned') leaveBytesUnsigned(client)
+  let sentAtMs = 0
+  client.middlewareStack.add(
+    (next, { commandName }) =>
+      (args) => {
+        if (commandName === 'CompleteMultipartUploadCommand') sentAtMs = performance.now()
+        return next(args)
+      },
+    { step: 'initialize' },
+  )
   const upload = new Upload({
     client,
     params: { Bucket: BUCKET, Key: `bench/${crypto.randomUUID()}`, Body: createReadStream(file) },
@@ -95,7 +119,17 @@ const withLibStorage = async ({ run, file, parallel, partSizeBytes }: Order): Pr
   })
   await upload.done()
   client.destroy()
-  return performance.now()
+  return sentAtMs
 }
+
+const leaveBytesUnsigned = (client: S3Client): void =>
+  client.middlewareStack.add(
+    (next) => (args) => {
+      const { headers } = args.request as { readonly headers: Record<string, string> }
+      headers['x-amz-content-sha256'] = 'UNSIGNED-PAYLOAD'
+      return next(args)
+    },
+    { step: 'build' },
+  )
 
 console.log(JSON.stringify(await send(JSON.parse(process.argv[2] ?? '') as Order)))
