@@ -17,6 +17,7 @@ import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyPluginAsync } from 'fastify'
 import type { Client } from 'pg'
+import type { SignInLimit } from '../platform/http/client-policy.ts'
 import { answerWithProblems } from '../platform/http/fastify-problems.ts'
 import { problem, statusOfRefusal } from '../platform/http/problem.ts'
 import type { Logger } from '../platform/log.ts'
@@ -32,6 +33,7 @@ export interface ApiOptions {
   /** A new, unconnected client of the same database, for LISTEN. */
   createClient(): Client
   readonly viewers: Viewers
+  readonly signIns: SignInLimit
   readonly media: MediaStore
   readonly log: Logger
 }
@@ -42,6 +44,7 @@ const api: FastifyPluginAsync<ApiOptions> = async (app, options) => {
   const context: ApiContext = {
     db: options.db,
     viewers: options.viewers,
+    signIns: options.signIns,
     positions,
     media: createMediaOrigin({ ...options.media, ...MEDIA_CACHE }),
     closing: closing.signal,

@@ -1,3 +1,4 @@
+import type { SignInLimit } from '../platform/http/client-policy.ts'
 import type { Database } from '../prisma/client.ts'
 import type { S3Client } from '../storage/s3-client.ts'
 import type { PositionListener } from './reading/position-listener.ts'
@@ -18,6 +19,7 @@ export interface Viewers {
 export interface ApiContext {
   readonly db: Database
   readonly viewers: Viewers
+  readonly signIns: SignInLimit
   readonly positions: PositionListener
   readonly media: MediaOrigin
   /** Aborts when the server begins to close: streams that would never end must end then. */

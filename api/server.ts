@@ -4,6 +4,7 @@ import pg from 'pg'
 import { readConfig, requireSettings } from '../platform/config.ts'
 import { endGracefully } from '../platform/graceful-end.ts'
 import { createAuthenticator } from '../platform/http/author-token.ts'
+import { clientPolicy } from '../platform/http/client-policy.ts'
 import { answerUnknownPaths } from '../platform/http/fastify-problems.ts'
 import { createLogger } from '../platform/log.ts'
 import { createDatabase } from '../prisma/client.ts'
@@ -18,12 +19,14 @@ const log = createLogger('api', config.logLevel)
 const atEnd = endGracefully(log)
 const db = createDatabase({ url: config.databaseUrl, maxConnections: CONNECTIONS, log })
 
-const app = Fastify({ loggerInstance: log as FastifyBaseLogger, forceCloseConnections: true })
+const { trustProxy, signIns } = clientPolicy(config)
+const app = Fastify({ loggerInstance: log as FastifyBaseLogger, trustProxy, forceCloseConnections: true })
 answerUnknownPaths(app)
 await app.register(api, {
   db,
   createClient: () => new pg.Client({ connectionString: config.databaseUrl, keepAlive: true }),
   viewers: createAuthenticator(config),
+  signIns,
   media: { s3: createS3Client(s3SettingsOf(config, 'api')), bucket: config.s3Bucket },
   log,
 })

@@ -18,6 +18,7 @@ import { systemClock } from '../platform/clock.ts'
 import { readConfig, requireSettings } from '../platform/config.ts'
 import { endGracefully, patiently } from '../platform/graceful-end.ts'
 import { createAuthenticator } from '../platform/http/author-token.ts'
+import { clientPolicy } from '../platform/http/client-policy.ts'
 import { answerUnknownPaths } from '../platform/http/fastify-problems.ts'
 import { createLogger } from '../platform/log.ts'
 import { createDatabase } from '../prisma/client.ts'
@@ -54,9 +55,10 @@ const [session] = await Promise.all([
 ])
 const producer = createIdempotentProducer(session.kafka)
 
+const { trustProxy, signIns } = clientPolicy(config)
 const app = Fastify({
   loggerInstance: log as FastifyBaseLogger,
-  trustProxy: ['loopback', 'uniquelocal'],
+  trustProxy,
   logController: new LogController({ disableRequestLogging: true }),
   forceCloseConnections: true,
 })
@@ -66,12 +68,13 @@ await app.register(plugin(api), {
   db: database,
   createClient: () => new pg.Client({ connectionString: config.databaseUrl, keepAlive: true }),
   viewers: createAuthenticator(config),
+  signIns,
   media: { s3: apiS3, bucket: config.s3Bucket },
   log,
 })
 await app.register(
   gateway,
-  gatewayOptions(config, { database, producer, codec: session.codec, s3, presigner, clock: systemClock, log }),
+  gatewayOptions(config, { database, producer, codec: session.codec, s3, presigner, signIns, clock: systemClock, log }),
 )
 const { codec, kafka, reader } = session
 const reconciler = startReconciler(

@@ -1,4 +1,5 @@
 import { ConfigError } from './errors.ts'
+import { isProxyRule } from './http/client-network.ts'
 
 /**
  * Every setting of the product: one table, read once by a composition root (`main.ts`, `server.ts`, `cli/`, `local/`),
@@ -133,6 +134,27 @@ export const SETTINGS = {
     'UPLOAD_HANDLE_SECRET',
     '',
     'secret (32 characters or more) that upload handles are signed with, one for all gateways; empty = JWT_SECRET',
+  ),
+  trustedProxies: {
+    ...list(
+      'TRUSTED_PROXIES',
+      'loopback,uniquelocal',
+      'proxies whose X-Forwarded-For and -Proto count: addresses, CIDRs, loopback, linklocal, uniquelocal',
+    ),
+    parse: (s: string): readonly string[] => {
+      const rules = s.split(',').flatMap((item) => item.trim() || [])
+      const wrong = rules.find((rule) => !isProxyRule(rule))
+      if (wrong === undefined) return rules
+      throw new Error(`expected an address, a CIDR, loopback, linklocal or uniquelocal, got "${wrong}"`)
+    },
+  },
+  failedSignInsPerMinute: integer(
+    'FAILED_SIGN_INS_PER_MINUTE',
+    // An office behind one address whose tokens ended overnight.
+    600,
+    1,
+    1_000_000,
+    'requests with a bad token, or without one where it is needed, from one address (IPv6: /64) to one process in a minute',
   ),
   localSignIn: flag('LOCAL_SIGN_IN', false, 'one-click sign-in for a single machine; never on a public address'),
   maxUploadBytes: integer('MAX_UPLOAD_BYTES', 5 * TiB, 1, 5 * TiB, 'largest file that may be uploaded, bytes'),

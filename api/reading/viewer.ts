@@ -3,12 +3,19 @@ import { BadInputError } from '../../platform/errors.ts'
 import type { ApiContext, Viewer } from '../context.ts'
 
 /** Who is looking; null for anybody. A token that is there must be good: a stale one is told, not ignored. */
-export const viewerOf = async ({ viewers }: ApiContext, request: FastifyRequest): Promise<Viewer | null> => {
+export const viewerOf = async (
+  { viewers, signIns }: Pick<ApiContext, 'viewers' | 'signIns'>,
+  request: FastifyRequest,
+): Promise<Viewer | null> => {
   const header = request.headers.authorization
   if (header === undefined) return null
+  return signIns.guard(request, async () => viewers.authorOf(bearer(header)))
+}
+
+const bearer = (header: string): string => {
   const token = /^Bearer +(\S+)$/i.exec(header)?.[1]
-  if (token === undefined) throw new BadInputError('UNAUTHENTICATED', 'Expected: Authorization: Bearer <token>')
-  return viewers.authorOf(token)
+  if (token !== undefined) return token
+  throw new BadInputError('UNAUTHENTICATED', 'Expected: Authorization: Bearer <token>')
 }
 
 export interface Guarded {

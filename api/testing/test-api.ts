@@ -3,6 +3,7 @@ import Fastify, { type FastifyInstance } from 'fastify'
 import pg from 'pg'
 import type { Test } from 'tap'
 import { BadInputError } from '../../platform/errors.ts'
+import { createSignInLimit } from '../../platform/http/client-policy.ts'
 import { silentLogger } from '../../platform/log.ts'
 import { createTestDatabase, type TestDatabase } from '../../prisma/testing.ts'
 import { superviseProjections } from '../../projections/engine/supervise.ts'
@@ -63,6 +64,7 @@ export const startTestApi = async (
     db: database.db,
     createClient: () => new pg.Client({ connectionString: database.url }),
     viewers,
+    signIns: createSignInLimit({ perMinute: 600 }),
     media: objects,
     log: silentLogger,
   })

@@ -1,6 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import { BadInputError } from '../../platform/errors.ts'
 import { type Author, unauthenticated } from '../../platform/http/author-token.ts'
+import { clientNetworkOf } from '../../platform/http/client-network.ts'
 import type { Actor } from '../../schemas/generated.ts'
 import type { GatewayContext } from './context.ts'
 import type { UploadHandle } from './upload-handle.ts'
@@ -16,16 +17,26 @@ export type Caller =
   | { readonly kind: 'handle'; readonly handle: UploadHandle }
 
 /** For `onRequest`: before the body is read. */
-export const authenticateAuthor = (context: GatewayContext) => async (request: FastifyRequest) => {
-  request.setDecorator('caller', { kind: 'author', author: await context.authenticator.authorOf(bearer(request)) })
-}
+export const authenticateAuthor = (context: GatewayContext) => signingIn(context, (token) => authorBy(context, token))
 
 /** For `onRequest`: an author's token or an upload handle. */
-export const authenticateCaller = (context: GatewayContext) => async (request: FastifyRequest) => {
-  const token = bearer(request)
-  if (!context.handles.recognises(token)) return authenticateAuthor(context)(request)
-  request.setDecorator('caller', { kind: 'handle', handle: await context.handles.verify(token) })
-}
+export const authenticateCaller = (context: GatewayContext) =>
+  signingIn(context, async (token) =>
+    context.handles.recognises(token)
+      ? { kind: 'handle', handle: await context.handles.verify(token) }
+      : authorBy(context, token),
+  )
+
+const authorBy = async ({ authenticator }: GatewayContext, token: string): Promise<Caller> => ({
+  kind: 'author',
+  author: await authenticator.authorOf(token),
+})
+
+const signingIn =
+  ({ signIns }: GatewayContext, callerBy: (token: string) => Promise<Caller>) =>
+  async (request: FastifyRequest): Promise<void> => {
+    request.setDecorator('caller', await signIns.guard(request, async () => callerBy(bearer(request))))
+  }
 
 /** Of a request that passed `authenticateAuthor`. */
 export const authorOf = (request: FastifyRequest): Author => {
@@ -76,7 +87,7 @@ export const actorOf = ({ id, role }: Author): Actor => ({ id, role })
 /** For rate limits: the caller, or the address of who is not known. */
 export const rateKey = (request: FastifyRequest): string => {
   const caller = callerOf(request)
-  if (caller === null) return request.ip
+  if (caller === null) return clientNetworkOf(request.ip)
   return caller.kind === 'author' ? caller.author.id : caller.handle.authorId
 }
 

@@ -1,6 +1,7 @@
 import Fastify, { type InjectOptions } from 'fastify'
 import t, { type Test } from 'tap'
 import { localAuthorId, signLocalToken } from '../../platform/http/author-token.ts'
+import { createSignInLimit, type SignInLimit } from '../../platform/http/client-policy.ts'
 import { answerUnknownPaths } from '../../platform/http/fastify-problems.ts'
 import { MiB } from '../../storage/part-size.ts'
 import gateway from './app.ts'
@@ -26,7 +27,7 @@ const stored = (partNumber: number, sizeBytes = 8 * MiB) => ({
 
 const startGateway = async (
   t: Test,
-  options: { limits?: Partial<GatewayLimits>; signIn?: boolean; pipeline?: FakePipeline } = {},
+  options: { limits?: Partial<GatewayLimits>; signIn?: boolean; pipeline?: FakePipeline; signIns?: SignInLimit } = {},
 ) => {
   const { pipeline = fakePipeline() } = options
   const time = { nowMs: Date.now() }
@@ -37,6 +38,7 @@ const startGateway = async (
     context: testContext(pipeline, {
       limits: { maxOpenUploads: 100, maxOpenBytes: 2048 * MiB, outcomeTimeoutMs: 50, ...options.limits },
       clock: { now: () => time.nowMs },
+      ...(options.signIns === undefined ? {} : { signIns: options.signIns }),
     }),
   })
   t.teardown(() => app.close())
@@ -751,7 +753,7 @@ t.test('too many requests of one author are slowed down, and nobody else is', as
 })
 
 t.test('an address that signs in with bad tokens again and again is not asked any more for a while', async (t) => {
-  const { app, create } = await startGateway(t, { limits: { failedSignInsPerMinute: 3 } })
+  const { app, create } = await startGateway(t, { signIns: createSignInLimit({ perMinute: 3 }) })
   const attempt = async (token: string, remoteAddress: string) => {
     const headers = token === '' ? {} : { authorization: `Bearer ${token}` }
     const answer = await app.inject({ method: 'DELETE', url: '/uploads/none', headers, remoteAddress })

@@ -4,7 +4,6 @@ import type { FastifyPluginAsync } from 'fastify'
 import { answerWithProblems } from '../../platform/http/fastify-problems.ts'
 import { authenticateAuthor, authenticateCaller, rateKey } from './access.ts'
 import type { GatewayContext } from './context.ts'
-import { limitingFailures } from './failed-sign-ins.ts'
 import { gatewayProblem } from './problems.ts'
 import { abortRoute } from './routes/abort.ts'
 import { createRoute } from './routes/create.ts'
@@ -60,20 +59,13 @@ const gateway: FastifyPluginAsync<GatewayOptions> = async (app, { context, local
     route.bodyLimit = MAX_BODY_BYTES
   })
 
-  // What fails to authenticate never gets to the limit above.
-  const failures = app.createRateLimit({
-    max: context.limits.failedSignInsPerMinute,
-    timeWindow: '1 minute',
-    keyGenerator: ({ ip }) => ip,
-  })
-
   await app.register(async (authors) => {
-    authors.addHook('onRequest', limitingFailures(failures, authenticateAuthor(context)))
+    authors.addHook('onRequest', authenticateAuthor(context))
     createRoute(authors, context)
     videosRoutes(authors, context)
   })
   await app.register(async (uploaders) => {
-    uploaders.addHook('onRequest', limitingFailures(failures, authenticateCaller(context)))
+    uploaders.addHook('onRequest', authenticateCaller(context))
     partsRoutes(uploaders, context)
     storedPartsRoute(uploaders, context)
     sealRoute(uploaders, context)

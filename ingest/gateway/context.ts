@@ -1,5 +1,6 @@
 import type { Clock } from '../../platform/clock.ts'
 import type { Authenticator } from '../../platform/http/author-token.ts'
+import type { SignInLimit } from '../../platform/http/client-policy.ts'
 import type { Logger } from '../../platform/log.ts'
 import { MiB } from '../../storage/part-size.ts'
 import type { ClaimProducer } from '../claim-producer.ts'
@@ -13,6 +14,7 @@ export interface GatewayContext {
   readonly claims: ClaimProducer
   readonly store: UploadStore
   readonly authenticator: Authenticator
+  readonly signIns: SignInLimit
   readonly handles: UploadHandles
   readonly limits: GatewayLimits
   readonly clock: Clock
@@ -41,8 +43,6 @@ export interface GatewayLimits {
   readonly requestsPerMinute: number
   /** Of those, creates. */
   readonly createsPerMinute: number
-  /** Requests without a good token that one address may make in a minute. */
-  readonly failedSignInsPerMinute: number
 }
 
 /** What a gateway keeps unless it is told otherwise; the first three have settings (gateway-options.ts). */
@@ -54,6 +54,4 @@ export const DEFAULT_LIMITS: Omit<GatewayLimits, 'maxUploadBytes' | 'partSizeByt
   signatureLifeSeconds: 15 * 60,
   requestsPerMinute: 12_000,
   createsPerMinute: 1_200,
-  // An office behind one address whose tokens ended overnight; a good token never counts.
-  failedSignInsPerMinute: 600,
 }

@@ -1,6 +1,7 @@
 import type { Clock } from '../../platform/clock.ts'
 import type { Config } from '../../platform/config.ts'
 import { createAuthenticator } from '../../platform/http/author-token.ts'
+import type { SignInLimit } from '../../platform/http/client-policy.ts'
 import type { Logger } from '../../platform/log.ts'
 import type { Database } from '../../prisma/client.ts'
 import type { Codec } from '../../runtime/codec/avro.ts'
@@ -13,7 +14,7 @@ import { prismaUploadReads } from './prisma-upload-reads.ts'
 import { createUploadHandles, uploadHandleSecret } from './upload-handle.ts'
 import { s3UploadStore } from './upload-store.ts'
 
-/** Clients that a composition root has made, and will close. */
+/** What a composition root has made; the clients it will close. */
 export interface GatewayClients {
   readonly database: Database
   readonly producer: IdempotentProducer
@@ -21,6 +22,7 @@ export interface GatewayClients {
   readonly s3: S3Client
   /** From createPresignClient. */
   readonly presigner: S3Client
+  readonly signIns: SignInLimit
   readonly clock: Clock
   readonly log: Logger
 }
@@ -32,7 +34,7 @@ const HOUR_MS = 3_600_000
  * @throws ConfigError JWT_SETTINGS, UPLOAD_HANDLE_SETTINGS
  */
 export const gatewayOptions = (config: Config, clients: GatewayClients): GatewayOptions => {
-  const { database, producer, codec, s3, presigner, clock, log } = clients
+  const { database, producer, codec, s3, presigner, signIns, clock, log } = clients
   return {
     localSignInSecret: config.localSignIn && config.jwksUrl === '' ? config.jwtSecret : undefined,
     context: {
@@ -40,6 +42,7 @@ export const gatewayOptions = (config: Config, clients: GatewayClients): Gateway
       claims: kafkaClaimProducer({ producer, codec, clock }),
       store: s3UploadStore({ s3, presigner, bucket: config.s3Bucket, clock }),
       authenticator: createAuthenticator(config),
+      signIns,
       handles: createUploadHandles(uploadHandleSecret(config)),
       limits: {
         ...DEFAULT_LIMITS,

@@ -3,6 +3,7 @@ import Fastify, { type FastifyBaseLogger, LogController } from 'fastify'
 import { systemClock } from '../../platform/clock.ts'
 import { readConfig, requireSettings } from '../../platform/config.ts'
 import { endGracefully, patiently } from '../../platform/graceful-end.ts'
+import { clientPolicy } from '../../platform/http/client-policy.ts'
 import { answerUnknownPaths } from '../../platform/http/fastify-problems.ts'
 import { createLogger } from '../../platform/log.ts'
 import { createDatabase } from '../../prisma/client.ts'
@@ -41,10 +42,10 @@ const database = createDatabase({ url: config.databaseUrl, maxConnections: 10, l
 const s3 = createS3Client(s3SettingsOf(config, 'gateway'))
 const presigner = createPresignClient(s3SettingsOf(config, 'gateway'))
 
-// Its neighbours on a private network are the proxies that say under which origin people see us.
+const { trustProxy, signIns } = clientPolicy(config)
 const app = Fastify({
   loggerInstance: log as FastifyBaseLogger,
-  trustProxy: ['loopback', 'uniquelocal'],
+  trustProxy,
   logController: new LogController({ disableRequestLogging: true }),
 })
 answerUnknownPaths(app)
@@ -52,7 +53,7 @@ const { codec } = session
 await app.register(swagger, { openapi: { info: { title: 'Reelstream gateway', version: '1' } } })
 await app.register(
   gateway,
-  gatewayOptions(config, { database, producer, codec, s3, presigner, clock: systemClock, log }),
+  gatewayOptions(config, { database, producer, codec, s3, presigner, signIns, clock: systemClock, log }),
 )
 app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())
 app.get('/healthz', { schema: { hide: true } }, () => ({ status: 'ok' }))

@@ -26,12 +26,17 @@ export const answerWithProblems = (
     else request.log.debug({ code: answer.code, detail: answer.detail }, 'request refused')
     if (answer.status === 503) void reply.header('retry-after', RETRY_AFTER_SECONDS)
     if (answer.status === 429 && !reply.hasHeader('retry-after')) {
-      const endsSoon = answer.code === 'PARTS_NOT_REPORTED'
-      void reply.header('retry-after', endsSoon ? RETRY_AFTER_REPORTS_SECONDS : RETRY_AFTER_LIMIT_SECONDS)
+      void reply.header('retry-after', retryAfterOf(error, answer))
     }
     if (answer.status === 401) void reply.header('www-authenticate', 'Bearer')
     return sendProblem(reply, answer)
   })
+}
+
+const retryAfterOf = (error: Error, { code }: Problem): string => {
+  const seconds = error instanceof ReelstreamError ? error.facts.retryAfterSeconds : undefined
+  if (seconds !== undefined) return String(seconds)
+  return code === 'PARTS_NOT_REPORTED' ? RETRY_AFTER_REPORTS_SECONDS : RETRY_AFTER_LIMIT_SECONDS
 }
 
 /**

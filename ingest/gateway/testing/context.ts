@@ -1,5 +1,6 @@
 import { systemClock } from '../../../platform/clock.ts'
 import { createAuthenticator } from '../../../platform/http/author-token.ts'
+import { createSignInLimit } from '../../../platform/http/client-policy.ts'
 import { silentLogger } from '../../../platform/log.ts'
 import { MiB } from '../../../storage/part-size.ts'
 import { DEFAULT_LIMITS, type GatewayContext, type GatewayLimits } from '../context.ts'
@@ -22,6 +23,7 @@ export const testContext = (
   claims,
   store,
   authenticator: createAuthenticator({ jwtSecret: TEST_SECRET, jwksUrl: '', jwtIssuer: '', jwtAudience: '' }),
+  signIns: createSignInLimit({ perMinute: 600 }),
   handles: createUploadHandles('handle secret'),
   limits: {
     ...DEFAULT_LIMITS,
