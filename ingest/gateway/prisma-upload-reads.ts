@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database } from '../../prisma/client.ts'
 import { reading } from '../../prisma/reading.ts'
+import { sumStoredParts } from '../../prisma/stored-parts.ts'
 import type { Visibility } from '../../schemas/generated.ts'
 import type { RecordedUpload, UploadReads } from './upload-reads.ts'
 
@@ -48,12 +49,7 @@ export const prismaUploadReads = (
         }))
       }),
 
-    sumParts: (videoId) =>
-      asking(async () => {
-        const where = { videoId, code: null }
-        const { _count, _sum } = await database.uploadPart.aggregate({ where, _count: true, _sum: { sizeBytes: true } })
-        return { parts: _count, bytes: Number(_sum.sizeBytes ?? 0) }
-      }),
+    sumParts: (videoId) => asking(() => sumStoredParts(database, videoId)),
 
     openUploads: (authorId) =>
       asking(async () => {

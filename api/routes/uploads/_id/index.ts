@@ -4,6 +4,7 @@ import { BadInputError } from '../../../../platform/errors.ts'
 import { problemResponses } from '../../../../platform/http/problem-schema.ts'
 import type { Database, Prisma } from '../../../../prisma/client.ts'
 import { reading } from '../../../../prisma/reading.ts'
+import { sumStoredParts } from '../../../../prisma/stored-parts.ts'
 import type { RouteOptions } from '../../../context.ts'
 import { AfterQuery, waitForAfter } from '../../../reading/after.ts'
 import { UploadBody, type UploadStatus, VideoParams } from '../../../reading/schemas.ts'
@@ -53,12 +54,8 @@ const getUpload: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { context
 const storedOf = async (db: Database, { videoId, status, partCount, sizeBytes }: Prisma.UploadModel) => {
   if (status === 'aborted') return { storedParts: 0, storedBytes: 0 }
   if (status === 'completed') return { storedParts: partCount ?? 0, storedBytes: Number(sizeBytes ?? 0) }
-  const stored = await db.uploadPart.aggregate({
-    where: { videoId, code: null },
-    _count: true,
-    _sum: { sizeBytes: true },
-  })
-  return { storedParts: stored._count, storedBytes: Number(stored._sum.sizeBytes ?? 0) }
+  const { parts, bytes } = await sumStoredParts(db, videoId)
+  return { storedParts: parts, storedBytes: bytes }
 }
 
 export default getUpload
