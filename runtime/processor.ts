@@ -25,7 +25,7 @@
  *       },
  *     )
  */
-import { ConfigError } from '../platform/errors.ts'
+import { ConfigError, type Facts } from '../platform/errors.ts'
 import type { AvroSchema } from './codec/avro.ts'
 import type { EffectPolicy } from './effect-policy.ts'
 
@@ -135,6 +135,14 @@ type UnionToIntersection<U> = (U extends unknown ? (value: U) => void : never) e
   ? I
   : never
 
+/**
+ * Lines of the process's log, beside its processor, task, key and event id. They are written when the step is committed, in
+ * their order: at most once each, none of a step that failed, none by a replay. As everywhere in the log the message is a
+ * short constant phrase, and the facts hold no secret and no signed URL.
+ */
+export type StepLog = { readonly [Level in LogLevel]: (facts: Facts, message: string) => void }
+export type LogLevel = 'debug' | 'info' | 'warn' | 'error'
+
 export interface Context<
   Writes extends Edges,
   State extends StateShape,
@@ -158,6 +166,7 @@ export interface Context<
   close(): void
   /** A deterministic id of this step: the same n gives the same id whenever the step is done again. */
   id(n: string | number): string
+  readonly log: StepLog
 }
 
 /** What a hook sees: the task as a whole, not one key. */

@@ -4,6 +4,7 @@ import type { Processor } from '../processor.ts'
 import type { LiveEffect } from '../task/effect-ledger.ts'
 import type { Alert } from '../task/failures.ts'
 import type { Batch } from '../task/journal.ts'
+import type { KeptNote } from '../task/step-notes.ts'
 import type { TaskCore } from '../task/task-core.ts'
 import type { Bisection } from './bisection.ts'
 import type { EffectMessage, EffectRuns } from './effect-runs.ts'
@@ -27,6 +28,7 @@ interface Sent {
   readonly inputs: FoldedInputs
   readonly cancelled: readonly string[]
   readonly alerts: readonly Alert[]
+  readonly notes: readonly KeptNote[]
   readonly launches: readonly Launch[]
 }
 
@@ -149,8 +151,10 @@ export class GroupCommit {
   /** The last batch of a task that is given up: nothing follows from it here. */
   async commitLast(core: TaskCore): Promise<void> {
     const sent = this.#takeBatch(core, true)
-    if (sent !== null) await this.#writer?.commit(sent.batch)
-    sent?.inputs.done()
+    if (sent === null) return
+    await this.#writer?.commit(sent.batch)
+    sent.inputs.done()
+    for (const note of sent.notes) this.#log(note)
   }
 
   /** Forgets what was not committed. Returns what effects said in it, to be told again, and the writer, to be closed. */
@@ -181,7 +185,8 @@ export class GroupCommit {
     })
     this.#launches = []
     const inputs = folding.takeInputs()
-    return { batch, inputs, cancelled: core.takeCancelled(), alerts: core.takeAlerts(), launches }
+    const follows = { cancelled: core.takeCancelled(), alerts: core.takeAlerts(), notes: core.takeNotes() }
+    return { batch, inputs, ...follows, launches }
   }
 
   async #send(sent: Sent): Promise<void> {
@@ -199,8 +204,13 @@ export class GroupCommit {
     sent.inputs.done()
     for (const id of sent.cancelled) runs.cancel(id)
     for (const { start } of sent.launches) start()
+    for (const note of sent.notes) this.#log(note)
     for (const alert of sent.alerts) this.#raise(alert)
     signal.wake()
+  }
+
+  #log({ level, message, facts, key, eventId }: KeptNote): void {
+    this.#s.log[level]({ ...facts, key, eventId }, message)
   }
 
   #raise({ kind, facts, ...alert }: Alert): void {

@@ -1,7 +1,9 @@
+import { pino } from 'pino'
 import t from 'tap'
 import { UpstreamError } from '../../platform/errors.ts'
 import type { SchemaDirectory } from '../codec/schema-directory.ts'
 import { CRASH_LIMIT } from '../effect-policy.ts'
+import type { StepLog } from '../processor.ts'
 import { type BoxSent, OrderPlacedSchema, type Parcel, type Receipt, sendOrders } from '../testing/example.ts'
 import { runnerBed } from '../testing/runner-bed.ts'
 import type { SimulatedProcess } from '../testing/simulation/simulated-process.ts'
@@ -178,4 +180,27 @@ t.test('a task whose position the log has lost stops, and says so', async (t) =>
   bed.runner.fail(new UpstreamError('POSITION_LOST', 'there is a hole', { retryable: false }))
   await bed.pass(100)
   t.match(bed.runner, { state: 'failed', failure: { code: 'POSITION_LOST' } })
+})
+
+t.test('what a handler writes for the log is written behind the commit, and not twice', async (t) => {
+  const lines: object[] = []
+  const logger = pino({ base: null, level: 'debug' }, { write: (line: string) => void lines.push(JSON.parse(line)) })
+  const noting = (ctx: unknown): void => (ctx as { log: StepLog }).log.info({ boxes: 3 }, 'order noted')
+  const on = { orders: { ...sendOrders.behaviour.on.orders, OrderPlaced: noting } }
+  const bed = await runnerBed(sending(), {
+    processor: { ...sendOrders, behaviour: { ...sendOrders.behaviour, on } },
+    logger,
+  })
+  const noted = () => lines.filter((line) => (line as { msg: string }).msg === 'order noted')
+  bed.lose('produce')
+  bed.place('o-1', 0)
+  await bed.pass(20)
+  t.same(noted(), [], 'the commit has failed')
+  await bed.pass(10_000)
+  t.match(noted(), [{ level: 30, boxes: 3, key: 'o-1', eventId: 'input-1' }])
+  bed.lose('endTransaction')
+  bed.place('o-2', 0)
+  await bed.pass(10_000)
+  t.equal(bed.committed(), 2)
+  t.equal(noted().length, 1, 'nobody knew whether it was committed, and it was')
 })

@@ -41,5 +41,6 @@ t.test('refuses to be used after its step, also after one that failed', async (t
   t.throws(() => context.state.count?.put({ count: 1 }), late)
   t.throws(() => context.perform.send?.({ boxes: 1 }), late)
   t.throws(() => context.schedule('late', 1), late)
+  t.throws(() => context.log.info({}, 'late'), late)
   t.equal(step.outputs.length, 0)
 })

@@ -1,5 +1,5 @@
-import { BugError } from '../../platform/errors.ts'
-import type { Cause, Collection, Destination, Edge, Processor } from '../processor.ts'
+import { BugError, type Facts } from '../../platform/errors.ts'
+import type { Cause, Collection, Destination, Edge, LogLevel, Processor, StepLog } from '../processor.ts'
 import type { StateStore } from './state-store.ts'
 import type { Step } from './step.ts'
 
@@ -20,6 +20,12 @@ export class HandlerContext {
   readonly unschedule = (timer: string): void => this.#present.setTimer(timer, null)
   readonly close = (): void => this.#present.close()
   readonly id = (n: string | number): string => this.#present.id(n)
+  readonly log: StepLog = {
+    debug: (facts, message) => this.#note('debug', facts, message),
+    info: (facts, message) => this.#note('info', facts, message),
+    warn: (facts, message) => this.#note('warn', facts, message),
+    error: (facts, message) => this.#note('error', facts, message),
+  }
   #step: Step | null = null
 
   constructor({ state, effects, writes }: Processor, store: StateStore) {
@@ -49,6 +55,10 @@ export class HandlerContext {
 
   get cause(): Cause {
     return this.#present.origin.cause
+  }
+
+  #note(level: LogLevel, facts: Facts, message: string): void {
+    this.#present.note({ level, message, facts })
   }
 
   get #present(): Step {

@@ -12,6 +12,7 @@ import type { Input } from './queued-inputs.ts'
 import type { Replay } from './replay.ts'
 import { type Route, type Routes, routeOf, routesOf } from './routes.ts'
 import { Step, type StepOrigin, type StepSettings } from './step.ts'
+import { type KeptNote, StepNotes } from './step-notes.ts'
 import type { StepWriter } from './step-writer.ts'
 import type { TaskMemory } from './task-memory.ts'
 
@@ -36,6 +37,7 @@ export class StepRunner {
   readonly #failures: Failures
   readonly #writer: StepWriter
   readonly #context: HandlerContext
+  readonly #notes = new StepNotes()
   /** What the present step may have done before; null when it is done for the first time. */
   #past: History | null = null
 
@@ -88,6 +90,16 @@ export class StepRunner {
   takeHook(origin: StepOrigin, run: (step: Step) => void): void {
     this.#past = null
     this.#step(origin, run)
+  }
+
+  /** Whether handlers wrote for the log since the last call. */
+  get hasNotes(): boolean {
+    return this.#notes.size > 0
+  }
+
+  /** What handlers wrote for the log since the last call. */
+  takeNotes(): readonly KeptNote[] {
+    return this.#notes.take()
   }
 
   /** Why a step failed, for its key. What is not the key's fault is thrown on. */
@@ -198,6 +210,8 @@ export class StepRunner {
       store.keepStep()
       for (const record of state) this.#journal.put(record)
       this.#writer.write(step, promises, this.#past)
+      // What was done before was logged before.
+      if (step.notes.length > 0 && this.#past === null) this.#notes.keep(step)
     } catch (error) {
       store.undoStep()
       throw error

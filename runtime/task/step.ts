@@ -1,9 +1,9 @@
-import { BugError } from '../../platform/errors.ts'
+import { BugError, type Facts } from '../../platform/errors.ts'
 import { deriveId } from '../../platform/ids.ts'
 import type { AvroSchema, Codec } from '../codec/avro.ts'
 import { envelopeHeaders } from '../codec/envelope.ts'
 import { MAX_RECORD_BYTES, type OutputRecord } from '../kafka/log-records.ts'
-import type { Cause, Destination, Edge, Processor } from '../processor.ts'
+import type { Cause, Destination, Edge, LogLevel, Processor } from '../processor.ts'
 
 /**
  * What one handler call asked for. Nothing here changes the task; the core applies a step when the handler returned, and
@@ -27,6 +27,13 @@ export interface AskedEffect {
   readonly inputBytes: Buffer
 }
 
+/** A line for the log, once the step is committed. */
+export interface Note {
+  readonly level: LogLevel
+  readonly message: string
+  readonly facts: Facts
+}
+
 export interface StepSettings {
   readonly processor: Processor
   readonly codec: Codec
@@ -42,6 +49,7 @@ export class Step {
   #performs: readonly AskedEffect[] = NO_PERFORMS
   #cancels: Set<string> | null = null
   #timers: Map<string, number | null> | null = null
+  #notes: Note[] = NO_NOTES
   #closed = false
   #firstType: string | null = null
   #emitted: Map<string, number> | null = null
@@ -67,6 +75,10 @@ export class Step {
   /** Timer name → when; null = removed. */
   get timers(): ReadonlyMap<string, number | null> {
     return this.#timers ?? NO_TIMERS
+  }
+
+  get notes(): readonly Note[] {
+    return this.#notes
   }
 
   get closed(): boolean {
@@ -130,6 +142,11 @@ export class Step {
     return id
   }
 
+  note(note: Note): void {
+    if (this.#notes.length === 0) this.#notes = [note]
+    else this.#notes.push(note)
+  }
+
   cancel(name: string): void {
     this.#cancels ??= new Set()
     this.#cancels.add(name)
@@ -152,6 +169,7 @@ export class Step {
 }
 
 const NO_OUTPUTS: OutputRecord[] = []
+const NO_NOTES: Note[] = []
 const NO_PERFORMS: readonly AskedEffect[] = []
 const NO_CANCELS: ReadonlySet<string> = new Set()
 const NO_TIMERS: ReadonlyMap<string, null> = new Map()

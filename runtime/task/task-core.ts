@@ -17,6 +17,7 @@ import { EFFECT_UNDECLARED, type Input, keyOf } from './queued-inputs.ts'
 import { type InputRange, type Phase, type Remaining, Replay } from './replay.ts'
 import type { Route } from './routes.ts'
 import type { StepSettings } from './step.ts'
+import type { KeptNote } from './step-notes.ts'
 import { StepRunner, UNDECODABLE } from './step-runner.ts'
 import { StepWriter } from './step-writer.ts'
 import { TaskMemory } from './task-memory.ts'
@@ -373,7 +374,7 @@ export class TaskCore {
 
   /** What the steps since the last call made, with the position; null when there is nothing to write. */
   takeBatch(options: { readonly positionAlone?: boolean } = {}): Batch | null {
-    if (this.#journal.records === 0 && !(options.positionAlone === true && this.#moved)) return null
+    if (this.pendingRecords === 0 && !(options.positionAlone === true && this.#moved)) return null
     if (!this.#replay.isForgetting) this.#writePosition()
     this.#moved = false
     return this.#journal.take()
@@ -387,9 +388,9 @@ export class TaskCore {
     this.#journal.write({ kind: 'position', value })
   }
 
-  /** Records that the next batch will hold. */
+  /** Records that the next batch will hold: a step that only wrote for the log is committed with its position. */
   get pendingRecords(): number {
-    return this.#journal.records
+    return this.#journal.records + (this.#steps.hasNotes ? 1 : 0)
   }
 
   /** Bytes of values written since the last batch: at least those that the next one will hold. */
@@ -400,6 +401,11 @@ export class TaskCore {
   /** Effects cancelled since the last call: their executors are to be aborted once the batch is committed. */
   takeCancelled(): readonly string[] {
     return this.#writer.takeCancelled()
+  }
+
+  /** What handlers wrote for the log since the last call: to be written once the batch is committed. */
+  takeNotes(): readonly KeptNote[] {
+    return this.#steps.takeNotes()
   }
 
   /** What went wrong since the last call. */

@@ -1,4 +1,4 @@
-import { silentLogger } from '../../platform/log.ts'
+import { type Logger, silentLogger } from '../../platform/log.ts'
 import { type AvroSchema, createCodec } from '../codec/avro.ts'
 import { envelopeHeaders } from '../codec/envelope.ts'
 import { memoryDirectory, type SchemaDirectory } from '../codec/schema-directory.ts'
@@ -63,6 +63,8 @@ export interface RunnerBedOptions {
   readonly isNew?: boolean
   /** Records of an input before the task exists. */
   readonly before?: number
+  /** Default: says nothing. */
+  readonly logger?: Logger
 }
 
 const START_MS = Date.UTC(2026, 0, 1)
@@ -82,6 +84,7 @@ export const runnerBed = async (
   options: RunnerBedOptions = {},
 ): Promise<RunnerBed> => {
   const { processor = shop.sendOrders, learn = async () => undefined, isNew = false, before = 0 } = options
+  const { logger = silentLogger } = options
   const random = seededRandom(1)
   const time = new VirtualTime(random, START_MS)
   const log = new MemoryLog({ now: () => time.nowMs })
@@ -134,7 +137,7 @@ export const runnerBed = async (
       instanceId: 'p1',
       source: '/test/send-orders',
       codec: CODEC,
-      log: silentLogger,
+      log: logger,
       observer: { ...unobserved, restored: (_processor, _tookMs, entries) => void restored.push(entries) },
       clock: process.clock,
       taskLog: memoryTaskLog({

@@ -1,5 +1,7 @@
 import t from 'tap'
-import { deliveries, LATE_MS, orders, sendOrders } from './example.ts'
+import { effect } from '../effect-policy.ts'
+import { defineProcessor, from, to } from '../processor.ts'
+import { deliveries, LATE_MS, orders, ParcelSchema, ReceiptSchema, sendOrders } from './example.ts'
 import { testDriver } from './test-driver.ts'
 
 const pending = (driver: ReturnType<typeof testDriver>): string => {
@@ -176,4 +178,58 @@ t.test('the same work done again gives the same ids', async (t) => {
     return [effectId, ...driver.read(deliveries).map(({ headers }) => headers.ce_id)]
   }
   t.same(run(), run())
+})
+
+t.test('what a handler writes for the log is there once, whatever is done again', async (t) => {
+  const chatty = defineProcessor(
+    {
+      name: 'chatty',
+      reads: [from(orders, ['OrderPlaced', 'OrderNoted'])],
+      writes: [to(deliveries, ['OrderSent', 'OrderLate'])],
+      effects: { send: effect({ input: ParcelSchema, outcome: ReceiptSchema }) },
+      timers: ['late'],
+    },
+    {
+      on: {
+        orders: {
+          OrderPlaced: (ctx, { boxes }) => {
+            ctx.log.info({ boxes }, 'order placed')
+            if (boxes < 0) throw new RangeError('an order of less than nothing')
+            ctx.perform.send({ boxes })
+            ctx.schedule('late', ctx.now + LATE_MS)
+          },
+          OrderNoted: (ctx) => ctx.log.debug({}, 'order noted'),
+        },
+      },
+      settled: {
+        send: (ctx, { boxes }, outcome) => {
+          ctx.log.warn({ ok: outcome.ok }, 'order sent')
+          ctx.emit.OrderSent({ boxes, trackingId: '' })
+        },
+      },
+      due: {
+        late: (ctx) => {
+          ctx.log.error({}, 'order late')
+          ctx.emit.OrderLate({ count: 1 })
+        },
+      },
+    },
+  )
+  const driver = testDriver([chatty], { blocking: 'keep' })
+  const eventId = driver.pipe(orders, 'OrderPlaced', 'o-1', { boxes: 1 })
+  driver.pipe(orders, 'OrderPlaced', 'failed', { boxes: -1 })
+  const noted = driver.pipe(orders, 'OrderNoted', 'o-1', { count: 1 })
+  driver.settle(driver.effects()[0]?.id ?? '', { ok: true, value: { trackingId: 'x' } })
+  driver.advance(LATE_MS)
+  const lines = [
+    { key: 'o-1', eventId, level: 'info', facts: { boxes: 1 }, message: 'order placed' },
+    { key: 'o-1', eventId: noted, level: 'debug', facts: {}, message: 'order noted' },
+    { key: 'o-1', eventId, level: 'warn', facts: { ok: true }, message: 'order sent' },
+    { key: 'o-1', eventId, level: 'error', facts: {}, message: 'order late' },
+  ]
+  t.same(driver.logged('chatty'), lines)
+  driver.retry('chatty', 'failed')
+  driver.restart()
+  driver.lose('chatty')
+  t.same(driver.logged('chatty'), lines, 'nothing of a step that failed, nothing by a replay')
 })

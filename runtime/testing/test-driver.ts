@@ -10,6 +10,7 @@ import { type ChangelogRecord, toRecord } from '../task/changelog.ts'
 import { DEAD_LETTERS_TOPIC } from '../task/dead-letter.ts'
 import { History } from '../task/history.ts'
 import type { Phase, Remaining } from '../task/replay.ts'
+import type { KeptNote } from '../task/step-notes.ts'
 import { type Failure, TaskCore } from '../task/task-core.ts'
 
 /**
@@ -46,6 +47,7 @@ interface Driven {
   readonly next: Map<string, number>
   /** Its hook has run. */
   isLive: boolean
+  readonly logged: KeptNote[]
 }
 
 export interface TestDriverOptions {
@@ -71,6 +73,7 @@ export class TestDriver {
       changelog: new Map(),
       next: new Map(),
       isLive: false,
+      logged: [],
     }))
     for (const driven of this.#driven) this.#open(driven)
     this.#settle()
@@ -239,6 +242,11 @@ export class TestDriver {
     return this.#topics.get(DEAD_LETTERS_TOPIC) ?? []
   }
 
+  /** What its handlers wrote for the log, in their order. */
+  logged(processor: string): readonly KeptNote[] {
+    return this.#named(processor).logged
+  }
+
   /** Appends bytes as any producer might. */
   pipeBytes(topic: TopicRef, key: string | null, value: Buffer | null, headers: Record<string, string> = {}): void {
     this.#append({ topic: topic.name, key, value, headers })
@@ -330,6 +338,7 @@ export class TestDriver {
   #commit(driven: Driven): boolean {
     const batch = driven.core.takeBatch()
     driven.core.takeCancelled()
+    driven.logged.push(...driven.core.takeNotes())
     for (const { key, value } of batch?.changelog ?? []) {
       if (value === null) driven.changelog.delete(key)
       else driven.changelog.set(key, value)
