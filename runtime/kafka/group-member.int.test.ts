@@ -262,6 +262,21 @@ t.test('the position moves over what was aborted, though there is nothing to han
   t.same(one.values(), [])
 })
 
+t.test('what an open transaction holds back counts as not read', async (t) => {
+  const topic = await createTopic(kafka, 'undecided')
+  const one = await observe(t, groupOf([topic], 'one'))
+  await until(t, 'the task is assigned', () => one.tasks().length === 1)
+  t.equal(one.member.endOffset(topic, 0), undefined, 'nothing has been fetched')
+  flow(one, topic, 0)
+  await until(t, 'its end is known though it is empty', () => one.member.endOffset(topic, 0) === 0n)
+  const sockets = observedSockets()
+  const dying = await openTransactionalWriter(realKafka({ socketFactory: sockets.socketFactory }), uniqueName('task'))
+  sockets.loseNextResponseTo(API_KEYS.produce)
+  await t.rejects(dying.commit([textRecord(topic, 'k', 'undecided')]), { code: 'COMMIT_FAILED' })
+  await until(t, 'the end has moved', () => one.member.endOffset(topic, 0) === 1n)
+  t.same([one.values(), one.position()], [[], -1n])
+})
+
 t.test('input topics with unequal partition counts are refused', async (t) => {
   const topics = [
     await createTopic(kafka, 'two', { partitions: 2 }),

@@ -68,7 +68,10 @@ export interface GroupMember {
   resume(topic: string, partition: number): void
   /** The next record is the first one at or after this offset; what was fetched from elsewhere is dropped. */
   seek(topic: string, partition: number, offset: bigint): void
-  /** Where a partition ended when it was last fetched; undefined before, and for one that is not this member's. */
+  /**
+   * Where a partition ended when it was last fetched, what is undecided included; undefined before, and for one that is not
+   * this member's.
+   */
   endOffset(topic: string, partition: number): bigint | undefined
   /** Whether a partition that should flow cannot be fetched at the moment; it is being tried again. */
   isFailing(): boolean
@@ -202,7 +205,7 @@ const createPump = (kafka: Kafka, groupId: string, handlers: GroupHandlers, cras
   const fetched = ({ topic, partition, fromOffset, records, nextOffset, highWatermark }: FetchedPartition): void => {
     const state = stateOf(topic, partition)
     if (state !== undefined) state.end = highWatermark
-    if (stopped || state?.flowing !== true || state.position !== fromOffset) return
+    if (stopped || state?.flowing !== true || state.position !== fromOffset || nextOffset === fromOffset) return
     state.position = nextOffset
     guarded(() => handlers.records(topic, partition, records, nextOffset))
   }

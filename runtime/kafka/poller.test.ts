@@ -100,12 +100,15 @@ const polling = (t: Test, ...partitions: number[]) => {
   const { kafka, ...fake } = fakeKafka()
   const wanted = new Map(partitions.map((partition) => [partition, 0n]))
   const fetched: FetchedPartition[] = []
+  const ends = new Map<number, bigint>()
   const failures: unknown[] = []
   const lost: unknown[] = []
   const poller = createPoller(kafka, {
     wanted: (): FetchPosition[] =>
       [...wanted].map(([partition, fromOffset]) => ({ topic: TOPIC, partition, fromOffset })),
     fetched: (each) => {
+      ends.set(each.partition, each.highWatermark)
+      if (each.nextOffset === each.fromOffset) return
       fetched.push(each)
       wanted.set(each.partition, each.nextOffset)
     },
@@ -121,7 +124,7 @@ const polling = (t: Test, ...partitions: number[]) => {
     await until(t, `poll ${n} is made`, () => fake.asked.length > n)
     return fake.asked[n] as Asked
   }
-  return { ...fake, poller, wanted, fetched, failures, lost, next }
+  return { ...fake, poller, wanted, fetched, ends, failures, lost, next }
 }
 
 t.test('one poll asks for all that is wanted, and the next goes on where it ended', async (t) => {
@@ -132,6 +135,13 @@ t.test('one poll asks for all that is wanted, and the next goes on where it ende
   const second = await next(1)
   t.same(second.positions, ['0@0', '1@1'])
   t.match(fetched, [{ partition: 1, fromOffset: 0n, nextOffset: 1n, records: [{ value: Buffer.from('v') }] }])
+})
+
+t.test('a poll that finds nothing tells where the partitions end', async (t) => {
+  const { ends, next } = polling(t, 0, 1)
+  ;(await next(0)).answer()
+  await next(1)
+  t.same(ends, new Map([0, 1].map((partition) => [partition, 1000n])))
 })
 
 t.test('each broker is polled for what it leads, on its own', async (t) => {

@@ -22,7 +22,10 @@ import { hangUp, type KafkaCluster, openCluster } from './kafkajs.ts'
 export interface PollHandlers {
   /** What should be fetched now, and from where. Asked before each poll. */
   wanted(): readonly FetchPosition[]
-  /** One partition of a poll that has found something, if only markers. Must only take it over. */
+  /**
+   * One partition of a poll. Where it ends is news even when nothing was found: an open transaction may hold back what is
+   * before that. Must only take it over.
+   */
   fetched(partition: FetchedPartition): void
   /** The log does not hold this position (any more). From now on it must not be wanted. */
   lost(position: FetchPosition, error: unknown): void
@@ -144,9 +147,9 @@ export const createPoller = (kafka: Kafka, handlers: PollHandlers): Poller => {
         restMs = FIRST_REST_MS
         failing.delete(nodeId)
         failing.delete(NOBODY)
-        const found = fetched.filter(({ fromOffset, nextOffset }) => nextOffset > fromOffset)
-        if (found.length === 0) waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)
-        for (const each of found) handlers.fetched(each)
+        const isEmpty = fetched.every(({ fromOffset, nextOffset }) => nextOffset === fromOffset)
+        if (isEmpty) waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)
+        for (const each of fetched) handlers.fetched(each)
         void turn()
       },
       (error: unknown) => {
