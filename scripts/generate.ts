@@ -4,6 +4,7 @@ import { configPage } from './generate/config-page.ts'
 import { envExample } from './generate/env-example.ts'
 import { errorsPage } from './generate/errors-page.ts'
 import { eventsPage } from './generate/events-page.ts'
+import { metricsPage } from './generate/metrics-page.ts'
 import { avscFilesBelow, type GeneratedFile, generateModules } from './generate/typescript.ts'
 
 /**
@@ -26,6 +27,7 @@ const pages: GeneratedFile[] = [
   envExample(),
   await errorsPage(root),
   await eventsPage(root),
+  metricsPage(),
   topologyPage(),
   asyncApiPage(root),
 ]

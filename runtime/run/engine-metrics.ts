@@ -1,6 +1,7 @@
 import { Counter, Gauge, Histogram, type Registry } from '../../platform/metrics.ts'
 import type { EngineObserver } from './observer.ts'
 import type { TaskReport } from './processor-host.ts'
+import { TASK_STATES } from './task-state.ts'
 
 /**
  * The engine in numbers. What happens is counted when it happens; what is, is asked for when somebody looks. Lag is that of
@@ -69,7 +70,10 @@ export const engineMetrics = (registry: Registry): EngineObserver => {
   }
 }
 
-/** Gauges of the tasks as they are when somebody asks. */
+/**
+ * Gauges of the tasks as they are when somebody asks. A task that is not open (reopening, failed) is told as it was last
+ * seen: up to a batch of that may be folded again.
+ */
 export const taskGauges = (registry: Registry, report: () => readonly TaskReport[]): void => {
   /** A gauge of each task, or of several things of each: what they are called, and how much it is. */
   const gauge = (
@@ -92,6 +96,20 @@ export const taskGauges = (registry: Registry, report: () => readonly TaskReport
       },
     })
   }
+  new Gauge({
+    name: 'reelstream_tasks',
+    help: 'Tasks of this process by state; 0 for a state that none is in.',
+    labelNames: ['processor', 'state'],
+    registers: [registry],
+    collect() {
+      this.reset()
+      for (const [processor, tasks] of Map.groupBy(report(), (task) => task.processor)) {
+        for (const state of TASK_STATES) {
+          this.set({ processor, state }, tasks.filter((task) => task.state === state).length)
+        }
+      }
+    },
+  })
   gauge('reelstream_task_state', 'The state that a task of this process is in: 1.', ['state'], ({ state }) => [
     [{ state }, 1],
   ])
@@ -103,15 +121,34 @@ export const taskGauges = (registry: Registry, report: () => readonly TaskReport
   )
   gauge(
     'reelstream_task_lag_records',
-    'Records of an input that a task has not folded, as of its last fetch.',
+    'Offsets of an input that a task has not folded, to its end as of the last fetch (one that is stopped fetches no more).',
     ['topic'],
-    ({ inputs }) => inputs.map(({ topic, lag }) => [{ topic }, lag]),
+    ({ inputs }) => inputs.flatMap(({ topic, lag }) => (lag === null ? [] : [[{ topic }, lag]])),
   )
   gauge(
     'reelstream_task_lag_seconds',
     'Age of the oldest fetched record that a task has not folded.',
     [],
-    ({ oldestMs }) => [[{}, oldestMs / 1000]],
+    ({ oldestMs }) => (oldestMs === null ? [] : [[{}, oldestMs / 1000]]),
+  )
+  gauge(
+    'reelstream_task_restore_entries',
+    'Changelog entries that a task has read, while its memory is rebuilt.',
+    [],
+    ({ restoring }) => (restoring === null ? [] : [[{}, restoring.entries]]),
+  )
+  gauge(
+    'reelstream_task_restore_progress_ratio',
+    'How much of its changelog a task has read, by offsets, while its memory is rebuilt.',
+    [],
+    ({ restoring }) =>
+      restoring === null ? [] : [[{}, restoring.ofOffsets === 0 ? 1 : restoring.offsets / restoring.ofOffsets]],
+  )
+  gauge(
+    'reelstream_task_restore_eta_seconds',
+    'How long a task will go on rebuilding its memory at the speed so far.',
+    [],
+    ({ restoring }) => (restoring === null || restoring.etaMs === null ? [] : [[{}, restoring.etaMs / 1000]]),
   )
   gauge('reelstream_blocked_keys', 'Keys that wait behind a failure: reelstream blocked list.', [], ({ blocked }) => [
     [{}, blocked],

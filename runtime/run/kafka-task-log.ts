@@ -33,9 +33,13 @@ export const kafkaTaskLog = ({ kafka, reader, appId, processor, task }: KafkaTas
       }
     },
     readChangelog: async (onRecords, fromOffset) => {
-      const { beginning } = await reader.offsets(changelog, task)
-      const next = await reader.readToEnd(changelog, task, fromOffset ?? beginning, (records) =>
-        onRecords(records.map(({ key, value }) => ({ key: key ?? '', value }))),
+      const { beginning, end } = await reader.offsets(changelog, task)
+      const from = fromOffset ?? beginning
+      const next = await reader.readToEnd(changelog, task, from, (records, nextOffset) =>
+        onRecords(
+          records.map(({ key, value }) => ({ key: key ?? '', value })),
+          { from, next: nextOffset, end },
+        ),
       )
       return { beginning, next }
     },

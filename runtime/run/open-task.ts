@@ -12,12 +12,7 @@ import { OPERATOR_POLL_MS, type OperatorRequests } from './operator-requests.ts'
 import type { Restored } from './restorer.ts'
 import type { TaskLog } from './task-log.ts'
 import type { TaskSignal } from './task-signal.ts'
-
-/**
- * `held`: a replay has more left to do than is done unasked. `full`: its blocked keys have no room for more. `waiting`: for
- * the schema of its next record.
- */
-export type OpenState = 'waiting' | 'replaying' | 'held' | 'running' | 'full'
+import type { OpenState } from './task-state.ts'
 
 /** What serves one opening of a task after the other. */
 export interface TaskParts {

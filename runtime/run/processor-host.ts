@@ -10,8 +10,10 @@ import { type BoundProcessor, EffectSlots } from './executors.ts'
 import type { TaskLimits } from './limits.ts'
 import { type EngineObserver, unobserved } from './observer.ts'
 import { type PendingEffects, pendingByName } from './pending-effects.ts'
+import type { RestoreProgress } from './restorer.ts'
 import type { TaskLog } from './task-log.ts'
 import { TaskRunner } from './task-runner.ts'
+import type { TaskState } from './task-state.ts'
 
 /**
  * One processor in this process: a member of its consumer group, and a runner for each task that the group gives it.
@@ -39,17 +41,22 @@ export interface HostSettings {
 export interface TaskReport {
   readonly processor: string
   readonly task: number
-  readonly state: string
+  readonly state: TaskState
   /** Why it stopped: code, message with topic, partition and offset; null while it works. */
   readonly failure: string | null
   /** Keys that wait behind a failure of their handler. */
   readonly blocked: number
   /** What a replay has left to do, when it is more than is done unasked; else null. */
   readonly held: Remaining | null
-  /** Where it is in each input, and how many offsets behind the end of its last fetch. */
-  readonly inputs: readonly { readonly topic: string; readonly position: number; readonly lag: number }[]
-  /** Age of the oldest record that was fetched and is not folded, ms; 0 without one. */
-  readonly oldestMs: number
+  /** How far its memory is rebuilt, while it is; else null. */
+  readonly restoring: RestoreProgress | null
+  /** Where it is in each input, and how many offsets behind the end as of its last fetch; null before the first. */
+  readonly inputs: readonly { readonly topic: string; readonly position: number; readonly lag: number | null }[]
+  /**
+   * Age of the oldest record that was fetched and is not folded, ms; 0 without one. Null when nobody knows: the task is
+   * not open, and nothing waited when it was.
+   */
+  readonly oldestMs: number | null
   /** Effects that have not settled, by name. */
   readonly effects: readonly PendingEffects[]
 }
@@ -62,9 +69,12 @@ const LONGEST_REJOIN_DELAY_MS = 30_000
 const STEADY_MS = 60_000
 /** A process ends within 5 s (platform/graceful-end.ts), and this is not all that it closes. */
 const STOP_WITHIN_MS = 4_500
-/** Effects have 3 s to let go of their work (task-runner.ts); then comes the last commit. */
+/** Effects have 3 s to let go of their work (open-task.ts); then comes the last commit. */
 const CLOSE_WITHIN_MS = 3_500
 const GAUGE_WITHIN_MS = 250
+
+/** What waits for such a task is not fetched, or not known. */
+const NOT_OPEN: readonly TaskState[] = ['starting', 'reopening', 'failed']
 
 export class ProcessorHost {
   readonly #bound: BoundProcessor
@@ -126,7 +136,8 @@ export class ProcessorHost {
       blocked: runner.blocked,
       held: runner.remaining,
       inputs: this.#inputsOf(task, runner),
-      oldestMs: runner.oldestMs === null ? 0 : this.#ageOf(runner.oldestMs),
+      restoring: runner.restoring,
+      oldestMs: this.#oldestOf(runner),
       effects: pendingByName(runner.effects, this.#s.clock.now()),
     }))
   }
@@ -135,14 +146,16 @@ export class ProcessorHost {
     return this.#topics.flatMap((topic) => {
       const position = runner.position(topic)
       if (position === undefined) return []
-      const end = this.#member?.endOffset(topic, task) ?? position
-      return [{ topic, position: Number(position), lag: Math.max(0, Number(end - position)) }]
+      const end = this.#member?.endOffset(topic, task)
+      const lag = end === undefined ? null : Math.max(0, Number(end - position))
+      return [{ topic, position: Number(position), lag }]
     })
   }
 
-  /** Clocks differ: a broker's may be ahead of ours. */
-  #ageOf(atMs: number): number {
-    return Math.max(0, this.#s.clock.now() - atMs)
+  #oldestOf({ oldestMs, state }: TaskRunner): number | null {
+    // Clocks differ: a broker's may be ahead of ours.
+    if (oldestMs !== null) return Math.max(0, this.#s.clock.now() - oldestMs)
+    return NOT_OPEN.includes(state) ? null : 0
   }
 
   /** Joined, every task it holds works, and what they read can be fetched. */

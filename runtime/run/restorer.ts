@@ -1,5 +1,6 @@
 import type { Scheduler } from '../../platform/clock.ts'
 import { ReelstreamError, UpstreamError } from '../../platform/errors.ts'
+import type { Logger } from '../../platform/log.ts'
 import type { Codec } from '../codec/avro.ts'
 import type { Processor } from '../processor.ts'
 import { isRequest } from '../task/changelog.ts'
@@ -7,7 +8,7 @@ import { History } from '../task/history.ts'
 import { TaskCore } from '../task/task-core.ts'
 import type { EngineObserver } from './observer.ts'
 import type { SchemaPatience } from './schema-patience.ts'
-import type { ChangelogRange, TaskLog } from './task-log.ts'
+import type { ChangelogProgress, ChangelogRange, TaskLog } from './task-log.ts'
 import type { TaskSignal } from './task-signal.ts'
 
 /** A memory as the changelog has it up to `next`. */
@@ -17,6 +18,20 @@ export interface Restored {
   readonly next: bigint
 }
 
+/** How far a restore is. Compaction leaves gaps, so what is left is known in offsets, not in entries. */
+export interface RestoreProgress {
+  /** Entries read so far. */
+  readonly entries: number
+  /** Offsets read so far, and to be read in all. */
+  readonly offsets: number
+  readonly ofOffsets: number
+  /** How long the rest will take at the speed so far, ms; null while there is none. */
+  readonly etaMs: number | null
+}
+
+/** A restore that takes long says so at this distance. */
+const SAY_EVERY_MS = 5_000
+
 interface Settings {
   readonly processor: Processor
   readonly codec: Codec
@@ -24,6 +39,7 @@ interface Settings {
   readonly task: number
   readonly instanceId: string
   readonly clock: Scheduler
+  readonly log: Logger
   readonly observer: EngineObserver
   readonly taskLog: TaskLog
   readonly patience: SchemaPatience
@@ -35,25 +51,43 @@ export class Restorer {
   readonly #s: Settings
   /** Where the changelog was last read to. */
   #readTo = 0n
+  #progress: RestoreProgress | null = null
 
   constructor(settings: Settings) {
     this.#s = settings
   }
 
+  /** Null while nothing is restored. */
+  get progress(): RestoreProgress | null {
+    return this.#progress
+  }
+
   /** From the changelog, or from where an earlier restore of the same task has ended. Throws GIVEN_UP. */
   async restore(before: Restored | null = null): Promise<Restored> {
-    const { processor, codec, source, task, instanceId, clock, observer, patience, signal } = this.#s
+    const { processor, codec, source, task, instanceId, clock, log, observer, patience, signal } = this.#s
     const core = before?.core ?? new TaskCore({ processor, codec, source, task, instanceId })
     const startedAt = clock.monotonicMs()
+    let saidAt = startedAt
     let entries = 0
-    const { beginning, next } = await this.#readChangelog(async (records) => {
-      if (signal.isStopping) throw GIVEN_UP
-      entries += records.length
-      for (const record of records) await patience.learning(() => core.restore(record))
-    }, before?.next)
-    this.#readTo = next
-    observer.restored(processor.name, clock.monotonicMs() - startedAt, entries)
-    return { core, needsReplay: core.needsReplay(beginning), next }
+    try {
+      const { beginning, next } = await this.#readChangelog(async (records, read) => {
+        if (signal.isStopping) throw GIVEN_UP
+        for (const record of records) await patience.learning(() => core.restore(record))
+        entries += records.length
+        const now = clock.monotonicMs()
+        this.#progress = progressOf(read, entries, now - startedAt)
+        if (now - saidAt < SAY_EVERY_MS) return
+        saidAt = now
+        log.info(this.#progress, 'task restores its memory')
+      }, before?.next)
+      this.#readTo = next
+      const durationMs = clock.monotonicMs() - startedAt
+      if (saidAt > startedAt) log.info({ entries, durationMs: Math.round(durationMs) }, 'task has restored its memory')
+      observer.restored(processor.name, durationMs, entries)
+      return { core, needsReplay: core.needsReplay(beginning), next }
+    } finally {
+      this.#progress = null
+    }
   }
 
   /** What operators have decided since is in the changelog: reads on. */
@@ -79,6 +113,18 @@ export class Restorer {
       if (!(error instanceof ReelstreamError) || error.code !== 'OFFSET_OUT_OF_RANGE') throw error
       throw new UpstreamError('PARTITION_UNREADABLE', 'the changelog was cut off while it was read', { cause: error })
     }
+  }
+}
+
+const progressOf = ({ from, next, end }: ChangelogProgress, entries: number, tookMs: number): RestoreProgress => {
+  const ofOffsets = Number(end - from)
+  // A few records may have come along that were written since.
+  const offsets = Math.min(Number(next - from), ofOffsets)
+  return {
+    entries,
+    offsets,
+    ofOffsets,
+    etaMs: offsets === 0 ? null : Math.round((tookMs / offsets) * (ofOffsets - offsets)),
   }
 }
 

@@ -3,7 +3,7 @@ import type { Test } from 'tap'
 import type { LogRecord, OutputRecord } from '../kafka/log-records.ts'
 import type { ChangelogRecord } from '../task/changelog.ts'
 import type { Batch } from '../task/journal.ts'
-import type { TaskLog, TaskLogWriter } from './task-log.ts'
+import type { ChangelogProgress, TaskLog, TaskLogWriter } from './task-log.ts'
 
 /**
  * What the engine relies on in a TaskLog, as tests: the memory that the simulation runs on and the broker of production
@@ -56,6 +56,28 @@ export const taskLogContract = (t: Test, newBed: (t: Test) => Promise<TaskLogBed
     const records = await eventually(bed, topic, 0, 2)
     t.match(records, [record, { key: 'schlüssel', value: null, headers: {} }])
     t.same(await changelogOf(bed.owner(), 1), ['k=∅'])
+  })
+
+  test('a reading tells how far it is, to the end as of its beginning', async (t, bed) => {
+    const owner = bed.owner()
+    const writer = await openWriter(t, owner)
+    for (const n of [0, 1, 2]) await writer.commit({ outputs: [], changelog: [entry('k', `${n}`)] })
+    await changelogOf(owner, 3)
+    const told: ChangelogProgress[] = []
+    const { next } = await owner.readChangelog((_records, progress) => void told.push(progress))
+    const last = told.at(-1)
+    t.equal(last?.from, 0n)
+    t.equal(last?.end, next)
+    t.ok(
+      told.every(({ next: at }, n) => at > (told[n - 1]?.next ?? 0n) && at <= next),
+      'it goes on',
+    )
+
+    await writer.commit({ outputs: [], changelog: [entry('k', '3')] })
+    await changelogOf(owner, 4)
+    const since: ChangelogProgress[] = []
+    await owner.readChangelog((_records, progress) => void since.push(progress), next)
+    t.match(since, [{ from: next }])
   })
 
   test('a key without a partition goes where every client would send it', async (t, bed) => {

@@ -12,7 +12,7 @@ export interface TaskLog {
   open(): Promise<TaskLogWriter>
   /** Committed records of the changelog from an offset (default: its beginning) to the end as of now, in order. */
   readChangelog(
-    onRecords: (records: readonly ChangelogRecord[]) => void | Promise<void>,
+    onRecords: (records: readonly ChangelogRecord[], progress: ChangelogProgress) => void | Promise<void>,
     fromOffset?: bigint,
   ): Promise<ChangelogRange>
   /** What this task's partition of each input holds now. */
@@ -36,6 +36,13 @@ export interface ChangelogRange {
   readonly beginning: bigint
   /** Where reading goes on. */
   readonly next: bigint
+}
+
+/** How far the reading of a changelog is: of what lies from `from` to `end`, it has come to `next`, or a little beyond. */
+export interface ChangelogProgress {
+  readonly from: bigint
+  readonly next: bigint
+  readonly end: bigint
 }
 
 export interface TaskLogWriter {

@@ -204,3 +204,33 @@ t.test('what a handler writes for the log is written behind the commit, and not 
   t.equal(bed.committed(), 2)
   t.equal(noted().length, 1, 'nobody knew whether it was committed, and it was')
 })
+
+t.test('figures of a task that is not open', async (t) => {
+  await t.test('dormant: where it has passed over what it does not read', async (t) => {
+    const bed = await runnerBed(sending())
+    await bed.pass(100)
+    bed.placeOthers(3)
+    await bed.pass(100)
+    t.match(bed.runner, { state: 'dormant', effects: [], blocked: 0 })
+    t.equal(bed.runner.position('orders'), 3n)
+  })
+  await t.test('reopening, and while it is restored: as it was last seen', async (t) => {
+    const bed = await runnerBed(sending())
+    bed.place('poison', -1)
+    bed.place('o-1', 100)
+    await bed.pass(BOX_MS / 2)
+    bed.lose('endTransaction', 1_000)
+    await bed.pass(2 * BOX_MS)
+    t.match(bed.runner, { state: 'reopening', effects: [{ key: 'o-1' }], blocked: 1 })
+    t.equal(bed.runner.position('orders'), 2n)
+  })
+  await t.test('failed: as it was last seen', async (t) => {
+    const bed = await runnerBed(sending())
+    bed.place('o-1', 100)
+    await bed.pass(BOX_MS / 2)
+    bed.runner.fail(new UpstreamError('POSITION_LOST', 'there is a hole', { retryable: false }))
+    await bed.pass(100)
+    t.match(bed.runner, { state: 'failed', effects: [{ key: 'o-1' }] })
+    t.equal(bed.runner.position('orders'), 1n)
+  })
+})

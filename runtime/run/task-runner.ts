@@ -6,6 +6,7 @@ import type { LogRecord } from '../kafka/log-records.ts'
 import { inputTopicsOf, type Processor } from '../processor.ts'
 import type { LiveEffect } from '../task/effect-ledger.ts'
 import type { Remaining } from '../task/replay.ts'
+import type { TaskCore } from '../task/task-core.ts'
 import { Bisection, isRejection } from './bisection.ts'
 import { type EffectMessage, EffectRuns } from './effect-runs.ts'
 import type { AnyExecutors, EffectSlots } from './executors.ts'
@@ -15,13 +16,14 @@ import { InputFetching, type InputPorts } from './input-fetching.ts'
 import { TASK_LIMITS, type TaskLimits } from './limits.ts'
 import { Mailbox } from './mailbox.ts'
 import type { EngineObserver } from './observer.ts'
-import { INTERRUPT_GRACE_MS, type OpenState, OpenTask, type TaskParts } from './open-task.ts'
+import { INTERRUPT_GRACE_MS, OpenTask, type TaskParts } from './open-task.ts'
 import { OperatorRequests } from './operator-requests.ts'
 import { isTransient, reopenAfterMs } from './reopening.ts'
-import { GIVEN_UP, type Restored, Restorer } from './restorer.ts'
+import { GIVEN_UP, type Restored, type RestoreProgress, Restorer } from './restorer.ts'
 import { SchemaPatience } from './schema-patience.ts'
 import type { TaskLog } from './task-log.ts'
 import { TaskSignal } from './task-signal.ts'
+import type { TaskState } from './task-state.ts'
 
 /**
  * Drives one task: open, fold what arrives, commit in groups, run effects after the commit, close.
@@ -52,9 +54,15 @@ export interface TaskRunnerSettings extends InputPorts {
   readonly limits?: TaskLimits
 }
 
-/** `dormant`: nothing to do, and no producer held. */
-export type TaskState = OpenState | 'starting' | 'dormant' | 'reopening' | 'failed' | 'closed'
+/** What a task was like when its memory was discarded. */
+interface LastSeen {
+  readonly positions: ReadonlyMap<string, bigint>
+  readonly blocked: number
+  readonly effects: readonly LiveEffect[]
+  readonly oldestMs: number | null
+}
 
+const NEVER_SEEN: LastSeen = { positions: new Map(), blocked: 0, effects: [], oldestMs: null }
 /** A task that is open for so long, ms, was not opened in vain. */
 const WORKED_WELL_MS = 10_000
 /**
@@ -70,6 +78,7 @@ const COSTLY_AFTER_MS = 2_000
 
 export class TaskRunner {
   readonly #s: TaskRunnerSettings
+  readonly #topics: readonly string[]
   readonly #limits: TaskLimits
   readonly #signal: TaskSignal
   readonly #fetching: InputFetching
@@ -84,6 +93,9 @@ export class TaskRunner {
   #state: TaskState = 'starting'
   #failure: ReelstreamError | null = null
   #task: OpenTask | null = null
+  /** Memory of a task that is dormant, or is just being opened after that. */
+  #dormant: TaskCore | null = null
+  #lastSeen = NEVER_SEEN
   /** Errors in succession, without a batch in between. */
   #failures = 0
   /** When the work began; null while the task is not open. */
@@ -93,7 +105,8 @@ export class TaskRunner {
   constructor(settings: TaskRunnerSettings) {
     const limits = settings.limits ?? TASK_LIMITS
     const signal = new TaskSignal(settings.clock)
-    const fetching = new InputFetching(settings, inputTopicsOf(settings.processor))
+    const topics = inputTopicsOf(settings.processor)
+    const fetching = new InputFetching(settings, topics)
     const mailbox = new Mailbox(fetching, limits.mailbox)
     const patience = new SchemaPatience(settings.learn, settings.clock)
     const folding = new Folding({ ...settings, limits, mailbox, patience, bisection: this.#bisection })
@@ -102,6 +115,7 @@ export class TaskRunner {
     const restorer = new Restorer({ ...settings, signal, patience })
     const operators = new OperatorRequests({ clock: settings.clock, restorer, patience })
     this.#s = settings
+    this.#topics = topics
     this.#limits = limits
     this.#signal = signal
     this.#fetching = fetching
@@ -130,7 +144,7 @@ export class TaskRunner {
 
   /** Keys that wait behind a failure. */
   get blocked(): number {
-    return this.#task?.core.blocked().length ?? 0
+    return this.#core?.blocked().length ?? this.#lastSeen.blocked
   }
 
   /** What a replay has left to do; null unless it waits to be released. */
@@ -140,16 +154,22 @@ export class TaskRunner {
 
   /** What was asked for and has not settled. */
   get effects(): readonly LiveEffect[] {
-    return this.#task?.core.effects() ?? []
+    return this.#core?.effects() ?? this.#lastSeen.effects
   }
 
-  /** Broker time of the first record that waits to be folded, ms; null when none does. */
+  /** Broker time of the first record that waits to be folded, ms; null when none is known to wait. */
   get oldestMs(): number | null {
-    return this.#mailbox.oldestMs
+    return this.#core === null ? this.#lastSeen.oldestMs : this.#mailbox.oldestMs
   }
 
+  /** Undefined until a position was read, or is made. */
   position(topic: string): bigint | undefined {
-    return this.#task?.core.position(topic)
+    return this.#core === null ? this.#lastSeen.positions.get(topic) : this.#core.position(topic)
+  }
+
+  /** How far the memory is rebuilt, while it is. */
+  get restoring(): RestoreProgress | null {
+    return this.#restorer.progress
   }
 
   /** Hands over what was fetched, in order from the sought position on; returns at once. `nextOffset` ends the fetch. */
@@ -169,6 +189,10 @@ export class TaskRunner {
   async close(): Promise<void> {
     this.#signal.stop()
     await this.#ended
+  }
+
+  get #core(): TaskCore | null {
+    return this.#task?.core ?? this.#dormant
   }
 
   #tell(message: EffectMessage): void {
@@ -215,6 +239,7 @@ export class TaskRunner {
     const { core } = restored
     if (restored.needsReplay || core.isWaiting || this.#runs.ids().length > 0) return restored
     this.#state = 'dormant'
+    this.#dormant = core
     this.#mailbox.reset()
     this.#fetching.startAt((topic) => core.position(topic))
     const startedAtMs = clock.monotonicMs()
@@ -235,6 +260,8 @@ export class TaskRunner {
     const restored = await this.#restorer.restore(dormant)
     const task = new OpenTask(this.#parts, restored.core)
     this.#task = task
+    this.#dormant = null
+    this.#lastSeen = NEVER_SEEN
     await task.begin(restored)
     return task
   }
@@ -247,11 +274,24 @@ export class TaskRunner {
 
   async #discard(): Promise<void> {
     this.#state = this.state
+    this.#lastSeen = this.#seen
     this.#task = null
+    this.#dormant = null
     const { effects, writer } = this.#commits.discard()
     this.#mailbox.reset([...effects, ...this.#folding.discard()])
     this.#fetching.off()
     await writer?.close()
+  }
+
+  get #seen(): LastSeen {
+    const core = this.#core
+    if (core === null) return this.#lastSeen
+    const positions = new Map<string, bigint>()
+    for (const topic of this.#topics) {
+      const position = core.position(topic)
+      if (position !== undefined) positions.set(topic, position)
+    }
+    return { positions, blocked: core.blocked().length, effects: core.effects(), oldestMs: this.#mailbox.oldestMs }
   }
 
   #stop(error: unknown): void {

@@ -43,7 +43,7 @@ export const memoryTaskLog = (settings: MemoryTaskLogSettings): TaskLog => {
     topic: string,
     partition: number,
     fromOffset: bigint | null,
-    onRecords: (records: readonly LogRecord[], nextOffset: bigint, beginning: bigint) => void | Promise<void>,
+    onRecords: (records: readonly LogRecord[], nextOffset: bigint, range: InputRange) => void | Promise<void>,
     to: 'end' | 'highWatermark' = 'end',
   ): Promise<ChangelogRange> => {
     try {
@@ -53,7 +53,7 @@ export const memoryTaskLog = (settings: MemoryTaskLogSettings): TaskLog => {
         const { records, nextOffset } = await request('fetch', () => log.fetch(topic, partition, next, fetchLimit))
         if (nextOffset === next) await wait()
         next = nextOffset
-        if (records.length > 0) await onRecords(records, nextOffset, beginning)
+        if (records.length > 0) await onRecords(records, nextOffset, { beginning, end })
       }
       return { beginning, next }
     } catch (error) {
@@ -70,8 +70,11 @@ export const memoryTaskLog = (settings: MemoryTaskLogSettings): TaskLog => {
       }
     },
     readChangelog: (onRecords, fromOffset) =>
-      read(changelog, task, fromOffset ?? null, (records) =>
-        onRecords(records.map(({ key, value }) => ({ key: key ?? '', value }))),
+      read(changelog, task, fromOffset ?? null, (records, next, { beginning, end }) =>
+        onRecords(
+          records.map(({ key, value }) => ({ key: key ?? '', value })),
+          { from: fromOffset ?? beginning, next, end },
+        ),
       ),
     inputRanges: async () => {
       const ranges = new Map<string, InputRange>()
@@ -88,7 +91,7 @@ export const memoryTaskLog = (settings: MemoryTaskLogSettings): TaskLog => {
       for (const topic of outputs) {
         for (let partition = 0; partition < log.partitionsOf(topic); partition++) {
           let isFirst = true
-          const take = (records: readonly LogRecord[], _next: bigint, beginning: bigint): void => {
+          const take = (records: readonly LogRecord[], _next: bigint, { beginning }: InputRange): void => {
             for (const record of records) {
               onRecord(record, isFirst && beginning > 0n)
               isFirst = false

@@ -52,7 +52,11 @@ export const PLANTED_BUGS: Readonly<Record<string, PlantedBug>> = {
         ...eager,
         readChangelog: async (onRecords, fromOffset) => {
           const range = await log.readChangelog(onRecords, fromOffset)
-          await onRecords([...merged].map(([key, value]) => ({ key, value })))
+          const { beginning, next } = range
+          await onRecords(
+            [...merged].map(([key, value]) => ({ key, value })),
+            { from: beginning, next, end: next },
+          )
           return range
         },
       }
@@ -114,7 +118,8 @@ const restoring = (log: TaskLog, { codec, processor }: Place, change: (entry: En
   }
   return {
     ...log,
-    readChangelog: (onRecords, from) => log.readChangelog((all) => onRecords(all.flatMap(changed)), from),
+    readChangelog: (onRecords, from) =>
+      log.readChangelog((all, progress) => onRecords(all.flatMap(changed), progress), from),
   }
 }
 
