@@ -26,11 +26,12 @@ export interface MemoryLogSettings {
 
 /** What a broker answers when it does not do what was asked. Named as in the Kafka protocol guide. */
 export class BrokerRefusal extends Error {
-  readonly kafkaError: string
+  /** As kafkajs has it. */
+  readonly type: string
 
-  constructor(kafkaError: string) {
-    super(kafkaError)
-    this.kafkaError = kafkaError
+  constructor(type: string) {
+    super(type)
+    this.type = type
   }
 }
 

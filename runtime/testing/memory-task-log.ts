@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { BugError, UpstreamError } from '../../platform/errors.ts'
+import { asUpstreamError, isFenced } from '../kafka/kafka-errors.ts'
 import type { LogRecord, OutputRecord } from '../kafka/log-records.ts'
 import { partitionOfKey } from '../kafka/murmur2.ts'
 import type { ChangelogRange, TaskLog, TaskLogWriter } from '../run/task-log.ts'
@@ -66,7 +67,7 @@ export const memoryTaskLog = (settings: MemoryTaskLogSettings): TaskLog => {
         const session = await request('initProducer', () => log.initProducer(transactionalId))
         return writerOf(new MemoryProducer(log, session, request), changelog, task)
       } catch (error) {
-        throw new UpstreamError('WRITER_UNAVAILABLE', 'The transactional writer could not be opened', { cause: error })
+        throw asUpstreamError('WRITER_UNAVAILABLE', 'The transactional writer could not be opened', error)
       }
     },
     readChangelog: (onRecords, fromOffset) =>
@@ -171,31 +172,27 @@ export class MemoryProducer {
   }
 }
 
-const commitError = (error: unknown): UpstreamError =>
-  error instanceof BrokerRefusal && error.kafkaError === 'INVALID_PRODUCER_EPOCH'
+const commitError = (error: unknown): Error =>
+  isFenced(error)
     ? new UpstreamError('FENCED', 'Another writer owns this transactional id now', { cause: error, retryable: false })
-    : new UpstreamError('COMMIT_FAILED', 'The transaction may or may not have been committed', {
-        cause: error,
-        facts: { kafkaError: kafkaErrorOf(error) },
-      })
+    : asUpstreamError('COMMIT_FAILED', 'The transaction may or may not have been committed', error)
 
 const readError = (error: unknown, topic: string, partition: number): unknown => {
-  if (error instanceof BrokerRefusal && error.kafkaError === 'OFFSET_OUT_OF_RANGE') {
+  if (error instanceof BrokerRefusal && error.type === 'OFFSET_OUT_OF_RANGE') {
     return new UpstreamError('OFFSET_OUT_OF_RANGE', `${topic}/${partition} no longer holds the wanted offset`, {
       cause: error,
       retryable: false,
     })
   }
   return error instanceof NoAnswer || error instanceof BrokerRefusal
-    ? new UpstreamError('PARTITION_UNREADABLE', `${topic}/${partition} could not be read`, { cause: error })
+    ? asUpstreamError('PARTITION_UNREADABLE', `${topic}/${partition} could not be read`, error)
     : error
 }
 
-const kafkaErrorOf = (error: unknown): string =>
-  error instanceof BrokerRefusal ? error.kafkaError : 'REQUEST_TIMED_OUT'
-
 /** The client has waited long enough: the request or its answer is lost, or either is late. */
 export class NoAnswer extends Error {
+  readonly type = 'REQUEST_TIMED_OUT'
+
   constructor(request: string) {
     super(`no answer to ${request}`)
   }

@@ -7,10 +7,11 @@ import { type AnyExecutors, EffectSlots } from '../run/executors.ts'
 import { initialPositions } from '../run/initial-positions.ts'
 import { unobserved } from '../run/observer.ts'
 import { TaskRunner } from '../run/task-runner.ts'
-import { PositionSchema } from '../state/generated.ts'
+import { type OperatorRequest, PositionSchema } from '../state/generated.ts'
 import { isPosition, toRecord } from '../task/changelog.ts'
+import { DEAD_LETTERS_TOPIC } from '../task/dead-letter.ts'
 import * as shop from './example.ts'
-import { MemoryLog } from './memory-log.ts'
+import { BrokerRefusal, MemoryLog } from './memory-log.ts'
 import { memoryTaskLog, NoAnswer, type Request, type RequestName } from './memory-task-log.ts'
 import { seededRandom } from './simulation/random.ts'
 import { SimulatedProcess } from './simulation/simulated-process.ts'
@@ -41,10 +42,12 @@ export interface RunnerBed {
   moveBehindItsBack(offset: number): void
   /** The next such requests are carried out, their answers do not come. */
   lose(answer: RequestName, times?: number): void
-  /** The next such requests are refused for this reason. */
-  refuse(name: RequestName, reason: Error): void
+  /** From now on the broker refuses such requests, with this error of its own. */
+  refuse(name: RequestName, reason: string): void
   /** Such requests do not arrive until the returned function is called. */
   hold(name: RequestName): () => void
+  /** What an operator asks of the task, as `reelstream` writes it. */
+  ask(command: OperatorRequest['command'], key?: string): void
   /** Such requests so far. */
   requests(name: RequestName): number
   /** Changelog entries that each restore has read. */
@@ -88,11 +91,11 @@ export const runnerBed = async (
   const random = seededRandom(1)
   const time = new VirtualTime(random, START_MS)
   const log = new MemoryLog({ now: () => time.nowMs })
-  for (const topic of ['orders', 'deliveries', CHANGELOG]) log.createTopic(topic, 1)
+  for (const topic of ['orders', 'deliveries', CHANGELOG, DEAD_LETTERS_TOPIC]) log.createTopic(topic, 1)
   const offsets = async (topic: string, partition: number) => log.offsets(topic, partition)
   if (!isNew) for (const record of await initialPositions([processor], () => 1, { offsets }, CODEC)) log.produce(record)
   const lost: RequestName[] = []
-  const refused = new Map<RequestName, Error>()
+  const refused = new Map<RequestName, string>()
   const held = new Map<RequestName, Promise<void>>()
   const requested: RequestName[] = []
   const restored: number[] = []
@@ -122,7 +125,7 @@ export const runnerBed = async (
       requested.push(name)
       await held.get(name)
       const refusal = refused.get(name)
-      if (refusal !== undefined) throw refusal
+      if (refusal !== undefined) throw new BrokerRefusal(refusal)
       const answer = execute()
       if (name !== lost[0]) return answer
       lost.shift()
@@ -229,6 +232,11 @@ export const runnerBed = async (
         held.delete(name)
         resolve()
       }
+    },
+    ask: (command, key = '') => {
+      const value = { command, key, atMs: time.nowMs }
+      const request = { kind: 'request', requestId: `request-${++produced}`, value } as const
+      log.produce({ topic: CHANGELOG, partition: 0, ...toRecord(request, CODEC, processor.state), headers: {} })
     },
     requests: (name) => requested.filter((each) => each === name).length,
     committed: () => positionIn(log),
