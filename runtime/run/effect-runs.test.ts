@@ -1,13 +1,16 @@
 import { getEventListeners } from 'node:events'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import t from 'tap'
-import { systemClock } from '../../platform/clock.ts'
+import { type Scheduler, systemClock } from '../../platform/clock.ts'
 import { silentLogger } from '../../platform/log.ts'
 import { createCodec } from '../codec/avro.ts'
 import { memoryDirectory } from '../codec/schema-directory.ts'
 import { SUSPECT_AFTER } from '../effect-policy.ts'
 import type { LiveEffect } from '../task/effect-ledger.ts'
 import { BoxSentSchema, ReceiptSchema, sendOrders } from '../testing/example.ts'
+import { seededRandom } from '../testing/simulation/random.ts'
+import { SimulatedProcess } from '../testing/simulation/simulated-process.ts'
+import { VirtualTime } from '../testing/simulation/virtual-time.ts'
 import { type EffectMessage, EffectRuns } from './effect-runs.ts'
 import { EffectSlots, type Executor } from './executors.ts'
 import { unobserved } from './observer.ts'
@@ -27,8 +30,11 @@ const record = {
 }
 const effectOf = (id: string, key: string): LiveEffect => ({ id, key, input: { boxes: 1 }, record })
 
+/** No time limit is reached. */
+const timeless: Scheduler = { ...systemClock, after: () => () => undefined }
+
 /** Executors that begin and then do nothing until they are told to end; deaf to their signals. */
-const open = (send?: Executor) => {
+const open = (send?: Executor, clock: Scheduler = timeless) => {
   const begun = new Map<string, () => void>()
   const told: EffectMessage[] = []
   let freed = 0
@@ -52,7 +58,7 @@ const open = (send?: Executor) => {
     slots,
     observer: unobserved,
     log: silentLogger,
-    clock: { ...systemClock, after: () => () => undefined }, // no time limit is reached in here
+    clock,
     tell: (message) => told.push(message),
   })
   const launch = (effect: LiveEffect): boolean => {
@@ -154,4 +160,25 @@ t.test('a run that has ended leaves nothing that listens', async (t) => {
   t.equal(getEventListeners(signals[0] as AbortSignal, 'abort').length, 1, 'while it runs')
   await nextTurn()
   t.same(getEventListeners(signals[0] as AbortSignal, 'abort'), [])
+})
+
+t.test('a run that takes longer than its time is aborted, and may be tried again', async (t) => {
+  const LIMIT_MS = Number(sendOrders.effects.send?.policy.timeoutMs)
+  const LET_GO_MS = 10_000
+  const timedOut = { kind: 'failed', effectId: 'a', failure: { code: 'EFFECT_TIMEOUT', retryable: true } }
+  const heeding: Executor = (_input, { signal }) =>
+    new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)))
+  for (const [send, toldAfterMs] of [
+    [heeding, LIMIT_MS],
+    [undefined, LIMIT_MS + LET_GO_MS],
+  ] as const) {
+    const time = new VirtualTime(seededRandom(1), 0)
+    const { launch, told } = open(send, new SimulatedProcess('p1', time, seededRandom(1)).clock)
+    launch(effectOf('a', 'o-1'))
+    await time.runUntil(toldAfterMs - 1)
+    t.same(told, [])
+    await time.runUntil(toldAfterMs)
+    t.match(told, [timedOut])
+    t.equal(told.length, 1)
+  }
 })

@@ -191,6 +191,41 @@ t.test('a key that is blocked in a replay redoes nothing when it is retried', as
   t.same(driver.state(NAME, 'o-1').count, { '': { count: 1 } })
 })
 
+/** Keeps when a note was folded, in seconds since the driver began. */
+const clocked = (driver: TestDriver, startAtMs = driver.nowMs): Processor => ({
+  ...sendOrders,
+  version: 2,
+  behaviour: {
+    ...sendOrders.behaviour,
+    on: {
+      orders: {
+        OrderNoted: (ctx) => {
+          const { now, state } = ctx as { now: number; state: { count: { put(count: { count: number }): void } } }
+          state.count.put({ count: (now - startAtMs) / 1_000 })
+        },
+      },
+    },
+  },
+})
+
+t.test('in a replay the time is that of the record, also for what waits with its key meanwhile', async (t) => {
+  const driver = testDriver([sendOrders], { blocking: 'keep' })
+  const processor = clocked(driver)
+  driver.advance(5_000)
+  driver.pipe(orders, 'OrderNoted', 'o-1', { count: 0 })
+  driver.advance(60_000)
+  driver.deploy(processor)
+  t.same(driver.state(NAME, 'o-1').count, { '': { count: 5 } })
+  const on = { orders: { OrderNoted: () => failed(new RangeError('broken')) } }
+  driver.deploy({ ...processor, version: 3, behaviour: { ...processor.behaviour, on } })
+  t.match(driver.blocked(NAME), [{ key: 'o-1' }])
+  driver.deploy({ ...processor, version: 3 })
+  driver.retry(NAME, 'o-1')
+  t.same(driver.state(NAME, 'o-1').count, { '': { count: 5 } })
+  driver.pipe(orders, 'OrderNoted', 'o-1', { count: 0 })
+  t.same(driver.state(NAME, 'o-1').count, { '': { count: 65 } }, 'afterwards it is now')
+})
+
 /** The events of an outcome are read, and confirm the effect. */
 const confirmed: Processor = {
   ...sendOrders,
@@ -327,6 +362,29 @@ t.test('timers on record time fire at the same place whenever the log is read', 
   driver.restart()
   driver.pipe(orders, 'OrderNoted', 'o-2', { count: 9 })
   t.same(ids(driver), before)
+})
+
+t.test('an older record does not move the time of records, nor does it after a restore', async (t) => {
+  const codec = createCodec(memoryDirectory())
+  const processor: Processor = { ...sendOrders, recordTimers: ['late'] }
+  const open = () => new TaskCore({ processor, codec, source: '', task: 0, instanceId: 'test' })
+  const noted = (offset: bigint, timestampMs: number): LogRecord => {
+    const value = codec.encode(orders.events.OrderNoted, { count: 1 })
+    return { topic: 'orders', partition: 0, offset, timestampMs, key: 'o-2', value, headers: {} }
+  }
+  const placed = { ...noted(1n, 200_000), key: 'o-1', value: codec.encode(orders.events.OrderPlaced, { boxes: 1 }) }
+  const position = { version: 1, offsets: { orders: 0 }, recordTimeMs: 0, changelogStart: 0, reads: [] }
+  const before = open()
+  before.restore(toRecord({ kind: 'position', value: position }, codec, processor.state))
+  before.fold(noted(0n, 200_000), 200_000)
+  before.fold(placed, 150_000 - LATE_MS) // due at 150 s, where the time of records has been
+  const after = open()
+  for (const record of before.takeBatch()?.changelog ?? []) after.restore(record)
+  t.notOk(after.needsReplay(0n))
+  after.fold(noted(2n, 199_999), 300_000)
+  t.same(after.takeBatch()?.outputs, [])
+  after.fold(noted(3n, 200_001), 300_000)
+  t.match(after.takeBatch()?.outputs, [{ key: 'o-1', headers: { ce_type: 'shop.OrderLate' } }])
 })
 
 t.test('a processor of two topics has no record time', async (t) => {

@@ -147,6 +147,16 @@ t.test('the closing event cancels the effects and timers of its key and drops it
   )
 })
 
+t.test('what is declared as still handled after the end is handled, and nothing else', async (t) => {
+  const driver = testDriver([{ ...sendOrders, afterClose: [from(orders, ['OrderNoted'])] }])
+  driver.pipe(orders, 'OrderWithdrawn', 'o-1', { why: 'rain' })
+  driver.restart()
+  driver.pipe(orders, 'OrderNoted', 'o-1', { count: 7 })
+  driver.pipe(orders, 'OrderPlaced', 'o-1', { boxes: 1 })
+  t.same(driver.state('send-orders', 'o-1').count, { '': { count: 7 } })
+  t.same(driver.effects(), [])
+})
+
 t.test('the marker of a closed key is forgotten after 30 days, in a task that never restarts', async (t) => {
   const DAY_MS = 24 * 60 * 60 * 1000
   const driver = testDriver([sendOrders])
