@@ -37,9 +37,21 @@ export class TaskSignal {
     if (this.#failure !== null) throw this.#failure
   }
 
-  /** Resolves when woken, or after so long; at once when the task is to stop. Null: it has nothing to wait for. */
+  /**
+   * Resolves when woken, or after so long; at once when the task is to stop or cannot go on: it may have been told so while
+   * it was at something else. Null: it has nothing to wait for.
+   */
   next(timeoutMs: number | null): Promise<void> {
-    if (this.#isStopping) return Promise.resolve()
+    return this.#isStopping || this.#failure !== null ? Promise.resolve() : this.#wait(timeoutMs)
+  }
+
+  /** Resolves after so long, whoever wakes the task meanwhile; at once when it is to stop. */
+  async pause(ms: number): Promise<void> {
+    const until = this.#clock.monotonicMs() + ms
+    while (!this.#isStopping && this.#clock.monotonicMs() < until) await this.#wait(until - this.#clock.monotonicMs())
+  }
+
+  #wait(timeoutMs: number | null): Promise<void> {
     return new Promise((resolve) => {
       const wake = (): void => {
         cancel()
@@ -50,11 +62,5 @@ export class TaskSignal {
         timeoutMs === null ? () => undefined : this.#clock.after(Math.min(timeoutMs, LONGEST_TIMER_MS), wake)
       this.#wake = wake
     })
-  }
-
-  /** Resolves after so long, whoever wakes the task meanwhile; at once when it is to stop. */
-  async pause(ms: number): Promise<void> {
-    const until = this.#clock.monotonicMs() + ms
-    while (!this.#isStopping && this.#clock.monotonicMs() < until) await this.next(until - this.#clock.monotonicMs())
   }
 }
