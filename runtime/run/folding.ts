@@ -84,10 +84,23 @@ export class Folding {
     this.#mailbox.refill()
   }
 
-  /** What effects say need not wait for the schema of a record that was before it in the mailbox. */
+  /**
+   * What effects say need not wait for the records that are before it in the mailbox. It must not: a report that is not
+   * committed holds up its run, an end its slot, and slots are shared with the tasks that do flow. Up to a batch.
+   */
   foldEffectMessages(core: TaskCore): void {
-    for (const message of this.#mailbox.effectMessages()) this.#foldMessage(core, message)
-    this.#mailbox.dropEffectMessages()
+    this.#foldFirst(core, this.#mailbox.effectMessages(), () => this.isBatchFull(core))
+  }
+
+  /** All of them, for the last batch of a task. */
+  foldLastEffectMessages(core: TaskCore): void {
+    this.#foldFirst(core, this.#mailbox.effectMessages(), () => false)
+  }
+
+  #foldFirst(core: TaskCore, messages: readonly EffectMessage[], isEnough: () => boolean): void {
+    let count = 0
+    for (; count < messages.length && !isEnough(); count++) this.#foldMessage(core, messages[count] as EffectMessage)
+    if (count > 0) this.#mailbox.dropEffectMessages(count)
   }
 
   /** A promise only when a schema has to be learned first: a batch is folded without waiting. */

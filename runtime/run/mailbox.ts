@@ -100,9 +100,14 @@ export class Mailbox {
     return this.#messages.slice(this.#taken).filter(isEffectMessage)
   }
 
-  /** What effects said was folded before what is in front. */
-  dropEffectMessages(): void {
-    this.#messages = this.#messages.slice(this.#taken).filter((message) => !isEffectMessage(message))
+  /** So many of the first things that effects said were folded before the records that are in front of them. */
+  dropEffectMessages(count: number): void {
+    let dropped = 0
+    this.#messages = this.#messages.slice(this.#taken).filter((message) => {
+      if (dropped === count || !isEffectMessage(message)) return true
+      dropped += 1
+      return false
+    })
     this.#taken = 0
   }
 

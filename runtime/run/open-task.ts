@@ -73,7 +73,7 @@ export class OpenTask {
       signal.throwIfFailed()
       if (core.isOperable) await operators.poll(core)
       if (this.#isFolding) await folding.foldSlice(core)
-      else if (folding.isAwaitingSchema) folding.foldEffectMessages(core)
+      else folding.foldEffectMessages(core)
       this.#proceed()
       if (this.#isLive) {
         core.fireDue(clock.now())
@@ -97,7 +97,7 @@ export class OpenTask {
     await runs.interruptAll(INTERRUPT_GRACE_MS)
     await commits.finish()
     // What the effects said before they were stopped still counts.
-    folding.foldEffectMessages(core)
+    folding.foldLastEffectMessages(core)
     for (const id of runs.ids()) core.interrupt(id)
     if (this.#isLive) core.runHook('closed', clock.now())
     await commits.commitLast(core)

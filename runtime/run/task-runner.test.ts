@@ -4,7 +4,7 @@ import { UpstreamError } from '../../platform/errors.ts'
 import type { SchemaDirectory } from '../codec/schema-directory.ts'
 import { CRASH_LIMIT } from '../effect-policy.ts'
 import type { StepLog } from '../processor.ts'
-import { type BoxSent, OrderPlacedSchema, type Parcel, type Receipt, sendOrders } from '../testing/example.ts'
+import { type BoxSent, OrderPlacedSchema, orders, type Parcel, type Receipt, sendOrders } from '../testing/example.ts'
 import { runnerBed } from '../testing/runner-bed.ts'
 import type { SimulatedProcess } from '../testing/simulation/simulated-process.ts'
 import type { EffectRun } from './executors.ts'
@@ -233,4 +233,20 @@ t.test('figures of a task that is not open', async (t) => {
     t.match(bed.runner, { state: 'failed', effects: [{ key: 'o-1' }] })
     t.equal(bed.runner.position('orders'), 1n)
   })
+})
+
+t.test('a full task takes no record, but what its effects say: their slots are wanted by other tasks', async (t) => {
+  const bed = await runnerBed(sending())
+  bed.place('poison', -1)
+  for (const key of ['o-1', 'o-2', 'o-3']) bed.place(key, 2)
+  await bed.pass(BOX_MS / 2)
+  // More than blocked keys may hold, each less than a record.
+  for (let n = 0; n < 11; n++) bed.pipe(orders, 'OrderWithdrawn', 'poison', { why: 'x'.repeat(800_000) })
+  await bed.pass(BOX_MS / 4)
+  t.equal(bed.runner.state, 'full')
+  bed.place('later', 0)
+  await bed.pass(10 * BOX_MS)
+  for (const key of ['o-1', 'o-2', 'o-3']) t.same(bed.facts(key), ['BoxSent', 'BoxSent', 'OrderSent'], key)
+  t.match(bed.runner, { state: 'full', effects: [] })
+  t.same(bed.facts('later'), [])
 })

@@ -11,7 +11,7 @@ export const TASK_STATES = [
   'running',
   /** It waits for the schema of its next record. */
   'waiting',
-  /** Its blocked keys have no room for more. */
+  /** Its blocked keys have no room for more records. What its effects say is still folded, and others begin. */
   'full',
   /** After an error it waits a little, or is restored again. */
   'reopening',

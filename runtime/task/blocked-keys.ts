@@ -9,7 +9,10 @@ export interface Queued {
   readonly input: QueuedInput
 }
 
-/** What the blocked keys of a task may hold before the task itself waits, bytes. */
+/**
+ * What the blocked keys of a task may hold before it takes no more records, bytes. What effects say is taken all the same:
+ * there is no more of it than those have left that were running when their key was blocked, for others do not begin.
+ */
 export const BLOCKED_BYTES_LIMIT = 8 * 1024 * 1024
 
 export class BlockedKeys {
@@ -22,7 +25,7 @@ export class BlockedKeys {
     return this.#keys.size
   }
 
-  /** No room for another input: the task goes on when an operator has made some. */
+  /** No room for another record: the task goes on when an operator has made some. */
   get isFull(): boolean {
     return this.#bytes >= BLOCKED_BYTES_LIMIT
   }

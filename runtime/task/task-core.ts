@@ -125,7 +125,7 @@ export class TaskCore {
     return blocked.entries().map(([key, why]) => ({ key, ...why, queued: blocked.queue(key).length }))
   }
 
-  /** No further input can be taken before an operator made room. */
+  /** No further record can be taken before an operator made room. */
   get isFull(): boolean {
     return this.#memory.blocked.isFull
   }
