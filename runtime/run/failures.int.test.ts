@@ -7,10 +7,11 @@ import { UpstreamError } from '../../platform/errors.ts'
 import { silentLogger } from '../../platform/log.ts'
 import { SCHEMA_IDS_TOPIC } from '../codec/schema-directory.ts'
 import { ensureTopics } from '../kafka/topics.ts'
+import { openOperator } from '../operate/operator.ts'
 import type { Processor } from '../processor.ts'
 import { OrderPlacedSchema } from '../testing/example.ts'
 import { runShop, shopKafka } from '../testing/shop.ts'
-import { openShopOnKafka, orderOf, until } from '../testing/shop-on-kafka.ts'
+import { openShopOnKafka, orderOf, type ShopOnKafka, until } from '../testing/shop-on-kafka.ts'
 import { openSession } from './session.ts'
 
 /**
@@ -41,6 +42,16 @@ const verbose = (processor: Processor, key: string, characters: number): Process
     },
   },
 })
+
+/** Deletes what a topic holds but for so many offsets, as an operator or retention does. */
+const deleteRecords = async ({ kafka }: ShopOnKafka, topic: string, kept: bigint): Promise<void> => {
+  const admin = kafka.admin()
+  await admin.connect()
+  const ends = await admin.fetchTopicOffsets(topic)
+  const partitions = ends.map(({ partition, high }) => ({ partition, offset: String(BigInt(high) - kept) }))
+  await admin.deleteTopicRecords({ topic, partitions })
+  await admin.disconnect()
+}
 
 t.test('a handler that throws: its key waits, the others do not', async (t) => {
   const shop = await openShopOnKafka(t, { partitions: 1 })
@@ -198,12 +209,7 @@ t.test('a changelog that lost entries: a replay, and nothing is sent again', asy
   await shop.place(...Array.from({ length: 8 }, (_, n) => [`order-${n}`, 2] as const))
   await until('all orders', async () => (await shop.sent('OrderSent')).length === 8)
   await before.stop()
-  const admin = shop.kafka.admin()
-  await admin.connect()
-  const ends = await admin.fetchTopicOffsets(shop.changelog)
-  const partitions = ends.map(({ partition, high }) => ({ partition, offset: String(BigInt(high) - 1n) }))
-  await admin.deleteTopicRecords({ topic: shop.changelog, partitions })
-  await admin.disconnect()
+  await deleteRecords(shop, shop.changelog, 1n)
 
   const after = await runShop(shop.suffix, { boxMs: 1 })
   await shop.place(['new', 2])
@@ -215,4 +221,31 @@ t.test('a changelog that lost entries: a replay, and nothing is sent again', asy
   const again = await runShop(shop.suffix, { boxMs: 1 })
   t.teardown(() => again.stop())
   await until('the next opening finds a changelog that is whole', () => again.isReady)
+})
+
+t.test('an input that no longer holds the position: the task stops and says so, until it is reset', async (t) => {
+  const shop = await openShopOnKafka(t, { partitions: 1 })
+  const before = await runShop(shop.suffix, { boxMs: 1 })
+  await shop.place(['known', 1])
+  await until('the known order', async () => (await shop.sent('OrderSent')).length === 1)
+  await before.stop()
+  await shop.place(['lost', 1], ['kept', 1])
+  await deleteRecords(shop, shop.topics.orders, 1n)
+
+  const stopped = await runShop(shop.suffix, { boxMs: 1 })
+  await until('the task has stopped', () => stopped.report().some(({ state }) => state === 'failed'))
+  t.match(stopped.report(), [{ state: 'failed', failure: /POSITION_LOST/ }])
+  t.notOk(stopped.isReady)
+  await stopped.stop()
+  t.equal((await shop.sent('OrderSent')).length, 1, 'it has not gone on behind the hole')
+
+  await openOperator({ ...shop, appId: `shop-${shop.suffix}` }).reset(shop.processor)
+  const after = await runShop(shop.suffix, { boxMs: 1 })
+  t.teardown(() => after.stop())
+  await until('the kept order', async () => (await shop.sent('OrderSent')).length >= 2)
+  t.same(
+    (await shop.sent('OrderSent')).map(({ key }) => key),
+    ['known', 'kept'],
+  )
+  await until('the task is ready', () => after.isReady)
 })

@@ -71,6 +71,8 @@ export interface ShopOptions {
   readonly observer?: EngineObserver
   /** An order of so many boxes kills the process that sends it. */
   readonly deadlyBoxes?: number
+  /** Default: sends box by box, and looks at its signal when one is done. */
+  readonly send?: Executor<shop.Parcel, shop.Receipt, shop.BoxSent>
   /** How long the group waits for a dead member, ms. Default: the shortest that the broker allows. */
   readonly sessionTimeoutMs?: number
 }
@@ -80,7 +82,7 @@ export const runShop = async (suffix: string, options: ShopOptions): Promise<Run
   const { processor, codec } = openShop(suffix)
   const kafka = shopKafka(`shop-${suffix}`)
   const reader = await createPartitionReader(kafka)
-  const running = await run([bound(options.processor ?? processor, { send: sendWith(options) })], {
+  const running = await run([bound(options.processor ?? processor, { send: options.send ?? sendWith(options) })], {
     kafka,
     codec,
     reader,
