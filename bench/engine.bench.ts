@@ -8,7 +8,7 @@ import { measureIdle } from './engine/idle.ts'
 import { buildJava, type Java } from './engine/java.ts'
 import { withLab } from './engine/lab.ts'
 import { measureRestore } from './engine/restore.ts'
-import { COMMIT_INTERVAL_MS, type Side, startEngine, startStreams } from './engine/sides.ts'
+import { COMMIT_INTERVAL_MS, DEPLOYED_FLAGS, type Side, startEngine, startStreams } from './engine/sides.ts'
 import { measureThroughput, type Throughput } from './engine/throughput.ts'
 import { fillInput, type Lab } from './engine/topics.ts'
 import { measureTrickle } from './engine/trickle.ts'
@@ -78,7 +78,7 @@ const PARTS: Readonly<Record<string, (bench: Bench) => Promise<readonly string[]
     return [
       `## Throughput`,
       '',
-      `Kafka Streams 4.3.1, exactly_once_v2, its own commit interval (${COMMIT_INTERVAL_MS} ms), in-memory store, serial collector; the engine on Node's defaults.`,
+      `Kafka Streams 4.3.1, exactly_once_v2, its own commit interval (${COMMIT_INTERVAL_MS} ms), in-memory store, serial collector; the engine with ${DEPLOYED_FLAGS.join(' ')}.`,
       `${bench.records} records, ${bench.pairs} interleaved pairs, measured from 5 % on; one task, ${KEYS} keys, one changelog and one output`,
       'record per input. CPU time is that of the whole process. After each pair a Java consumer (read_committed, CRC check)',
       'has read both outputs back: equal to the byte in key, value and headers.',
