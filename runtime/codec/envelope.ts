@@ -1,3 +1,5 @@
+import { isTraceparent } from '../../platform/trace-context.ts'
+
 /**
  * CloudEvents 1.0 in Kafka's binary mode: the event is the value, what is said about it are headers named `ce_…`.
  * Readers route on `ce_type` before they decode anything. `causationid` and `traceparent` are extensions: the `ce_id` of
@@ -14,9 +16,6 @@ export interface Envelope {
   readonly causationId: string | null
   readonly traceparent: string | null
 }
-
-/** W3C trace context, any version; all zeros is no id. */
-const TRACEPARENT = /^[\da-f]{2}-(?!0{32})[\da-f]{32}-(?!0{16})[\da-f]{16}-[\da-f]{2}$/
 
 export const AVRO_CONTENT_TYPE = 'application/vnd.confluent.avro'
 
@@ -59,6 +58,6 @@ export const parseEnvelope = (headers: Readonly<Record<string, string>>): Partia
     ...(headers.ce_source === undefined ? {} : { source: headers.ce_source }),
     ...(Number.isNaN(timeMs) ? {} : { timeMs }),
     causationId: headers.causationid ?? null,
-    traceparent: TRACEPARENT.test(headers.traceparent ?? '') ? (headers.traceparent ?? null) : null,
+    traceparent: isTraceparent(headers.traceparent ?? '') ? (headers.traceparent ?? null) : null,
   }
 }

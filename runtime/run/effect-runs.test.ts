@@ -7,13 +7,14 @@ import { createCodec } from '../codec/avro.ts'
 import { memoryDirectory } from '../codec/schema-directory.ts'
 import { SUSPECT_AFTER } from '../effect-policy.ts'
 import type { LiveEffect } from '../task/effect-ledger.ts'
+import { spanOfRun } from '../task/effect-span.ts'
 import { BoxSentSchema, ReceiptSchema, sendOrders } from '../testing/example.ts'
 import { seededRandom } from '../testing/simulation/random.ts'
 import { SimulatedProcess } from '../testing/simulation/simulated-process.ts'
 import { VirtualTime } from '../testing/simulation/virtual-time.ts'
 import { type EffectMessage, EffectRuns } from './effect-runs.ts'
 import { EffectSlots, type Executor } from './executors.ts'
-import { unobserved } from './observer.ts'
+import { type EndedRun, type EngineObserver, unobserved } from './observer.ts'
 
 const record = {
   effect: 'send',
@@ -34,7 +35,7 @@ const effectOf = (id: string, key: string): LiveEffect => ({ id, key, input: { b
 const timeless: Scheduler = { ...systemClock, after: () => () => undefined }
 
 /** Executors that begin and then do nothing until they are told to end; deaf to their signals. */
-const open = (send?: Executor, clock: Scheduler = timeless) => {
+const open = (send?: Executor, clock: Scheduler = timeless, observer: EngineObserver = unobserved) => {
   const begun = new Map<string, () => void>()
   const told: EffectMessage[] = []
   let freed = 0
@@ -56,7 +57,7 @@ const open = (send?: Executor, clock: Scheduler = timeless) => {
           })),
     },
     slots,
-    observer: unobserved,
+    observer,
     log: silentLogger,
     clock,
     tell: (message) => told.push(message),
@@ -181,4 +182,27 @@ t.test('a run that takes longer than its time is aborted, and may be tried again
     t.match(told, [timedOut])
     t.equal(told.length, 1)
   }
+})
+
+t.test('a run tells its span: a child of what asked for the effect, with its end', async (t) => {
+  const ran: EndedRun[] = []
+  const observer = { ...unobserved, ran: (run: EndedRun) => void ran.push(run) }
+  const { launch, end } = open(undefined, timeless, observer)
+  const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
+  launch({ ...effectOf('traced', 'o-1'), record: { ...record, runs: 2, traceparent } })
+  launch(effectOf('untraced', 'o-2'))
+  end('traced')
+  end('untraced')
+  for (let turn = 0; turn < 5; turn++) await nextTurn()
+  const about = { processor: 'send-orders', effect: 'send', end: 'settled', code: null }
+  t.match(ran, [
+    { ...about, effectId: 'traced', attempt: 2, span: { traceId: '0af7651916cd43dd8448eb211c80319c', flags: '01' } },
+    { ...about, effectId: 'untraced', attempt: 1, span: null },
+  ])
+  t.equal(ran[0]?.span?.parentSpanId, 'b7ad6b7169203331')
+  t.equal(
+    ran[0]?.span?.spanId,
+    spanOfRun('send-orders', 'traced', { traceparent, runs: 2 })?.spanId,
+    'as facts name it',
+  )
 })

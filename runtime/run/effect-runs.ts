@@ -1,15 +1,17 @@
 import type { Scheduler } from '../../platform/clock.ts'
 import { ConfigError, isRetryable, ReelstreamError, UpstreamError } from '../../platform/errors.ts'
 import type { Logger } from '../../platform/log.ts'
+import { parseTraceparent } from '../../platform/trace-context.ts'
 import type { AvroSchema, Codec } from '../codec/avro.ts'
 import { SUSPECT_AFTER } from '../effect-policy.ts'
 import type { Outcome, Processor } from '../processor.ts'
 import type { LiveEffect } from '../task/effect-ledger.ts'
+import { spanOfRun } from '../task/effect-span.ts'
 import { withinLimit } from '../task/step.ts'
 import type { Failure } from '../task/task-core.ts'
 import { atMost } from './at-most.ts'
 import type { AnyExecutors, EffectRun, EffectSlots } from './executors.ts'
-import type { EngineObserver, RunEnd } from './observer.ts'
+import type { EndedRun, EngineObserver, RunEnd } from './observer.ts'
 
 /** What a running effect tells its task. `done` is called once it is committed; until then it is told again. */
 export type EffectMessage = EffectReport | EffectEnd
@@ -145,7 +147,10 @@ export class EffectRuns {
     const timeoutMs = policy?.timeoutMs ?? null
     const endTimeout =
       timeoutMs === null ? () => undefined : clock.after(timeoutMs, () => run.controller.abort(timedOut(timeoutMs)))
-    const fields = { effect: name, effectId: effect.id, key: effect.key, attempt: runs }
+    const span = spanOf(processor, effect)
+    const trace = span === null ? {} : { traceId: span.traceId, spanId: span.spanId }
+    const fields = { effect: name, effectId: effect.id, key: effect.key, attempt: runs, ...trace }
+    const startedAtMs = clock.now()
     const startedAt = clock.monotonicMs()
     using aborted = rejectionOf(signal)
     const isGivenUp = (): boolean => signal.reason === CANCELLED || signal.reason === INTERRUPTED
@@ -167,9 +172,10 @@ export class EffectRuns {
       },
     }
     const done = () => this.forget(effect.id)
-    const ended = (end: RunEnd): number => {
+    const ended = (end: RunEnd, code: string | null = null): number => {
       const durationMs = Math.round(clock.monotonicMs() - startedAt)
-      observer.ran(processor.name, name, end, durationMs)
+      const about = { processor: processor.name, effect: name, effectId: effect.id, attempt: runs }
+      observer.ran({ ...about, end, code, startedAtMs, durationMs, span })
       return durationMs
     }
     const work = this.#start(name, effect.input, context)
@@ -185,8 +191,8 @@ export class EffectRuns {
         ended('aborted')
         return
       }
-      ended('failed')
       const failure = failureOf(signal.aborted ? signal.reason : error)
+      ended('failed', failure.code)
       runLog.warn({ err: error, code: failure.code, retryable: failure.retryable }, 'effect failed')
       tell({ kind: 'failed', effectId: effect.id, n: failures + 1, failure, done })
     } finally {
@@ -209,6 +215,11 @@ export class EffectRuns {
   #mustFit(schema: AvroSchema<unknown> | null | undefined, value: unknown): void {
     if (schema != null) withinLimit(this.#settings.codec.encode(schema, value), schema.name)
   }
+}
+
+const spanOf = ({ name }: Processor, { id, record }: LiveEffect): EndedRun['span'] => {
+  const [span, parent] = [spanOfRun(name, id, record), parseTraceparent(record.traceparent)]
+  return span === null || parent === null ? null : { ...span, parentSpanId: parent.spanId }
 }
 
 /** How long an aborted executor may take to end before its slot is given away all the same. */

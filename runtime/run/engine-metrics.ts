@@ -65,7 +65,7 @@ export const engineMetrics = (registry: Registry): EngineObserver => {
       entries.inc({ processor }, count)
     },
     reopened: (processor, code) => reopened.inc({ processor, code }),
-    ran: (processor, effect, end, durationMs) => runs.observe({ processor, effect, end }, durationMs / 1000),
+    ran: ({ processor, effect, end, durationMs }) => runs.observe({ processor, effect, end }, durationMs / 1000),
     setAside: (processor, where, code) => setAside.inc({ processor, where, code }),
   }
 }

@@ -1,4 +1,5 @@
 import { deriveId } from '../../platform/ids.ts'
+import { isTraceparent } from '../../platform/trace-context.ts'
 import { headerOf, offsetNumberOf } from '../kafka/fetched-records.ts'
 import type { LogRecord } from '../kafka/log-records.ts'
 import type { Cause } from '../processor.ts'
@@ -62,7 +63,9 @@ class RecordOrigin implements StepOrigin {
   }
 
   get traceparent(): string | null {
-    return headerOf(this.#record, 'traceparent') ?? null
+    const traceparent = headerOf(this.#record, 'traceparent')
+    // What a foreign producer has garbled must not go on from fact to fact.
+    return traceparent !== undefined && isTraceparent(traceparent) ? traceparent : null
   }
 
   #causeOf(record: LogRecord): Cause {

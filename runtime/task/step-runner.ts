@@ -1,8 +1,10 @@
 import { BadInputError, ConfigError, describeError, isRetryable, ReelstreamError } from '../../platform/errors.ts'
+import { traceparentOf } from '../../platform/trace-context.ts'
 import { headerOf } from '../kafka/fetched-records.ts'
 import type { LogRecord } from '../kafka/log-records.ts'
 import type { Refusal } from './dead-letter.ts'
 import type { LiveEffect } from './effect-ledger.ts'
+import { spanOfRun } from './effect-span.ts'
 import type { Failures } from './failures.ts'
 import { HandlerContext } from './handler-context.ts'
 import type { History } from './history.ts'
@@ -137,7 +139,7 @@ export class StepRunner {
         if (before === undefined || after === null) return false
         const { effect } = before.record
         try {
-          this.#step(derivedOrigin(key, `effect/${effectId}/${n}`, before.record, nowMs), (step) =>
+          this.#step(this.#originOfEffect(before, n, nowMs), (step) =>
             this.#context.during(step, (context) => behaviour.reported[effect]?.(context, before.input, n, value)),
           )
         } catch (error) {
@@ -151,13 +153,20 @@ export class StepRunner {
         const effect = effects.get(input.effectId)
         if (effect === undefined) return false
         const { effect: name } = effect.record
-        this.#step(derivedOrigin(key, `effect/${input.effectId}/settled`, effect.record, nowMs), (step) =>
+        this.#step(this.#originOfEffect(effect, 'settled', nowMs), (step) =>
           this.#context.during(step, (context) => behaviour.settled[name]?.(context, effect.input, input.outcome)),
         )
         this.#writer.removeEffect(effect)
         return true
       }
     }
+  }
+
+  #originOfEffect({ id, key, record }: LiveEffect, what: number | 'settled', nowMs: number): StepOrigin {
+    const { causeId, traceparent } = record
+    const span = spanOfRun(this.#settings.processor.name, id, record)
+    const kept = { causeId, traceparent: span === null ? traceparent : traceparentOf(span) }
+    return derivedOrigin(key, `effect/${id}/${what}`, kept, nowMs)
   }
 
   #runRecord(record: LogRecord, key: string, nowMs: number, route = this.routeOf(record)): boolean {

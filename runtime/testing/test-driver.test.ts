@@ -47,6 +47,35 @@ t.test('a trace goes on through effects and timers, over a restart', async (t) =
   t.same(new Set(facts.map(({ headers }) => headers.traceparent)), new Set([traceparent]))
 })
 
+t.test('the run of an effect is a span: what it makes happen has it for its cause, whoever says it', async (t) => {
+  const [trace, cause] = ['0af7651916cd43dd8448eb211c80319c', 'b7ad6b7169203331']
+  const run = (): readonly (string | undefined)[] => {
+    const driver = testDriver([sendOrders])
+    const traceparent = `00-${trace}-${cause}-01`
+    driver.pipe(orders, 'OrderPlaced', 'o-1', { boxes: 1 }, { id: 'order', traceparent })
+    driver.crash(pending(driver))
+    driver.report(pending(driver), 1, { n: 1 })
+    driver.crash(pending(driver))
+    driver.settle(pending(driver), { ok: true, value: { trackingId: 'x' } })
+    return driver.read(deliveries).map(({ headers }) => headers.traceparent)
+  }
+  const [reported, settled] = run()
+  t.match(reported, new RegExp(`^00-${trace}-(?!${cause})[0-9a-f]{16}-01$`))
+  t.match(settled, new RegExp(`^00-${trace}-(?!${cause})[0-9a-f]{16}-01$`))
+  t.not(reported, settled, 'of the first run, and of the second')
+  t.same(run(), [reported, settled])
+})
+
+t.test('a garbled traceparent does not go on', async (t) => {
+  const driver = testDriver([sendOrders])
+  driver.pipe(orders, 'OrderPlaced', 'o-1', { boxes: 1 }, { traceparent: 'x'.repeat(1_000) })
+  driver.advance(LATE_MS)
+  t.same(
+    driver.read(deliveries).map(({ headers }) => headers.traceparent),
+    [undefined],
+  )
+})
+
 t.test('a report that is journaled already is dropped, one that leaves a gap is refused', async (t) => {
   const driver = testDriver([sendOrders])
   driver.pipe(orders, 'OrderPlaced', 'o-1', { boxes: 2 })
