@@ -87,6 +87,11 @@ export const SETTINGS = {
       throw new Error(`expected one of ${LOG_LEVELS.join(', ')}, got "${s}"`)
     },
   },
+  otlpEndpoint: text(
+    'OTEL_EXPORTER_OTLP_ENDPOINT',
+    '',
+    'base URL of an OpenTelemetry collector that takes traces as OTLP/HTTP, http://host:4318; empty = none are sent',
+  ),
   dataDir: text('DATA_DIR', '.data', 'folder of all local state; emptied by `npm run reset`'),
   cacheDir: text('CACHE_DIR', '', "folder of the downloaded local servers, no spaces; empty = the user's cache folder"),
 

@@ -6,8 +6,10 @@ import { endGracefully, patiently } from '../platform/graceful-end.ts'
 import { startHealthServer } from '../platform/http/health-server.ts'
 import { createLogger } from '../platform/log.ts'
 import { createMetrics } from '../platform/metrics.ts'
+import { createSpanExporter } from '../platform/span-exporter.ts'
 import { requireTopics } from '../runtime/kafka/topics.ts'
 import { engineMetrics, taskGauges } from '../runtime/run/engine-metrics.ts'
+import { withSpans } from '../runtime/run/engine-spans.ts'
 import type { BoundProcessor } from '../runtime/run/executors.ts'
 import type { TaskReport } from '../runtime/run/processor-host.ts'
 import { type RunningTopology, run } from '../runtime/run/run.ts'
@@ -66,13 +68,14 @@ export const runRole = async (role: RoleDefinition): Promise<void> => {
   const processors = bound.map(({ processor }) => processor)
   await patiently(() => requireTopics(session.kafka, topicSpecs(config, processors), log), log)
   const metrics = createMetrics(role.name)
+  const spans = createSpanExporter({ endpoint: config.otlpEndpoint, service: role.name, log })
   const running = await run(bound, {
     ...session,
     appId: config.appId,
     instanceId: instanceIdOf(config),
     clock: systemClock,
     log,
-    observer: engineMetrics(metrics),
+    observer: withSpans(engineMetrics(metrics), spans),
     ...(role.sessionTimeoutMs === undefined ? {} : { sessionTimeoutMs: role.sessionTimeoutMs }),
   })
   taskGauges(metrics, () => running.report())
@@ -86,7 +89,7 @@ export const runRole = async (role: RoleDefinition): Promise<void> => {
   log.info({ port: health.port }, 'role started')
   atEnd(async () => {
     await running.stop()
-    await Promise.all([health.close(), proxy.close(), session.close()])
+    await Promise.all([health.close(), proxy.close(), session.close(), spans.close()])
     s3.destroy()
     completing.destroy()
   })
