@@ -21,6 +21,7 @@ import { createAuthenticator } from '../platform/http/author-token.ts'
 import { clientPolicy } from '../platform/http/client-policy.ts'
 import { answerUnknownPaths } from '../platform/http/fastify-problems.ts'
 import { createLogger } from '../platform/log.ts'
+import { createSpanExporter } from '../platform/span-exporter.ts'
 import { createDatabase } from '../prisma/client.ts'
 import { createIdempotentProducer } from '../runtime/kafka/idempotent-producer.ts'
 import { openSession } from '../runtime/run/session.ts'
@@ -34,6 +35,7 @@ const config = readConfig()
 requireSettings(config, ['kafkaBrokers', 'schemaRegistryUrl', 'databaseUrl', 's3Endpoint'])
 const log = createLogger('front', config.logLevel)
 const atEnd = endGracefully(log)
+const spans = createSpanExporter({ endpoint: config.otlpEndpoint, service: 'front', log })
 const s3Settings = s3SettingsOf(config, 'gateway')
 const s3 = createS3Client(s3Settings)
 const presigner = createPresignClient(s3Settings)
@@ -74,7 +76,10 @@ await app.register(plugin(api), {
 })
 await app.register(
   gateway,
-  gatewayOptions(config, { database, producer, codec: session.codec, s3, presigner, signIns, clock: systemClock, log }),
+  gatewayOptions(config, {
+    ...{ database, producer, codec: session.codec, s3, presigner, signIns },
+    ...{ clock: systemClock, spans, log },
+  }),
 )
 const { codec, kafka, reader } = session
 const reconciler = startReconciler(
@@ -87,7 +92,7 @@ atEnd(async () => {
   await reconciler.stop()
   // Uploads and players keep connections open: what is still under way is cut.
   await app.close()
-  await Promise.all([producer.close(), session.close(), database.$disconnect()])
+  await Promise.all([producer.close(), session.close(), database.$disconnect(), spans.close()])
   for (const client of [s3, apiS3, presigner]) client.destroy()
 })
 await app.listen({ host: config.host, port: config.webPort })

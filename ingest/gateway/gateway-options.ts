@@ -3,6 +3,7 @@ import type { Config } from '../../platform/config.ts'
 import { createAuthenticator } from '../../platform/http/author-token.ts'
 import type { SignInLimit } from '../../platform/http/client-policy.ts'
 import type { Logger } from '../../platform/log.ts'
+import type { SpanExporter } from '../../platform/span-exporter.ts'
 import type { Database } from '../../prisma/client.ts'
 import type { Codec } from '../../runtime/codec/avro.ts'
 import type { IdempotentProducer } from '../../runtime/kafka/idempotent-producer.ts'
@@ -24,6 +25,7 @@ export interface GatewayClients {
   readonly presigner: S3Client
   readonly signIns: SignInLimit
   readonly clock: Clock
+  readonly spans: SpanExporter
   readonly log: Logger
 }
 
@@ -34,12 +36,12 @@ const HOUR_MS = 3_600_000
  * @throws ConfigError JWT_SETTINGS, UPLOAD_HANDLE_SETTINGS
  */
 export const gatewayOptions = (config: Config, clients: GatewayClients): GatewayOptions => {
-  const { database, producer, codec, s3, presigner, signIns, clock, log } = clients
+  const { database, producer, codec, s3, presigner, signIns, clock, spans, log } = clients
   return {
     localSignInSecret: config.localSignIn && config.jwksUrl === '' ? config.jwtSecret : undefined,
     context: {
       reads: prismaUploadReads(database),
-      claims: kafkaClaimProducer({ producer, codec, clock }),
+      claims: kafkaClaimProducer({ producer, codec, clock, spans }),
       store: s3UploadStore({ s3, presigner, bucket: config.s3Bucket, clock }),
       authenticator: createAuthenticator(config),
       signIns,

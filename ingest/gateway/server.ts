@@ -6,6 +6,7 @@ import { endGracefully, patiently } from '../../platform/graceful-end.ts'
 import { clientPolicy } from '../../platform/http/client-policy.ts'
 import { answerUnknownPaths } from '../../platform/http/fastify-problems.ts'
 import { createLogger } from '../../platform/log.ts'
+import { createSpanExporter } from '../../platform/span-exporter.ts'
 import { createDatabase } from '../../prisma/client.ts'
 import { createIdempotentProducer } from '../../runtime/kafka/idempotent-producer.ts'
 import { openSession } from '../../runtime/run/session.ts'
@@ -27,6 +28,7 @@ const config = readConfig()
 requireSettings(config, ['kafkaBrokers', 'schemaRegistryUrl', 'databaseUrl', 's3Endpoint'])
 const log = createLogger('gateway', config.logLevel)
 const atEnd = endGracefully(log)
+const spans = createSpanExporter({ endpoint: config.otlpEndpoint, service: 'gateway', log })
 const session = await patiently(
   () =>
     openSession({
@@ -53,7 +55,7 @@ const { codec } = session
 await app.register(swagger, { openapi: { info: { title: 'Reelstream gateway', version: '1' } } })
 await app.register(
   gateway,
-  gatewayOptions(config, { database, producer, codec, s3, presigner, signIns, clock: systemClock, log }),
+  gatewayOptions(config, { database, producer, codec, s3, presigner, signIns, clock: systemClock, spans, log }),
 )
 app.get('/openapi.json', { schema: { hide: true } }, () => app.swagger())
 app.get('/healthz', { schema: { hide: true } }, () => ({ status: 'ok' }))
@@ -72,7 +74,7 @@ const reconciler = startReconciler(
 atEnd(async () => {
   await reconciler.stop()
   await app.close()
-  await producer.close()
+  await Promise.all([producer.close(), spans.close()])
   await session.close()
   await database.$disconnect()
   s3.destroy()
