@@ -25,6 +25,7 @@ const record = {
   unproven: 1,
   failures: 0,
   resumeFrom: 0,
+  replayed: false,
   notBeforeMs: 0,
   askedAtMs: 0,
   traceparent: null,
@@ -205,4 +206,13 @@ t.test('a run tells its span: a child of what asked for the effect, with its end
     spanOfRun('send-orders', 'traced', { traceparent, runs: 2 })?.spanId,
     'as facts name it',
   )
+})
+
+t.test('a run is that of its effect as long as the input is the same', async (t) => {
+  const { launch, runs } = open()
+  const effect = effectOf('a', 'o-1')
+  t.notOk(runs.isRunOf(effect), 'nothing runs')
+  launch(effect)
+  t.ok(runs.isRunOf(effectOf('a', 'o-1')))
+  t.notOk(runs.isRunOf({ ...effect, record: { ...record, input: Buffer.from([1]) } }))
 })

@@ -32,6 +32,7 @@ interface Run {
   readonly effect: string
   readonly isSuspect: boolean
   readonly key: string
+  readonly input: Buffer
   readonly sinceMs: number
   readonly controller: AbortController
   ended: Promise<void>
@@ -70,6 +71,14 @@ export class EffectRuns {
     return [...this.#runs.keys()]
   }
 
+  /**
+   * Whether what runs under this id is the effect. A replay may ask for the same one with another input: a timer that
+   * fires again fires later, when more is known.
+   */
+  isRunOf({ id, record }: LiveEffect): boolean {
+    return this.#runs.get(id)?.input.equals(record.input) === true
+  }
+
   /** How long the one that began first has been running, milliseconds; 0 when nothing runs. */
   longestMs(): number {
     const [first] = this.#runs.values()
@@ -87,6 +96,7 @@ export class EffectRuns {
       effect: effect.record.effect,
       isSuspect,
       key: effect.key,
+      input: effect.record.input,
       sinceMs: this.#settings.clock.monotonicMs(),
       controller: new AbortController(),
       ended: Promise.resolve(),

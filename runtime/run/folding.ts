@@ -6,7 +6,7 @@ import type { Bisection } from './bisection.ts'
 import type { EffectMessage } from './effect-runs.ts'
 import { FoldedInputs } from './folded-inputs.ts'
 import type { TaskLimits } from './limits.ts'
-import type { Mailbox, Message } from './mailbox.ts'
+import { isEffectMessage, type Mailbox, type Message } from './mailbox.ts'
 import { backoffMs } from './reopening.ts'
 import type { SchemaPatience } from './schema-patience.ts'
 
@@ -33,6 +33,8 @@ export class Folding {
   #inputs = new FoldedInputs()
   /** Inputs that were passed over since the last batch: the position has moved, and nothing else. */
   #skipped = 0
+  /** What effects said while the task replays its inputs: they may be asked for again only later in it. */
+  #early: EffectMessage[] = []
   /** The first message in the mailbox is of a schema that cannot be learned at the moment. */
   #unlearned: { readonly failures: number; readonly againAtMs: number } | null = null
 
@@ -77,6 +79,11 @@ export class Folding {
     for (let n = 0; n < this.#limits.slice && !core.isFull && !this.isBatchFull(core); n++) {
       const message = this.#mailbox.first
       if (message === undefined) break
+      if (core.phase !== 'live' && isEffectMessage(message)) {
+        this.#early.push(message)
+        this.#mailbox.shift()
+        continue
+      }
       const folding = this.fold(core, message)
       if (folding !== undefined && !(await this.#isLearned(folding))) return
       this.#mailbox.shift()
@@ -98,9 +105,16 @@ export class Folding {
   }
 
   #foldFirst(core: TaskCore, messages: readonly EffectMessage[], isEnough: () => boolean): void {
+    if (core.phase !== 'live') return
     let count = 0
     for (; count < messages.length && !isEnough(); count++) this.#foldMessage(core, messages[count] as EffectMessage)
     if (count > 0) this.#mailbox.dropEffectMessages(count)
+  }
+
+  /** The replay has ended: what the effects that are wanted said during it is folded next. */
+  goLive(isWanted: (effectId: string) => boolean): void {
+    this.#mailbox.putBack(this.#early.filter(({ effectId }) => isWanted(effectId)))
+    this.#early = []
   }
 
   /** A promise only when a schema has to be learned first: a batch is folded without waiting. */
@@ -150,10 +164,12 @@ export class Folding {
     this.#skipped = 0
   }
 
-  /** The memory is discarded. Returns what effects said that was folded into it, to be told again. */
+  /** The memory is discarded. Returns what effects said that was folded into it, or waited for it, to be told again. */
   discard(): readonly EffectMessage[] {
+    const effects = [...this.takeInputs().effects, ...this.#early]
     this.#unlearned = null
-    return this.takeInputs().effects
+    this.#early = []
+    return effects
   }
 
   /**

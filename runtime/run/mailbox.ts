@@ -111,6 +111,12 @@ export class Mailbox {
     this.#taken = 0
   }
 
+  /** In front of what waits. */
+  putBack(messages: readonly EffectMessage[]): void {
+    this.#messages = [...messages, ...this.#messages.slice(this.#taken)]
+    this.#taken = 0
+  }
+
   /** Drops what can be fetched again; puts in front what was taken and not committed. */
   reset(uncommitted: readonly EffectMessage[] = []): void {
     this.#drop([...uncommitted, ...this.effectMessages()])

@@ -144,7 +144,12 @@ export class OpenTask {
     this.#state = folding.isAwaitingSchema ? 'waiting' : phase === 'live' ? (core.isFull ? 'full' : 'running') : phase
     if (phase !== 'live' || this.#isLive) return
     this.#isLive = true
-    for (const id of runs.ids()) if (core.effect(id) === undefined) runs.cancel(id)
+    const isWanted = (id: string): boolean => {
+      const effect = core.effect(id)
+      return effect !== undefined && (!runs.has(id) || runs.isRunOf(effect))
+    }
+    folding.goLive(isWanted)
+    for (const id of runs.ids()) if (!isWanted(id)) runs.cancel(id)
     commits.acquitNeverRan(core)
     core.goLive(now, (id) => runs.has(id))
     core.runHook('opened', now)

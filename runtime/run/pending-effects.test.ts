@@ -10,7 +10,7 @@ const pending = (effect: string, askedAtMs: number): LiveEffect => ({
     effect,
     askedAtMs,
     ...{ input: Buffer.alloc(0), causeId: 'cause', sequence: 1, runs: 0, unproven: 0 },
-    ...{ failures: 0, resumeFrom: 0, notBeforeMs: 0, traceparent: null },
+    ...{ failures: 0, resumeFrom: 0, notBeforeMs: 0, traceparent: null, replayed: false },
   },
 })
 

@@ -8,6 +8,7 @@ import { type BoxSent, OrderPlacedSchema, orders, type Parcel, type Receipt, sen
 import { runnerBed } from '../testing/runner-bed.ts'
 import type { SimulatedProcess } from '../testing/simulation/simulated-process.ts'
 import type { EffectRun } from './executors.ts'
+import { TASK_LIMITS } from './limits.ts'
 
 /**
  * What the simulation found, one by one. All of it needs an answer of the log that gets lost although the commit has
@@ -249,4 +250,37 @@ t.test('a full task takes no record, but what its effects say: their slots are w
   for (const key of ['o-1', 'o-2', 'o-3']) t.same(bed.facts(key), ['BoxSent', 'BoxSent', 'OrderSent'], key)
   t.match(bed.runner, { state: 'full', effects: [] })
   t.same(bed.facts('later'), [])
+})
+
+t.test('a process that dies while its task forgets: the next one replays all of it', async (t) => {
+  for (const commits of [1, 2, 3]) {
+    const bed = await runnerBed(sending(), { limits: { ...TASK_LIMITS, batchRecords: 1 } })
+    for (const key of ['a', 'b', 'c']) bed.place(key, 1)
+    await bed.pass(20 * BOX_MS)
+    const before = ['a', 'b', 'c'].map((key) => bed.facts(key))
+    const until = bed.requests('endTransaction') + commits
+    bed.restart({ ...sendOrders, version: 2 })
+    while (bed.requests('endTransaction') < until) await bed.pass(1)
+    t.equal(bed.runner.state, 'starting', 'it is still forgetting')
+    bed.restart()
+    await bed.pass(20 * BOX_MS)
+    t.same(
+      ['a', 'b', 'c'].map((key) => bed.facts(key)),
+      before,
+      `after ${commits} commits`,
+    )
+    t.equal(bed.runner.state, 'running')
+  }
+})
+
+t.test('what an effect says while its task replays is folded when the effect is known again', async (t) => {
+  const bed = await runnerBed(sending())
+  bed.place('o-1', 4)
+  await bed.pass(1.5 * BOX_MS)
+  bed.forget()
+  // The next report cannot be committed: the task opens again, and is told of it again.
+  bed.fence()
+  await bed.pass(60 * BOX_MS)
+  t.same(bed.facts('o-1'), ['BoxSent', 'BoxSent', 'BoxSent', 'BoxSent', 'OrderSent'])
+  t.equal(bed.runner.blocked, 0)
 })

@@ -77,11 +77,13 @@ export interface PendingEffect {
   readonly askedAtMs: number
   /** W3C trace context of the cause; what comes of this continues it. */
   readonly traceparent: string | null
+  /** Whether a replay asked for it that has not ended: it may turn out to be done. What was pending before it is not. */
+  readonly replayed: boolean
 }
 
 /** Where a task goes on reading: the next offset per input topic, written in the same transaction as what was made of the records before it. */
 export interface Position {
-  /** Version of the processor that wrote it. */
+  /** Version of the processor that wrote it; 0, which none has, while the memory is being forgotten. */
   readonly version: number
   /** Next offset by topic. */
   readonly offsets: Readonly<Record<string, number>>
@@ -173,12 +175,12 @@ export const OperatorRequestSchema: AvroSchema<OperatorRequest> = {
 
 export const PendingEffectSchema: AvroSchema<PendingEffect> = {
   name: 'engine.PendingEffect',
-  schema: '{"type":"record","name":"PendingEffect","namespace":"engine","doc":"An effect that was asked for and has not settled.","fields":[{"name":"effect","type":"string","doc":"Name of the effect in the declaration."},{"name":"input","type":"bytes","doc":"Its input, in the Confluent wire format."},{"name":"causeId","type":"string","doc":"ce_id of the record that asked for it."},{"name":"sequence","type":"long","doc":"Order of journaling in the task: effects that are serial per key run in this order."},{"name":"runs","type":"int","doc":"Runs begun so far; the run in progress is the last of them."},{"name":"unproven","type":"int","doc":"Runs begun in succession without a report or a graceful end since: each may have killed its process."},{"name":"failures","type":"int","doc":"Runs that ended in a retryable error."},{"name":"resumeFrom","type":"int","doc":"Number of the last journaled report; 0 if none."},{"name":"notBeforeMs","type":{"type":"long","logicalType":"timestamp-millis"},"doc":"Earliest start of the next run (back-off)."},{"name":"askedAtMs","type":{"type":"long","logicalType":"timestamp-millis"},"doc":"When it was asked for, by the clock of the step; 0 = before this was kept.","default":0},{"name":"traceparent","type":["null","string"],"doc":"W3C trace context of the cause; what comes of this continues it.","default":null}]}',
+  schema: '{"type":"record","name":"PendingEffect","namespace":"engine","doc":"An effect that was asked for and has not settled.","fields":[{"name":"effect","type":"string","doc":"Name of the effect in the declaration."},{"name":"input","type":"bytes","doc":"Its input, in the Confluent wire format."},{"name":"causeId","type":"string","doc":"ce_id of the record that asked for it."},{"name":"sequence","type":"long","doc":"Order of journaling in the task: effects that are serial per key run in this order."},{"name":"runs","type":"int","doc":"Runs begun so far; the run in progress is the last of them."},{"name":"unproven","type":"int","doc":"Runs begun in succession without a report or a graceful end since: each may have killed its process."},{"name":"failures","type":"int","doc":"Runs that ended in a retryable error."},{"name":"resumeFrom","type":"int","doc":"Number of the last journaled report; 0 if none."},{"name":"notBeforeMs","type":{"type":"long","logicalType":"timestamp-millis"},"doc":"Earliest start of the next run (back-off)."},{"name":"askedAtMs","type":{"type":"long","logicalType":"timestamp-millis"},"doc":"When it was asked for, by the clock of the step; 0 = before this was kept.","default":0},{"name":"traceparent","type":["null","string"],"doc":"W3C trace context of the cause; what comes of this continues it.","default":null},{"name":"replayed","type":"boolean","doc":"Whether a replay asked for it that has not ended: it may turn out to be done. What was pending before it is not.","default":false}]}',
 }
 
 export const PositionSchema: AvroSchema<Position> = {
   name: 'engine.Position',
-  schema: '{"type":"record","name":"Position","namespace":"engine","doc":"Where a task goes on reading: the next offset per input topic, written in the same transaction as what was made of the records before it.","fields":[{"name":"version","type":"int","doc":"Version of the processor that wrote it."},{"name":"offsets","type":{"type":"map","values":"long"},"doc":"Next offset by topic."},{"name":"recordTimeMs","type":{"type":"long","logicalType":"timestamp-millis"},"doc":"Latest broker time of a folded record: the clock of timers on record time. 0 if none.","default":0},{"name":"changelogStart","type":"long","doc":"First offset that the changelog held when it was last known to be whole: one that begins later has lost entries.","default":0},{"name":"reads","type":{"type":"array","items":"string"},"doc":"What was folded up to here, as topic/event. Empty = before this was kept.","default":[]}]}',
+  schema: '{"type":"record","name":"Position","namespace":"engine","doc":"Where a task goes on reading: the next offset per input topic, written in the same transaction as what was made of the records before it.","fields":[{"name":"version","type":"int","doc":"Version of the processor that wrote it; 0, which none has, while the memory is being forgotten."},{"name":"offsets","type":{"type":"map","values":"long"},"doc":"Next offset by topic."},{"name":"recordTimeMs","type":{"type":"long","logicalType":"timestamp-millis"},"doc":"Latest broker time of a folded record: the clock of timers on record time. 0 if none.","default":0},{"name":"changelogStart","type":"long","doc":"First offset that the changelog held when it was last known to be whole: one that begins later has lost entries.","default":0},{"name":"reads","type":{"type":"array","items":"string"},"doc":"What was folded up to here, as topic/event. Empty = before this was kept.","default":[]}]}',
 }
 
 export const QueuedInputSchema: AvroSchema<QueuedInput> = {

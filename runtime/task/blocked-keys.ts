@@ -42,6 +42,11 @@ export class BlockedKeys {
     return [...this.#keys]
   }
 
+  /** Of what is blocked, and of what waits: a changelog that lost entries may hold the one without the other. */
+  keys(): ReadonlySet<string> {
+    return new Set([...this.#keys.keys(), ...this.#queues.keys()])
+  }
+
   queue(key: string): readonly Queued[] {
     return [...(this.#queues.get(key) ?? [])]
       .map(([sequence, input]) => ({ sequence, input }))

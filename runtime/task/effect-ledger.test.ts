@@ -3,7 +3,7 @@ import { sendOrders } from '../testing/example.ts'
 import { EffectLedger, type LiveEffect } from './effect-ledger.ts'
 
 const EFFECTS = 2_000
-const DUE = { runs: 0, unproven: 0, failures: 0, resumeFrom: 0, notBeforeMs: 0, askedAtMs: 0 }
+const DUE = { runs: 0, unproven: 0, failures: 0, resumeFrom: 0, notBeforeMs: 0, replayed: false, askedAtMs: 0 }
 
 /** Effects that count how often somebody asks for their place. */
 const counted = () => {

@@ -115,6 +115,13 @@ export class EffectLedger {
     return next
   }
 
+  /** Those that a replay asked for, which begins anew or has ended: now they are pending like any other. */
+  *kept(): Generator<LiveEffect> {
+    for (const { id, record } of this.#effects.values()) {
+      if (record.replayed) yield this.#change(id, () => ({ replayed: false }))
+    }
+  }
+
   /** Whether every one of its last runs ended with the death of its process. */
   isKiller(effect: LiveEffect): boolean {
     return effect.record.unproven >= CRASH_LIMIT

@@ -22,6 +22,8 @@ export interface Remaining {
 
 /** A replay that has more left to do than this waits for `processors release`: somebody should have seen the number. */
 export const RELEASE_LIMIT = 100
+/** Of a position whose memory is being forgotten: no processor has it. */
+const NO_VERSION = 0
 /** Held outputs that are emitted in one batch. */
 const RELEASE_STEP = 1_000
 
@@ -78,15 +80,27 @@ export class Replay {
     const memory = this.#memory
     const startsNow = this.#processor.start === 'now'
     const isNew = memory.version === null
+    const before = memory.position.offsets()
     for (const [topic, { beginning, end }] of inputs) {
       const from = startsNow ? end : beginning
       if (!startsNow || isNew || !memory.position.has(topic)) memory.position.set(topic, from)
     }
     if (startsNow) return
+    if (!isNew) this.#voidPosition(before)
     const until = Object.fromEntries([...inputs].map(([topic, { end }]) => [topic, Number(end)]))
     memory.replay = { until, released: false }
     memory.recordTimeMs = 0
     this.#forgetting = memory.forget()
+  }
+
+  /**
+   * Other code may be next: an older release, or the next one. What is half forgotten is whole for none of them, so the
+   * position goes first.
+   */
+  #voidPosition(offsets: Record<string, number>): void {
+    const { recordTimeMs, changelogStart, reads } = this.#memory
+    const value = { version: NO_VERSION, offsets, recordTimeMs, changelogStart, reads: [...reads] }
+    this.#journal.write({ kind: 'position', value })
   }
 
   /** Writes the end of up to so many entries that are made anew. True: all are gone. */
@@ -115,12 +129,15 @@ export class Replay {
     return { outputs: held.size, effects: effects.size, timers: timers.due(nowMs).length }
   }
 
-  /** Once the inputs are replayed: does what is left, if that is little or was released. */
-  end(nowMs: number): void {
+  /**
+   * Once the inputs are replayed: does what is left, if that is little or was released. Returns what was done before, when
+   * that was the end of it.
+   */
+  end(nowMs: number): History | null {
     const { replay, held, blocked } = this.#memory
-    if (replay === null || this.phase !== 'held') return
+    if (replay === null || this.phase !== 'held') return null
     const { outputs, effects, timers } = this.remaining(nowMs)
-    if (outputs + effects + timers > RELEASE_LIMIT && !replay.released) return
+    if (outputs + effects + timers > RELEASE_LIMIT && !replay.released) return null
     const inOrder = [...held].sort(([, a], [, b]) => a.sequence - b.sequence)
     for (const [outputId, { topic, partition, key, value, headers }] of inOrder.slice(0, RELEASE_STEP)) {
       this.#journal.emit({ topic, key, value, headers, ...(partition === null ? {} : { partition }) })
@@ -128,10 +145,15 @@ export class Replay {
       this.#journal.write({ kind: 'held', outputId, value: null })
     }
     // Some are out: the rest must follow whatever else comes.
-    if (held.size > 0) return this.release()
+    if (held.size > 0) {
+      this.release()
+      return null
+    }
     for (const entry of this.#memory.takeConfirmations((key) => !blocked.has(key))) this.#journal.write(entry)
+    const past = this.#history
     this.#memory.replay = null
     this.#history = null
     this.#journal.write({ kind: 'replay', value: null })
+    return past
   }
 }

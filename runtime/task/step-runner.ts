@@ -64,14 +64,17 @@ export class StepRunner {
     return !afterClose && this.#memory.closed.has(key)
   }
 
-  /** Runs the step of an input, or has it wait behind a failure of its key. False: there was nothing to do. */
-  take(input: Input, key: string, nowMs: number, route?: Route): boolean {
+  /**
+   * Runs the step of an input, or has it wait behind a failure of its key. `past`: as of the replay that has just ended.
+   * False: there was nothing to do.
+   */
+  take(input: Input, key: string, nowMs: number, route?: Route, past: History | null = null): boolean {
     if (this.#memory.blocked.has(key)) {
       this.#failures.enqueue(input, key, nowMs)
       return true
     }
     try {
-      this.#past = this.#memory.replay === null ? null : this.#replay.past
+      this.#past = this.#memory.replay === null ? past : this.#replay.past
       return this.#run(input, key, nowMs, route)
     } catch (error) {
       const refusal = this.refusalOf(error)
@@ -188,14 +191,17 @@ export class StepRunner {
   }
 
   /**
-   * Effects of which the record, met again, says that they were carried out: the oldest of each name that it confirms, or
-   * none when it is the outcome of one that was known by its id.
+   * Effects of which the record, met again, says that they were carried out: the oldest of each name that it confirms and
+   * that the replay asked for, or none when it is the outcome of one that was known by its id. What was pending before the
+   * replay had not settled, so no record that it meets can be its outcome.
    */
   #confirmedBy(record: LogRecord, key: string, { confirms }: Route): readonly LiveEffect[] {
     const { effects, confirmations } = this.#memory
     if (confirmations.has(headerOf(record, 'ce_id') ?? '')) return NOTHING
     const pending = effects.ofKey(key)
-    return confirms.flatMap((name) => pending.find(({ record: { effect } }) => effect === name) ?? [])
+    return confirms.flatMap(
+      (name) => pending.find(({ record: { effect, replayed } }) => replayed && effect === name) ?? [],
+    )
   }
 
   #decode(record: LogRecord, route: Route): unknown {

@@ -99,8 +99,8 @@ export class StepWriter {
     const { effects } = this.#memory
     const { id, effect, input, inputBytes } = asked
     const known = effects.get(id)
-    // A replay meets again what was promised before it.
-    if (known !== undefined && !isCancelled(step, known)) return NOTHING
+    // A replay meets again what was promised before it, by this very step.
+    if (known !== undefined) return NOTHING
     if (past?.settled(id) === true) return () => this.#expectConfirmation(key, id, past)
     const record = {
       effect,
@@ -111,6 +111,7 @@ export class StepWriter {
       resumeFrom: past?.reports(id) ?? 0,
       askedAtMs: nowMs,
       traceparent,
+      replayed: past !== null,
     }
     const entry = this.#journal.encode({ kind: 'effect', key, effectId: id, value: record })
     return () => {
@@ -167,7 +168,9 @@ type Promised = () => void
 const NOTHING: Promised = () => undefined
 const NO_PROMISES: readonly Promised[] = []
 
-const isCancelled = ({ closed, cancels }: Step, { record }: LiveEffect): boolean => closed || cancels.has(record.effect)
+/** What a step asks for itself outlives what it cancels. */
+const isCancelled = ({ closed, cancels, performs }: Step, { id, record }: LiveEffect): boolean =>
+  (closed || cancels.has(record.effect)) && !performs.some((asked) => asked.id === id)
 
 const isEmitted = ({ topic, headers }: OutputRecord, nowMs: number, past: History | null): boolean =>
   past !== null && headers.ce_id !== undefined && past.emitted(headers.ce_id, topic, nowMs)

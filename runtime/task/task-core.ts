@@ -274,12 +274,12 @@ export class TaskCore {
     for (const set of memory.recordTimers.due(timestampMs)) this.#fire(set, set.timer.atMs)
   }
 
-  #fire({ key, name, timer }: SetTimer, nowMs: number): void {
+  #fire({ key, name, timer }: SetTimer, nowMs: number, past: History | null = null): void {
     const { timers, recordTimers, blocked } = this.#memory
     // An earlier timer of this round may have removed or moved it; that of a blocked key waits with the key.
     const current = timers.get(key, name) ?? recordTimers.get(key, name)
     if (current?.timerId !== timer.timerId || blocked.has(key)) return
-    this.#steps.take({ kind: 'timer', key, name, timer }, key, nowMs)
+    this.#steps.take({ kind: 'timer', key, name, timer }, key, nowMs, undefined, past)
   }
 
   /** Journals that a run begins. The executor may start once the batch is committed. */
@@ -366,8 +366,14 @@ export class TaskCore {
     return this.#replay.remaining(nowMs)
   }
 
+  /**
+   * Ends it if it can end. A timer that had fired and left nothing but a pending effect was set again, and is due: it asks
+   * for the same effect, which must go on behind what it has reported. So it fires while that is known.
+   */
   endReplay(nowMs: number): void {
-    this.#replay.end(nowMs)
+    const past = this.#replay.end(nowMs)
+    if (past === null) return
+    for (const set of this.#memory.timers.due(nowMs)) this.#fire(set, nowMs, past)
   }
 
   // ---- batch

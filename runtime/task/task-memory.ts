@@ -101,7 +101,7 @@ export class TaskMemory {
     for (const key of take(this.closed)) yield { kind: 'closed', key, value: null }
     for (const outputId of take(this.held)) yield { kind: 'held', outputId, value: null }
     yield* this.takeConfirmations(() => true)
-    for (const [key] of this.blocked.entries()) {
+    for (const key of this.blocked.keys()) {
       for (const { sequence } of this.blocked.queue(key)) {
         this.blocked.remove(key, sequence)
         yield { kind: 'queued', key, sequence, value: null }
@@ -110,6 +110,7 @@ export class TaskMemory {
       yield { kind: 'blocked', key, value: null }
     }
     yield* this.pieces.clear()
+    for (const { id, key, record } of this.effects.kept()) yield { kind: 'effect', key, effectId: id, value: record }
   }
 
   /** What becomes of confirmations that nobody waits for any more, by their key. */

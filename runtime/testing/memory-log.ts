@@ -120,9 +120,9 @@ export class MemoryLog {
     this.#partition(topic, partition).compact(options)
   }
 
-  /** Loses what the partition holds, as `kafka-delete-records` does. */
-  truncate(topic: string, partition: number): void {
-    this.#partition(topic, partition).truncate()
+  /** Loses what the partition holds, or what it holds before an offset, as `kafka-delete-records` does. */
+  truncate(topic: string, partition: number, before?: bigint): void {
+    this.#partition(topic, partition).truncate(before)
   }
 
   // ---- writers

@@ -87,11 +87,10 @@ export class MemoryPartition {
     return { records, nextOffset: from > stable ? from : stable }
   }
 
-  /** DeleteRecords: everything that is there is gone, and the offsets go on. */
-  truncate(): void {
-    const stable = this.stableEnd
-    this.beginning = stable
-    this.#entries = this.#entries.filter(({ offset }) => offset >= stable)
+  /** DeleteRecords: what is before the offset is gone, by default everything; the offsets go on. */
+  truncate(before: bigint = this.stableEnd): void {
+    this.beginning = before
+    this.#entries = this.#entries.filter(({ offset }) => offset >= before)
   }
 
   /**

@@ -2,6 +2,7 @@ import t from 'tap'
 import { UpstreamError } from '../../platform/errors.ts'
 import { type Codec, createCodec } from '../codec/avro.ts'
 import { memoryDirectory } from '../codec/schema-directory.ts'
+import { CRASH_LIMIT } from '../effect-policy.ts'
 import type { LogRecord } from '../kafka/log-records.ts'
 import { defineProcessor, from, type Processor, type TopicRef } from '../processor.ts'
 import { toRecord } from '../task/changelog.ts'
@@ -61,12 +62,39 @@ t.test('a timer that fired does not fire again; one that is to come is set', asy
   )
 })
 
-t.test('a replay that was interrupted goes on', async (t) => {
+/** Several entries to forget, some of what they are about done, some not. */
+const halfDone = (): TestDriver => {
   const driver = testDriver([sendOrders])
   for (const key of ['a', 'b', 'c']) place(driver, key)
-  driver.lose(NAME)
-  driver.restart()
-  t.equal(driver.effects().length, 3)
+  send(driver)
+  place(driver, 'a')
+  return driver
+}
+
+t.test('a memory that is half forgotten is whole for nobody', async (t) => {
+  const [old, next] = [sendOrders, { ...sendOrders, version: 2 }]
+  const whole = halfDone()
+  const expected = () => ({ effects: whole.effects(), a: whole.state(NAME, 'a'), ids: ids(whole) })
+  for (const [who, opens] of [
+    ['the same release', next],
+    ['the one before', old],
+  ] as const) {
+    for (const batches of [1, 2, 3, 4]) {
+      const driver = halfDone()
+      driver.deploy(next)
+      driver.deploy(old)
+      driver.dieForgetting(NAME, 1, next)
+      driver.dieForgetting(NAME, batches, opens)
+      const { effects, a, ids: after } = expected()
+      t.same(
+        [driver.effects(), driver.state(NAME, 'a'), ids(driver)],
+        [effects, a, after],
+        `${who}, ${batches} batches`,
+      )
+      driver.advance(LATE_MS)
+      t.equal(driver.read(deliveries, 'OrderLate').length, 3)
+    }
+  }
 })
 
 t.test('an event that was never emitted is emitted at the end, in order', async (t) => {
@@ -232,6 +260,15 @@ const confirmed: Processor = {
   confirmedBy: { send: [from(deliveries, ['OrderSent', 'OrderLost'])] },
 }
 
+/** Of the context, what these tests use. */
+interface Waits {
+  readonly now: number
+  schedule(timer: 'late', atMs: number): void
+  readonly perform: { send(parcel: { readonly boxes: number }): string }
+}
+
+const setLate = (ctx: Waits): void => ctx.schedule('late', ctx.now + LATE_MS)
+
 const failed = (error: Error): never => {
   throw error
 }
@@ -329,6 +366,72 @@ t.test('an outcome of nothing that is known confirms the oldest', async (t) => {
   driver.lose(NAME)
   t.match(driver.effects(), [{ input: { boxes: 2 } }])
 })
+
+t.test('what was pending before the replay had not settled: nothing that it meets confirms it', async (t) => {
+  const driver = testDriver([confirmed])
+  for (const boxes of [1, 2]) place(driver, 'o-1', boxes)
+  driver.pipe(deliveries, 'OrderSent', 'o-1', { boxes: 1, trackingId: 'of another' })
+  const before = driver.effects()
+  t.equal(before.length, 2)
+  driver.deploy({ ...confirmed, version: 2 })
+  t.same(driver.effects(), before)
+})
+
+t.test('an effect of a timer that had begun to report goes on behind it when the changelog is lost', async (t) => {
+  const { behaviour } = sendOrders
+  const on = { orders: { OrderPlaced: (ctx: unknown) => setLate(ctx as Waits) } }
+  const due = { late: (ctx: unknown) => void (ctx as Waits).perform.send({ boxes: 2 }) }
+  const patient: Processor = { ...sendOrders, behaviour: { ...behaviour, on, due } }
+  const driver = testDriver([patient])
+  place(driver, 'o-1')
+  driver.advance(LATE_MS)
+  driver.report(first(driver), 1, { n: 1 })
+  const before = driver.effects()
+  driver.lose(NAME)
+  t.same(driver.effects(), before)
+  for (const n of [1, 2]) driver.report(first(driver), n, { n })
+  t.same(
+    driver.read(deliveries, 'BoxSent').map(({ data }) => data.n),
+    [1, 2],
+  )
+})
+
+t.test('what the end of a key has asked for is not cancelled by meeting that end again', async (t) => {
+  const parting: Processor = {
+    ...sendOrders,
+    behaviour: {
+      ...sendOrders.behaviour,
+      closing: { orders: { OrderWithdrawn: (ctx: unknown) => void (ctx as Waits).perform.send({ boxes: 1 }) } },
+    },
+  }
+  const driver = testDriver([parting])
+  place(driver, 'o-1', 5)
+  driver.pipe(orders, 'OrderWithdrawn', 'o-1', { why: 'rain' })
+  const before = first(driver)
+  for (let n = 1; n < CRASH_LIMIT; n++) driver.crash(before)
+  driver.deploy({ ...parting, version: 2 })
+  t.equal(first(driver), before)
+  driver.crash(before)
+  t.same(driver.effects(), [], 'it has not forgotten how often its process died')
+})
+
+t.test(
+  'what waits without its key being blocked, for the changelog lost that, is forgotten with the rest',
+  async (t) => {
+    const codec = createCodec(memoryDirectory())
+    const core = new TaskCore({ processor: sendOrders, codec, source: '', task: 0, instanceId: 'test' })
+    const value = {
+      ...({ kind: 'RECORD', topic: 'orders', partition: 0, offset: 0, atMs: 0, headers: {}, value: null } as const),
+      ...{ causeId: '', n: 0, ok: true, code: '', detail: '', replayed: false },
+    }
+    const queued = toRecord({ kind: 'queued', key: 'o-1', sequence: 3, value }, codec, sendOrders.state)
+    core.restore(queued)
+    t.ok(core.needsReplay(0n))
+    core.beginReplay(new Map())
+    t.ok(core.forgetSome(10))
+    t.ok(core.takeBatch()?.changelog.some((record) => record.key === queued.key && record.value === null))
+  },
+)
 
 t.test('an outcome that has to be folded twice, for its schema is learned first, confirms once', async (t) => {
   const driver = testDriver([confirmed])

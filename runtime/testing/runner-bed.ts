@@ -5,6 +5,7 @@ import { memoryDirectory, type SchemaDirectory } from '../codec/schema-directory
 import { foldedBy, inputTopicsOf, type Processor, type TopicRef } from '../processor.ts'
 import { type AnyExecutors, EffectSlots } from '../run/executors.ts'
 import { initialPositions } from '../run/initial-positions.ts'
+import { TASK_LIMITS, type TaskLimits } from '../run/limits.ts'
 import { unobserved } from '../run/observer.ts'
 import { TaskRunner } from '../run/task-runner.ts'
 import { type OperatorRequest, PositionSchema } from '../state/generated.ts'
@@ -27,8 +28,12 @@ export interface RunnerBed {
   readonly runner: TaskRunner
   /** Lets so much time pass, with all that happens in it. */
   pass(ms: number): Promise<void>
-  /** The process dies, another one takes over. */
-  restart(): void
+  /** The process dies, another one takes over, with other code if there is some. */
+  restart(code?: Processor): void
+  /** The changelog is lost. */
+  forget(): void
+  /** Somebody takes the task over, and does nothing with it. */
+  fence(): void
   /** The process ends when it is asked to, another one takes over. Resolves with how long the end took, ms. */
   deploy(): Promise<number>
   /** Any event of the shop's; `headers` beside those of its envelope. */
@@ -68,12 +73,14 @@ export interface RunnerBedOptions {
   readonly before?: number
   /** Default: says nothing. */
   readonly logger?: Logger
+  readonly limits?: TaskLimits
 }
 
 const START_MS = Date.UTC(2026, 0, 1)
 const DIRECTORY = memoryDirectory()
 const CODEC = createCodec(DIRECTORY)
 const CHANGELOG = 'send-orders-state'
+const TRANSACTIONAL_ID = 'test.send-orders.0'
 interface Flow {
   position: bigint
   flowing: boolean
@@ -86,8 +93,9 @@ export const runnerBed = async (
   executorsOf: (process: SimulatedProcess) => AnyExecutors,
   options: RunnerBedOptions = {},
 ): Promise<RunnerBed> => {
-  const { processor = shop.sendOrders, learn = async () => undefined, isNew = false, before = 0 } = options
-  const { logger = silentLogger } = options
+  const { limits = TASK_LIMITS, logger = silentLogger, learn = async () => undefined } = options
+  const { isNew = false, before = 0 } = options
+  let { processor = shop.sendOrders } = options
   const random = seededRandom(1)
   const time = new VirtualTime(random, START_MS)
   const log = new MemoryLog({ now: () => time.nowMs })
@@ -136,6 +144,7 @@ export const runnerBed = async (
       processor,
       executors: executorsOf(process),
       slots: new EffectSlots(processor.effects),
+      limits,
       task: 0,
       instanceId: 'p1',
       source: '/test/send-orders',
@@ -145,7 +154,7 @@ export const runnerBed = async (
       clock: process.clock,
       taskLog: memoryTaskLog({
         log,
-        transactionalId: 'test.send-orders.0',
+        transactionalId: TRANSACTIONAL_ID,
         changelog: CHANGELOG,
         task: 0,
         inputs,
@@ -193,7 +202,8 @@ export const runnerBed = async (
     },
     restored,
     pass,
-    restart: () => {
+    restart: (code = processor) => {
+      processor = code
       process.kill()
       start()
     },
@@ -209,6 +219,8 @@ export const runnerBed = async (
       return endedAtMs - askedAtMs
     },
     pipe,
+    forget: () => log.truncate(CHANGELOG, 0),
+    fence: () => void log.initProducer(TRANSACTIONAL_ID),
     place: (key, boxes) => pipe(shop.orders, 'OrderPlaced', key, { boxes }),
     placeUnlearned: (key, schemaId) => {
       const value = CODEC.encode(shop.OrderPlacedSchema, { boxes: 0 })

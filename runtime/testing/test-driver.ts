@@ -208,6 +208,23 @@ export class TestDriver {
     this.#settle()
   }
 
+  /**
+   * Its process dies in a replay, when so many batches were committed of what it forgets; then this one opens the task.
+   * Default: the same code.
+   */
+  dieForgetting(processor: string, batches: number, next = this.#named(processor).processor): void {
+    const driven = this.#named(processor)
+    const core = this.#restored(driven)
+    core.needsReplay(0n)
+    core.beginReplay(this.#inputsOf(driven))
+    driven.core = core
+    for (let n = 0; n < batches; n++) {
+      if (core.forgetSome(1)) throw new BugError('FORGOTTEN', `all is forgotten before batch ${n + 1}`)
+      this.#commit(driven)
+    }
+    this.deploy(next)
+  }
+
   /** `held`: a replay has more left to do than is done without being asked for. */
   phase(processor: string): Phase {
     return this.#named(processor).core.phase
@@ -273,11 +290,16 @@ export class TestDriver {
     })
   }
 
+  #restored({ processor, changelog }: Driven): TaskCore {
+    const core = this.#newCore(processor)
+    for (const [key, value] of changelog) core.restore({ key, value })
+    return core
+  }
+
   #open(driven: Driven): void {
-    const core = this.#newCore(driven.processor)
+    const core = this.#restored(driven)
     driven.core = core
     driven.isLive = false
-    for (const [key, value] of driven.changelog) core.restore({ key, value })
     if (core.needsReplay(0n)) {
       core.beginReplay(this.#inputsOf(driven))
       while (!core.forgetSome(1)) this.#commit(driven)
