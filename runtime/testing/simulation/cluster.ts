@@ -1,7 +1,7 @@
 import { createCodec } from '../../codec/avro.ts'
 import { memoryDirectory } from '../../codec/schema-directory.ts'
 import { partitionOfKey } from '../../kafka/murmur2.ts'
-import { inputTopicsOf, type Processor } from '../../processor.ts'
+import { inputTopicsOf, type Processor, type TopicRef } from '../../processor.ts'
 import { initialPositions } from '../../run/initial-positions.ts'
 import { changelogOf } from '../../run/kafka-task-log.ts'
 import { ProcessorHost } from '../../run/processor-host.ts'
@@ -9,21 +9,23 @@ import type { TaskLog } from '../../run/task-log.ts'
 import { toRecord } from '../../task/changelog.ts'
 import { MemoryLog } from '../memory-log.ts'
 import { type MemoryTaskLogSettings, memoryTaskLog } from '../memory-task-log.ts'
+import { billItems, bills } from './billing.ts'
 import { KILLED_BY, packingExecutors } from './executors.ts'
 import type { FaultPlan, SuddenKind } from './faults.ts'
 import { Journal } from './journal.ts'
 import { learningCodec } from './learning-codec.ts'
 import { Network } from './network.ts'
 import type { Notes } from './notes.ts'
-import { packOrders, TOPICS, tallyParcels, withBug } from './packing.ts'
+import { orders, packOrders, parcels, tallies, tallyParcels, withBug } from './packing.ts'
 import type { PlantedBug } from './planted-bugs.ts'
 import type { Random } from './random.ts'
 import { SimulatedGroup } from './simulated-group.ts'
 import { SimulatedProcess } from './simulated-process.ts'
 import type { VirtualTime } from './virtual-time.ts'
+import type { Poisoned } from './workload.ts'
 
 /**
- * A log, two consumer groups and some processes, each with the hosts, runners, cores and effect runs of production in it;
+ * A log, three consumer groups and some processes, each with the hosts, runners, cores and effect runs of production in it;
  * and everything that can be done to them.
  */
 export interface ClusterSettings {
@@ -38,13 +40,26 @@ export interface ClusterSettings {
 
 /** Compiled once; which process has learned which schema is kept apart. */
 export const CODEC = createCodec(memoryDirectory())
-const PROCESSORS: readonly Processor[] = [packOrders, tallyParcels]
+const PROCESSORS: readonly Processor[] = [packOrders, tallyParcels, billItems]
+/** Their partition counts are equal. */
+const TOPICS: readonly TopicRef[] = [orders, parcels, tallies, bills]
+/**
+ * Processors that keep the rule for states that survive a replay: they are folded from facts. `pack-orders` does not: it
+ * numbers its reports and outcomes, which is how a lost or doubled one shows.
+ */
+const REPLAYABLE: readonly [Processor, ...Processor[]] = [tallyParcels, billItems]
 /** Longest time until the supervisor has started another process, ms. */
 const RESTART_MS = 400
 /** How often the broker looks for transactions whose owners are silent, ms. */
 const EXPIRY_MS = 5_000
 const FETCH_WAIT_MS = 100
+/** Longest time until a process that is replaced by a new version has its turn, ms. */
+const ROLLOUT_MS = 1_500
+/** Longest time until a process dies that has begun a replay, ms: a few requests. */
+const REPLAY_DEATH_MS = 60
 const REPLACED = 'all are replaced'
+
+const transactionalIdOf = ({ name }: Processor, task: number): string => `simulation.${name}.${task}`
 
 export class Cluster {
   readonly log: MemoryLog
@@ -53,7 +68,11 @@ export class Cluster {
   readonly #s: ClusterSettings
   readonly #groups: ReadonlyMap<string, SimulatedGroup>
   readonly #hosts = new Map<SimulatedProcess, readonly ProcessorHost[]>()
+  readonly #replays = new Map<string, number[]>()
+  readonly #ended = new Set<string>()
   #started = 0
+  #version = 1
+  #hasKilledReplay = false
   #isMended = false
   #over = false
 
@@ -100,16 +119,27 @@ export class Cluster {
   }
 
   /** Mended code, and an operator who has the keys folded again that are blocked, or may come to be. */
-  mend(keys: readonly string[]): void {
+  mend(poisoned: readonly Poisoned[]): void {
     this.#isMended = true
     this.#replaceLiving()
     const { time, tasks } = this.#s
-    for (const key of keys) {
+    for (const { topic, key } of poisoned) {
+      const processor = topic === bills.name ? billItems : packOrders
       const value = { command: 'RETRY', key, atMs: time.nowMs } as const
-      const entry = toRecord({ kind: 'request', requestId: `retry-${key}`, value }, CODEC, packOrders.state)
+      const entry = toRecord({ kind: 'request', requestId: `retry-${key}`, value }, CODEC, processor.state)
       const partition = partitionOfKey(key, tasks)
-      this.log.produce({ ...entry, topic: changelogOf(packOrders), partition, headers: {} })
+      this.log.produce({ ...entry, topic: changelogOf(processor), partition, headers: {} })
     }
+  }
+
+  /** When replays of a task began, ms. */
+  replaysMs({ name }: Processor, task: number): readonly number[] {
+    return this.#replays.get(`${name}/${task}`) ?? []
+  }
+
+  /** Whether the process was asked to end, and did, and none of its tasks had met an error before. */
+  endedGracefully(process: string): boolean {
+    return this.#ended.has(process)
   }
 
   /** An accident for each: a run that was about to begin never does. */
@@ -147,7 +177,11 @@ export class Cluster {
       case 'compact':
         return this.#compact({ dropTombstones: false })
       case 'forget':
-        return this.#forget(tallyParcels)
+        return this.#forget(random.pick(REPLAYABLE), 1)
+      case 'gap':
+        return this.#forget(random.pick(REPLAYABLE), 0.5)
+      case 'deploy':
+        return this.#deploy()
     }
   }
 
@@ -174,7 +208,8 @@ export class Cluster {
     const crash = (where: string): void => this.#crash(process, where)
     const { codec, learn } = learningCodec(CODEC, (id) => this.network.request(process, 'learn', () => id))
     const group = this.#groups.get(processor.name) as SimulatedGroup
-    const code = this.#isMended ? processor : withBug(processor)
+    const mended = this.#isMended ? processor : withBug(processor)
+    const code = REPLAYABLE.includes(processor) ? { ...mended, version: this.#version } : mended
     return new ProcessorHost(
       {
         processor: bug.processor?.(code) ?? code,
@@ -198,7 +233,7 @@ export class Cluster {
   #taskLog(process: SimulatedProcess, processor: Processor, task: number): TaskLog {
     const settings: MemoryTaskLogSettings = {
       log: this.log,
-      transactionalId: `simulation.${processor.name}.${task}`,
+      transactionalId: transactionalIdOf(processor, task),
       changelog: changelogOf(processor),
       task,
       inputs: inputTopicsOf(processor),
@@ -207,9 +242,28 @@ export class Cluster {
       fetchLimit: this.#s.random.between(1, 20),
       wait: () => process.sleep(FETCH_WAIT_MS),
     }
-    const taskLog = memoryTaskLog(settings)
+    const taskLog = this.#noted(memoryTaskLog(settings), process, processor, task)
     const place = { ...settings, processor, codec: CODEC, process: process.name }
     return this.#s.bug.taskLog?.(taskLog, place) ?? taskLog
+  }
+
+  /** Whoever asks for the ranges of its inputs begins a replay. */
+  #noted(taskLog: TaskLog, process: SimulatedProcess, { name }: Processor, task: number): TaskLog {
+    const { time, random, plan, notes } = this.#s
+    return {
+      ...taskLog,
+      inputRanges: async () => {
+        const ranges = await taskLog.inputRanges()
+        notes.note('replay', `${process.name} ${name} ${task}`)
+        this.#replays.set(`${name}/${task}`, [...(this.#replays.get(`${name}/${task}`) ?? []), time.nowMs])
+        const hasPast = [...ranges.values()].some(({ end }) => end > 0n)
+        if (plan.killsReplay && hasPast && !this.#hasKilledReplay && !this.#isMended) {
+          this.#hasKilledReplay = true
+          time.after(random.between(0, REPLAY_DEATH_MS), null, () => this.#crash(process, 'in a replay'))
+        }
+        return ranges
+      },
+    }
   }
 
   // ---- what goes wrong
@@ -253,8 +307,11 @@ export class Cluster {
     await Promise.all((this.#hosts.get(process) ?? []).map((host) => host.stop()))
     if (process.state === 'dead') return
     // A task that has no writer just then cannot journal that its effects were interrupted.
-    process.endedGracefully = !this.#s.notes.reopened.has(process.name)
-    if (!process.endedGracefully) this.journal.hadAccident()
+    process.endedGracefully = !this.#s.notes.disturbed.has(process.name)
+    if (process.endedGracefully) {
+      this.#ended.add(process.name)
+      this.#s.notes.count('ended gracefully')
+    } else this.journal.hadAccident()
     this.#kill(process, 'after a graceful stop')
   }
 
@@ -265,9 +322,27 @@ export class Cluster {
     }
   }
 
-  /** The changelog is lost: whoever opens the task next folds its inputs again, and must do nothing again. */
-  #forget(processor: Processor): void {
-    for (let task = 0; task < this.#s.tasks; task++) this.log.truncate(changelogOf(processor), task)
+  /** The changelog is lost, or its beginning: whoever opens the task next folds its inputs again, and must do nothing again. */
+  #forget(processor: Processor, share: number): void {
+    const topic = changelogOf(processor)
+    for (let task = 0; task < this.#s.tasks; task++) {
+      const { beginning, end } = this.log.offsets(topic, task)
+      this.log.truncate(topic, task, beginning + BigInt(Math.ceil(Number(end - beginning) * share)))
+      // Its owner has to read what is left, while its effects run on.
+      if (this.#s.random.chance(0.5)) this.log.initProducer(transactionalIdOf(processor, task))
+    }
+  }
+
+  /** A rolling release: for a while processes of both versions take tasks from each other. */
+  #deploy(): void {
+    const { time, random } = this.#s
+    this.#version += 1
+    for (const process of this.#living()) {
+      time.after(random.between(0, ROLLOUT_MS), null, () => {
+        if (process.state === 'running' && random.chance(0.5)) void this.#restart(process)
+        else this.#crash(process, 'for a new version')
+      })
+    }
   }
 
   #expireLater(): void {

@@ -32,6 +32,10 @@ export const packingExecutors = ({ process, journal, random, crash }: PackingToo
     for (let n = 1; n <= run.resumeFrom; n++) {
       if (known.get(`${job}/${n}`)?.value !== findingOf(job, n)) journal.contradicts(job, `piece ${n} cannot be read`)
     }
+    return await inPieces({ job, pieces, temper }, run)
+  }
+
+  const inPieces = async ({ job, pieces, temper }: Job, run: EffectRun<Piece>): Promise<Piece> => {
     await process.sleep(workMs(temper))
     misbehave(job, temper as Temper, run)
     for (let n = run.resumeFrom + 1; n <= pieces; n++) {
@@ -51,7 +55,7 @@ export const packingExecutors = ({ process, journal, random, crash }: PackingToo
     }
   }
 
-  const refund = async ({ job }: Job, run: EffectRun<Piece>): Promise<Piece> => {
+  const atOnce = async ({ job }: Job, run: EffectRun<Piece>): Promise<Piece> => {
     await process.sleep(workMs('fine'))
     run.signal.throwIfAborted()
     return { value: findingOf(job, 'receipt') }
@@ -68,5 +72,10 @@ export const packingExecutors = ({ process, journal, random, crash }: PackingToo
       }
     }
 
-  return { pack: journaled('pack', pack), refund: journaled('refund', refund) }
+  return {
+    pack: journaled('pack', pack),
+    refund: journaled('refund', atOnce),
+    bill: journaled('bill', inPieces),
+    part: journaled('part', atOnce),
+  }
 }

@@ -25,11 +25,17 @@ export interface FaultPlan {
   /** Records that one fetch brings, at most. */
   readonly fetchRecords: number
   readonly limits: TaskLimits
+  /** Whether the first process that begins a replay dies while it is at it. */
+  readonly killsReplay: boolean
   readonly sudden: readonly SuddenFault[]
 }
 
 export type SuddenFault = { readonly atMs: number; readonly kind: SuddenKind }
-export type SuddenKind = 'stop' | 'storm' | 'expel' | 'restart' | 'kill' | 'compact' | 'forget'
+/**
+ * `forget`: a changelog is lost; `gap`: its first half; half of the time whoever has the task is fenced, too. `deploy`: processors of the next version, in one process after
+ * the other.
+ */
+export type SuddenKind = 'stop' | 'storm' | 'expel' | 'restart' | 'kill' | 'compact' | 'forget' | 'gap' | 'deploy'
 
 export const CALM: FaultPlan = {
   quietAtMs: 0,
@@ -42,6 +48,7 @@ export const CALM: FaultPlan = {
   sessionTimeoutMs: 3_000,
   fetchRecords: 3,
   limits: TASK_LIMITS,
+  killsReplay: false,
   sudden: [],
 }
 
@@ -54,11 +61,15 @@ const TINY: TaskLimits = {
   positionAloneAfter: 2,
 }
 
+/** So that to forget a memory takes as many commits as it has entries, and a process can die between any two. */
+const ONE_BY_ONE: TaskLimits = { ...TASK_LIMITS, batchRecords: 1 }
+
 /** Below the crash limit of the engine, with one death left for a sudden kill. */
 const MOST_CRASHES = 3
 
 export const drawFaults = (random: Random): FaultPlan => {
   const quietAtMs = random.between(2_000, 8_000)
+  const killsReplay = random.chance(0.25)
   const some = (kind: SuddenKind, most: number): SuddenFault[] =>
     Array.from({ length: random.between(0, most) }, () => ({ kind, atMs: random.between(0, quietAtMs) }))
   return {
@@ -71,7 +82,8 @@ export const drawFaults = (random: Random): FaultPlan => {
     legMs: random.pick([1, 1, 5, 20]),
     sessionTimeoutMs: random.pick([300, 1_000, 3_000]),
     fetchRecords: random.pick([1, 3, 3, 20]),
-    limits: random.pick([TASK_LIMITS, TASK_LIMITS, TINY]),
+    limits: killsReplay ? ONE_BY_ONE : random.pick([TASK_LIMITS, TASK_LIMITS, TINY]),
+    killsReplay,
     sudden: [
       ...some('stop', 2),
       ...some('storm', 2),
@@ -79,7 +91,9 @@ export const drawFaults = (random: Random): FaultPlan => {
       ...some('restart', 1),
       ...some('kill', 1),
       ...some('compact', 2),
-      ...some('forget', random.pick([0, 0, 1])),
+      ...some('forget', random.pick([0, 1])),
+      ...some('gap', random.pick([0, 1])),
+      ...some('deploy', random.pick([0, 1])),
     ],
   }
 }

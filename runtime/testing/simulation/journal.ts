@@ -1,5 +1,6 @@
 import { CRASH_LIMIT } from '../../effect-policy.ts'
 import type { EffectRun } from '../../run/executors.ts'
+import { BILLERS } from './billing.ts'
 import { PACKERS, type Piece } from './packing.ts'
 import type { SimulatedProcess } from './simulated-process.ts'
 
@@ -13,6 +14,10 @@ interface Began {
   readonly run: EffectRun<Piece>
   readonly process: SimulatedProcess
 }
+
+const AT_ONCE: Readonly<Record<string, number>> = { pack: PACKERS, bill: BILLERS }
+/** Their task may have lost its changelog: it counts their runs from the beginning again, and asks for others. */
+const FORGETTABLE = ['bill', 'part']
 
 export class Journal {
   readonly violations: string[] = []
@@ -33,11 +38,14 @@ export class Journal {
     this.#ids.set(job, id)
     if (id !== run.effectId) this.contradicts(job, `is effect ${id} and effect ${run.effectId}`)
     const attempt = `${run.effectId}/${run.attempt}`
-    if (this.#attempts.has(attempt)) this.contradicts(job, `attempt ${run.attempt} began twice`)
+    const isForgotten = FORGETTABLE.includes(effect)
+    if (!isForgotten && this.#attempts.has(attempt)) this.contradicts(job, `attempt ${run.attempt} began twice`)
     this.#attempts.add(attempt)
     const beside = [...this.#running].filter((other) => other.process === process && other.effect === effect)
-    if (beside.length >= (effect === 'pack' ? PACKERS : 1)) this.contradicts(job, 'runs beside too many others')
-    if (beside.some((other) => other.run.key === run.key)) this.contradicts(job, 'runs beside another of its key')
+    if (beside.length >= (AT_ONCE[effect] ?? 1)) this.contradicts(job, 'runs beside too many others')
+    if (!isForgotten && beside.some((other) => other.run.key === run.key)) {
+      this.contradicts(job, 'runs beside another of its key')
+    }
     this.#running.add(began)
     this.#began.set(job, [...(this.#began.get(job) ?? []), process])
     return () => this.#running.delete(began)

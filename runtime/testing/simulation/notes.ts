@@ -11,8 +11,8 @@ export interface Notes {
   violated(what: string): void
   /** The log of the engine: it is read, too. */
   readonly logger: Logger
-  /** Processes of which a task had to open again. */
-  readonly reopened: ReadonlySet<string>
+  /** Processes of which a task had to open again, or was not closed in time. */
+  readonly disturbed: ReadonlySet<string>
   readonly violations: readonly string[]
   readonly trace: readonly string[]
   readonly counts: ReadonlyMap<string, number>
@@ -28,6 +28,7 @@ interface Line {
 /** Pino's numbers. */
 const WARN = 40
 const ERROR = 50
+const DISTURBING: readonly string[] = ['task reopens', 'tasks given up before they were closed']
 /** What faults may lead to, and the one failure of a handler that the topology knows. */
 const isExpected = (msg: string, detail: unknown): boolean =>
   msg === 'group member crashed, joining again' || (msg.startsWith('key blocked') && String(detail).endsWith(POISONED))
@@ -36,13 +37,13 @@ export const createNotes = (isTraced: boolean, sinceStartMs: () => number): Note
   const violations: string[] = []
   const trace: string[] = []
   const counts = new Map<string, number>()
-  const reopened = new Set<string>()
+  const disturbed = new Set<string>()
   const count = (what: string): void => void counts.set(what, (counts.get(what) ?? 0) + 1)
   const write = (line: string): void => {
     const { level, msg, ...facts } = JSON.parse(line) as Line
     if (isTraced) trace.push(`${sinceStartMs()} ${msg} ${JSON.stringify(facts)}`)
     if (level >= WARN) count(msg)
-    if (msg === 'task reopens') reopened.add(facts.process)
+    if (DISTURBING.includes(msg)) disturbed.add(facts.process)
     if (level >= ERROR && !isExpected(msg, facts.detail)) violations.push(`${msg}: ${JSON.stringify(facts)}`)
   }
   const level = isTraced ? 'debug' : 'warn'
@@ -54,7 +55,7 @@ export const createNotes = (isTraced: boolean, sinceStartMs: () => number): Note
     count,
     violated: (what) => void violations.push(what),
     logger: pino({ level, base: null, timestamp: false, serializers: { err: describeError } }, { write }),
-    reopened,
+    disturbed,
     violations,
     trace,
     counts,

@@ -5,8 +5,15 @@ import { checksum, findingOf, LATE_MS } from './packing.ts'
 /** The judge itself: a history that keeps the promises, and the same with one thing wrong. */
 const AT_MS = 1_000
 
+const at = (topic: string, offset: number) => ({
+  ref: `${topic}/0/${offset}`,
+  partition: 0,
+  offset: `${offset}`,
+  atMs: AT_MS,
+})
+
 const placed = (offset: number): Fact => ({
-  ref: `orders/0/${offset}`,
+  ...at('orders', offset),
   key: 'o',
   type: 'OrderPlaced',
   id: `input-${offset}`,
@@ -33,7 +40,7 @@ const judge = (history: readonly Said[], change: (step: object, index: number) =
   for (const [index, [what, ref, atMs = AT_MS]] of history.entries()) {
     chain = checksum(chain, `${what} ${ref}`)
     const data = change({ n: index + 1, what, ref, chain, atMs }, index)
-    model.fold({ ref: `parcels/0/${index}`, key: 'o', type: 'Stepped', id: `step-${index}`, data })
+    model.fold({ ...at('parcels', index), key: 'o', type: 'Stepped', id: `step-${index}`, data })
   }
   return model
 }
@@ -84,7 +91,8 @@ t.test('a step after the end is seen', async (t) => {
   for (const [index, text] of said.entries()) {
     chain = checksum(chain, text)
     const [what = '', ref = ''] = text.split(' ')
-    model.fold({ ref: '', key: 'o', type: 'Stepped', id: '', data: { n: index + 1, what, ref, chain, atMs: AT_MS } })
+    const data = { n: index + 1, what, ref, chain, atMs: AT_MS }
+    model.fold({ ...at('parcels', index), key: 'o', type: 'Stepped', id: '', data })
   }
   t.match(model.violations[0], /step 3 \(late late\) after the end/)
 })

@@ -14,6 +14,10 @@ import {
 /** One committed record, decoded. */
 export interface Fact {
   readonly ref: string
+  readonly partition: number
+  readonly offset: string
+  /** When the broker took it. */
+  readonly atMs: number
   readonly key: string
   readonly type: string
   readonly id: string

@@ -3,13 +3,13 @@ import { effect, exponential } from '../../effect-policy.ts'
 import { defineProcessor, from, type Processor, type StateOf, type TopicRef, to } from '../../processor.ts'
 
 /**
- * The topology under test: two processors that between them have one of everything (keyed stores, effects with reports,
+ * The topology under test (with billing.ts): two processors that between them have one of everything (keyed stores, effects with reports,
  * serial effects, cancelling, timers, an end of life with work that survives it, a bootstrap input, hooks, facts with
  * keys of their own). Every step of an order says so in a fact: its number, what it was, what caused it, and a checksum
  * over all steps before. So the log alone tells in which order the state was folded, and whether anything was folded
  * twice, lost, or folded on a state that nobody had committed.
  */
-const record = <T>(name: string, fields: Readonly<Record<string, string>>): AvroSchema<T> => ({
+export const record = <T>(name: string, fields: Readonly<Record<string, string>>): AvroSchema<T> => ({
   name: `packing.${name}`,
   schema: JSON.stringify({
     type: 'record',
@@ -75,9 +75,9 @@ interface Ledger {
   readonly chain: string
 }
 
-const PieceSchema = record<Piece>('Piece', { value: 'string' })
+export const PieceSchema = record<Piece>('Piece', { value: 'string' })
 const JobSchema = record<Job>('Job', { job: 'string', pieces: 'int', temper: 'string' })
-const ReceiptSchema = record<Piece>('Receipt', { value: 'string' })
+export const ReceiptSchema = record<Piece>('Receipt', { value: 'string' })
 const NothingSchema = (name: string) => record<Nothing>(name, { nothing: 'int' })
 const CountedSchema = (name: string) => record<Counted>(name, { count: 'int', ref: 'string' })
 
@@ -225,20 +225,23 @@ export const packOrders = defineProcessor(
 
 export const POISONED = 'poisoned'
 
-/** The same processor before somebody mended it: its handler throws at one amendment, so that the key is blocked. */
+/** The same processor before somebody mended it: its handlers throw at what is poison to them, so that the key is blocked. */
 export const withBug = (processor: Processor): Processor => {
   const { behaviour } = processor
-  const ofOrders = behaviour.on[orders.name]
-  const amended = ofOrders?.OrderAmended
-  if (amended === undefined) return processor
-  const OrderAmended: typeof amended = (ctx, event) => {
-    if ((event as OrderAmended).amendment === 'poison') throw new RangeError(POISONED)
-    amended(ctx, event)
-  }
-  return {
-    ...processor,
-    behaviour: { ...behaviour, on: { ...behaviour.on, [orders.name]: { ...ofOrders, OrderAmended } } },
-  }
+  const on = Object.entries(behaviour.on).map(([topic, handlers = {}]) => [
+    topic,
+    Object.fromEntries(
+      Object.entries(handlers).map(([event, handle]) => [
+        event,
+        (ctx: unknown, data: unknown) => {
+          const { amendment, poison } = data as { readonly amendment?: string; readonly poison?: boolean }
+          if (amendment === 'poison' || poison === true) throw new RangeError(POISONED)
+          handle(ctx, data)
+        },
+      ]),
+    ),
+  ])
+  return { ...processor, behaviour: { ...behaviour, on: Object.fromEntries(on) } }
 }
 
 const tallyState = { count: record<{ readonly count: number }>('Count', { count: 'int' }) }
@@ -271,6 +274,3 @@ export const tallyParcels = defineProcessor(
     closed: ({ task, instanceId, emit }) => emit.TaskClosed({ instanceId }, { key: `task-${task}`, partition: task }),
   },
 )
-
-/** The topics that are read and written, and their partition counts are equal. */
-export const TOPICS: readonly TopicRef[] = [orders, parcels, tallies]

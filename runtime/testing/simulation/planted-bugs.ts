@@ -2,7 +2,9 @@ import type { Codec } from '../../codec/avro.ts'
 import type { Processor } from '../../processor.ts'
 import type { TaskLog, TaskLogWriter } from '../../run/task-log.ts'
 import { type ChangelogRecord, type Entry, fromRecord, isPosition, toRecord } from '../../task/changelog.ts'
+import { History } from '../../task/history.ts'
 import type { Batch } from '../../task/journal.ts'
+import { Replay } from '../../task/replay.ts'
 import { TaskCore } from '../../task/task-core.ts'
 import { MemoryLog, type MemoryLogSettings } from '../memory-log.ts'
 import {
@@ -97,6 +99,34 @@ export const PLANTED_BUGS: Readonly<Record<string, PlantedBug>> = {
   'a timer is forgotten on restore': {
     taskLog: (log, place) => restoring(log, place, (entry) => (entry.kind === 'timer' ? null : entry)),
   },
+  'a half-forgotten memory passes for a whole one': {
+    plant: () => replacing(Replay.prototype, 'isForgetting', { get: () => false }),
+  },
+  'a changelog that lost its beginning passes for a whole one': {
+    plant: () => {
+      const { needsReplay } = TaskCore.prototype
+      const value = function (this: TaskCore) {
+        return needsReplay.call(this, 0n)
+      }
+      return replacing(TaskCore.prototype, 'needsReplay', { value })
+    },
+  },
+  'a replay does not ask what was done before': {
+    plant: () => replacing(History.prototype, 'add', { value: () => undefined }),
+  },
+  'an outcome that a replay meets confirms nothing': {
+    processor: (processor) => ({ ...processor, confirmedBy: {} }),
+  },
+  'a task is given up without a word': {
+    processor: (processor) => ({ ...processor, behaviour: { ...processor.behaviour, closed: null } }),
+  },
+}
+
+/** Puts something else in the place of a method or property; returns how to put it back. */
+const replacing = <T extends object>(prototype: T, name: keyof T, instead: PropertyDescriptor): (() => void) => {
+  const before = Object.getOwnPropertyDescriptor(prototype, name) as PropertyDescriptor
+  Object.defineProperty(prototype, name, { ...instead, configurable: true })
+  return () => Object.defineProperty(prototype, name, before)
 }
 
 /** The log with other commits. */

@@ -1,19 +1,21 @@
+import { billItems } from './billing.ts'
 import { Cluster, CODEC } from './cluster.ts'
 import { drawFaults, type FaultPlan } from './faults.ts'
 import { createNotes, type Notes } from './notes.ts'
+import { orders } from './packing.ts'
 import type { PlantedBug } from './planted-bugs.ts'
 import { type Random, seededRandom } from './random.ts'
 import { confluentFacts, type Judgement, judge } from './verifier.ts'
 import { VirtualTime } from './virtual-time.ts'
-import { drawWorkload, type Input, recordOf, type Workload } from './workload.ts'
+import { drawWorkload, type Input, lastItem, recordOf, type Workload } from './workload.ts'
 
 /**
  * One schedule: a whole little cluster of real hosts, task runners, cores and effect runs on a simulated log, group, clock
  * and network; everything that happens, and in which order, is a function of the seed.
  *
  * It begins with noise (faults.ts) while events come in. Then nothing goes wrong any more, code that fails on an event is
- * mended, and whatever was begun must come to its end (liveness). Then every process is killed, others restore everything from the changelogs, and each order
- * is asked what it knows. What is committed by then is judged (verifier.ts).
+ * mended, and whatever was begun must come to its end (liveness). Then every process is killed, others restore everything
+ * from the changelogs, and each order and account is asked what it knows. What is committed by then is judged (verifier.ts).
  *
  * What it leaves out, because other tests have it on real brokers: the broker's own faults (leader changes, lost disks),
  * the wire format, the client library.
@@ -104,7 +106,10 @@ class Schedule {
     if (this.#workload.poisoned.length > 0) cluster.mend(this.#workload.poisoned)
     await this.#untilNothingIsMissing('the noise')
     cluster.replaceAll()
-    for (const key of this.#workload.keys) this.#produce({ atMs: 0, key, event: 'OrderAudited', data: { nothing: 0 } })
+    for (const key of this.#workload.keys) {
+      this.#produce({ atMs: 0, key, topic: orders, event: 'OrderAudited', data: { nothing: 0 } })
+    }
+    for (const [key, sold] of this.#workload.accounts) this.#produce(lastItem(key, sold))
     await this.#untilNothingIsMissing('the audit')
     await time.runUntil(time.nowMs + AFTERMATH_MS)
     cluster.end()
@@ -138,7 +143,12 @@ class Schedule {
   }
 
   #judge(): Judgement {
-    return judge(this.#cluster.log, CODEC, (job) => this.#cluster.journal.mayBeKiller(job))
+    const cluster = this.#cluster
+    return judge(cluster.log, CODEC, {
+      mayBeKiller: (job) => cluster.journal.mayBeKiller(job),
+      replaysMs: (task) => cluster.replaysMs(billItems, task),
+      endedGracefully: (process) => cluster.endedGracefully(process),
+    })
   }
 
   #result(): ScheduleResult {

@@ -2,6 +2,8 @@ import type { Codec } from '../../codec/avro.ts'
 import type { LogRecord } from '../../kafka/log-records.ts'
 import type { TopicRef } from '../../processor.ts'
 import type { MemoryLog } from '../memory-log.ts'
+import { BillModel } from './bill-model.ts'
+import { bills } from './billing.ts'
 import { type Fact, OrderModel } from './order-model.ts'
 import { type Counted, customerOf, type OrderSeen, orders, parcels, type Shipped, tallies } from './packing.ts'
 
@@ -10,7 +12,7 @@ import { type Counted, customerOf, type OrderSeen, orders, parcels, type Shipped
  *
  * (a) no ce_id twice; (b) the state is the fold of what was committed, in that order (order-model.ts); (c) inputs of a key
  * in order, none left out, none twice; (d) what is confluent is the same as in a schedule without faults; (e) what was
- * asked for and not cancelled settles, what was scheduled becomes due.
+ * asked for and not cancelled settles, what was scheduled becomes due; (f) a replay redoes nothing (bill-model.ts).
  */
 export interface Judgement {
   /** What must never be, whenever one looks. */
@@ -19,18 +21,30 @@ export interface Judgement {
   readonly missing: readonly string[]
 }
 
-export const judge = (log: MemoryLog, codec: Codec, mayBeKiller: (job: string) => boolean): Judgement => {
+/** What was seen from outside of the log. */
+export interface Witness {
+  /** Whether so many runs of the job died with their process that it may be taken for the killer. */
+  readonly mayBeKiller: (job: string) => boolean
+  /** When replays of a task of `bill-items` began, ms. */
+  readonly replaysMs: (task: number) => readonly number[]
+  /** Whether the process ended in order, so that everything it had to say at its end is in the log. */
+  readonly endedGracefully: (instanceId: string) => boolean
+}
+
+export const judge = (log: MemoryLog, codec: Codec, witness: Witness): Judgement => {
   const facts = (topic: TopicRef): readonly Fact[] =>
     log.readAll(topic.name).map((record) => factOf(topic, record, codec))
   const placed = facts(orders).filter(({ type }) => type !== 'OrderViewed')
   const [parcelFacts, tallyFacts] = [facts(parcels), facts(tallies)]
-  const models = judgeOrders(placed, parcelFacts, mayBeKiller)
+  const billFacts = facts(bills)
+  const models = judgeOrders(placed, parcelFacts, witness.mayBeKiller)
   const verdicts = [
     ...models,
     judgeShipments(models, parcelFacts),
     judgeTallies(models, placed, parcelFacts, tallyFacts),
-    judgeHooks(tallyFacts),
-    judgeIds([...parcelFacts, ...tallyFacts]),
+    ...judgeBills(billFacts, witness),
+    judgeHooks(tallyFacts, witness.endedGracefully),
+    judgeIds([...parcelFacts, ...tallyFacts, ...billFacts]),
   ]
   return {
     violations: verdicts.flatMap(({ violations }) => violations),
@@ -49,13 +63,15 @@ export const confluentFacts = (log: MemoryLog, codec: Codec): readonly string[] 
     .map(({ type, key, id, data }) => `${type} ${key} ${id} ${JSON.stringify(data)}`)
     .sort()
 
-const factOf = (topic: TopicRef, { partition, offset, key, value, headers }: LogRecord, codec: Codec): Fact => {
+const factOf = (topic: TopicRef, record: LogRecord, codec: Codec): Fact => {
+  const { partition, offset, key, value, headers, timestampMs: atMs } = record
   const [type, schema] = Object.entries(topic.events).find(([, { name }]) => name === headers.ce_type) ?? []
   if (type === undefined || schema === undefined || value === null || key === null) {
     throw new TypeError(`${topic.name}/${partition}/${offset} is no fact of the topology`)
   }
   const ref = `${topic.name}/${partition}/${offset}`
-  return { ref, key, type, id: headers.ce_id ?? '', data: codec.decode(schema, value) }
+  const data = codec.decode(schema, value)
+  return { ref, partition, offset: `${offset}`, atMs, key, type, id: headers.ce_id ?? '', data }
 }
 
 const judgeOrders = (placed: readonly Fact[], facts: readonly Fact[], mayBeKiller: (job: string) => boolean) => {
@@ -67,6 +83,14 @@ const judgeOrders = (placed: readonly Fact[], facts: readonly Fact[], mayBeKille
     return model
   })
 }
+
+const judgeBills = (facts: readonly Fact[], { mayBeKiller, replaysMs }: Witness): readonly BillModel[] =>
+  [...Map.groupBy(facts, ({ key }) => key)].map(([key, ofKey]) => {
+    const task = ofKey[0]?.partition ?? 0
+    const model = new BillModel(key, { mayBeKiller, replaysMs: replaysMs(task) })
+    for (const fact of ofKey) model.fold(fact)
+    return model
+  })
 
 /** Every shipment was decided by its order, and the other way round; of one order in its order. */
 const judgeShipments = (models: readonly OrderModel[], facts: readonly Fact[]): Judgement => {
@@ -138,17 +162,30 @@ const compare = (what: string, expected: Lists, found: Lists): Judgement => {
   return { violations, missing }
 }
 
-/** Whoever announces that it gives a task up is the one who announced last that it has it: no zombie speaks. */
-const judgeHooks = (facts: readonly Fact[]): Judgement => {
+/**
+ * Whoever announces that it gives a task up is the one who announced last that it has it: no zombie speaks. And whoever
+ * ended in order has announced it: others wait for that.
+ */
+const judgeHooks = (facts: readonly Fact[], endedGracefully: Witness['endedGracefully']): Judgement => {
   const violations: string[] = []
-  const owners = new Map<string, string | null>()
+  const owners = new Map<string, string>()
+  const mustHaveClosed = (key: string): void => {
+    const owner = owners.get(key)
+    if (owner !== undefined && endedGracefully(owner))
+      violations.push(`${owner} ended in order and never closed ${key}`)
+  }
   for (const { key, type, data } of facts) {
     if (type !== 'TaskOpened' && type !== 'TaskClosed') continue
     const { instanceId } = data as { instanceId: string }
-    if (type === 'TaskClosed' && owners.get(key) !== instanceId)
-      violations.push(`${instanceId} closed ${key} of another`)
-    owners.set(key, type === 'TaskOpened' ? instanceId : null)
+    if (type === 'TaskOpened') {
+      mustHaveClosed(key)
+      owners.set(key, instanceId)
+    } else {
+      if (owners.get(key) !== instanceId) violations.push(`${instanceId} closed ${key} of another`)
+      owners.delete(key)
+    }
   }
+  for (const key of owners.keys()) mustHaveClosed(key)
   return { violations, missing: [] }
 }
 
