@@ -219,9 +219,10 @@ export interface Declaration<
   readonly timers?: readonly Timer[]
   /**
    * Those of `timers` that are due on record time, the latest broker time of what the task has folded: windows. They fire
-   * before the record that moves the time past them, at the same place however often the log is read. That is why there
-   * may be one input topic only: the order of two is another each time. Those of a blocked key wait with it, and fire after
-   * what waited was folded, with the next record that moves the time.
+   * before the record that moves the time past them, in the order of their times, each with its own time as `ctx.now`: at
+   * the same place however often the log is read. That is why there may be one input topic only: the order of two is
+   * another each time. One that is set for a time that has passed fires at once, before the next record; one that fires
+   * may set others for later only (TIMER_NOT_LATER). Those of a blocked key wait with it, and fire after what waited.
    */
   readonly recordTimers?: readonly Timer[]
   /** Events after which a key is over. They are read like `reads`; their handlers go under `closing`. */

@@ -58,11 +58,14 @@ export class BlockedRetry {
     const { memory, replay, failures, writer, steps } = this.#parts
     const { blocked } = memory
     if (!blocked.has(key)) return
-    for (const { sequence, input } of blocked.queue(key)) {
+    const queue = blocked.queue(key)
+    for (const { sequence, input } of queue) {
+      // What is as of its own time comes out as it would have then.
+      const isOfThen = input.replayed || (input.kind === 'TIMER' && memory.isOnRecordTime(input.causeId))
       try {
         const queued = fromQueued(key, input, memory, this.#settings)
         const past = input.replayed ? replay.past : null
-        if (queued !== null) steps.takeQueued(queued, key, input.replayed ? input.atMs : nowMs, past)
+        if (queued !== null) steps.takeQueued(queued, key, isOfThen ? input.atMs : nowMs, past)
       } catch (error) {
         // What nobody knows the schema of must not stop the other keys.
         const refusal = isUnlearned(error) ? UNLEARNED : steps.refusalOf(error)
@@ -71,7 +74,23 @@ export class BlockedRetry {
       failures.dequeue(key, sequence)
     }
     failures.unblock(key)
+    if (queue.some(({ input }) => input.replayed)) this.#fireReplayed(key)
     if (memory.replay === null) writer.endConfirmations(key)
+  }
+
+  /** Timers on record time that a replay would have fired, had the key not waited: they may have fired before it. */
+  #fireReplayed(key: string): void {
+    const { memory, replay, failures, steps } = this.#parts
+    const { recordTimers, recordTimeMs, blocked } = memory
+    for (const { key: of, name, timer } of recordTimers.eachDue(recordTimeMs)) {
+      if (of !== key || blocked.has(key)) continue
+      const input = { kind: 'timer', key, name, timer } as const
+      try {
+        steps.takeQueued(input, key, timer.atMs, replay.past)
+      } catch (error) {
+        failures.blockWith(input, key, steps.refusalOf(error), timer.atMs)
+      }
+    }
   }
 
   /** What it holds is not decoded: that may be what it waits for. */

@@ -49,6 +49,20 @@ export class DueQueue<T> {
     return due
   }
 
+  /** Each that is due, at any moment the first of all; what is put meanwhile is one of them. It stays, until it is over. */
+  *each(isDue: (item: T) => boolean): Generator<T> {
+    const seen: T[] = []
+    try {
+      for (let { first } = this; first !== undefined && isDue(first); first = this.first) {
+        seen.push(first)
+        this.#drop()
+        yield first
+      }
+    } finally {
+      for (const item of seen) if (!this.#isOver(item)) this.put(item)
+    }
+  }
+
   #takeWhile(holds: (item: T) => boolean): T[] {
     const taken: T[] = []
     for (let { first } = this; first !== undefined && holds(first); first = this.first) {

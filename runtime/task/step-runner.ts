@@ -1,7 +1,15 @@
-import { BadInputError, ConfigError, describeError, isRetryable, ReelstreamError } from '../../platform/errors.ts'
+import {
+  BadInputError,
+  BugError,
+  ConfigError,
+  describeError,
+  isRetryable,
+  ReelstreamError,
+} from '../../platform/errors.ts'
 import { traceparentOf } from '../../platform/trace-context.ts'
 import { headerOf } from '../kafka/fetched-records.ts'
 import type { LogRecord } from '../kafka/log-records.ts'
+import type { Timer } from '../state/generated.ts'
 import type { Refusal } from './dead-letter.ts'
 import type { LiveEffect } from './effect-ledger.ts'
 import { spanOfRun } from './effect-span.ts'
@@ -132,6 +140,7 @@ export class StepRunner {
         this.#step(derivedOrigin(key, `timer/${timer.timerId}`, timer, nowMs), (step) => {
           step.fired(name)
           this.#context.during(step, (context) => behaviour.due[name]?.(context))
+          if (this.#memory.isOnRecordTime(name)) this.#requireLater(step, timer)
         })
         return true
       }
@@ -170,6 +179,15 @@ export class StepRunner {
     const span = spanOfRun(this.#settings.processor.name, id, record)
     const kept = { causeId, traceparent: span === null ? traceparent : traceparentOf(span) }
     return derivedOrigin(key, `effect/${id}/${what}`, kept, nowMs)
+  }
+
+  /** Time on records passes only with them: timers that set each other for a time that is no later would fire for ever. */
+  #requireLater(step: Step, fired: Timer): void {
+    for (const [name, atMs] of step.timers) {
+      if (atMs === null || atMs > fired.atMs || !this.#memory.isOnRecordTime(name)) continue
+      const detail = `a timer on record time sets ${name} for ${atMs}, no later than itself (${fired.atMs})`
+      throw new BugError('TIMER_NOT_LATER', detail)
+    }
   }
 
   #runRecord(record: LogRecord, key: string, nowMs: number, route = this.routeOf(record)): boolean {

@@ -21,7 +21,6 @@ import type { KeptNote } from './step-notes.ts'
 import { StepRunner, UNDECODABLE } from './step-runner.ts'
 import { StepWriter } from './step-writer.ts'
 import { TaskMemory } from './task-memory.ts'
-import type { SetTimer } from './timer-ledger.ts'
 
 /**
  * One task (one partition of one processor) as a pure state machine: no broker, no clock, no promises. It is told what
@@ -52,6 +51,7 @@ export interface Failure extends Refusal {
 export class TaskCore {
   readonly settings: TaskSettings
   readonly #reads: string[]
+  readonly #hasRecordTimers: boolean
   readonly #memory: TaskMemory
   readonly #journal: Journal
   readonly #replay: Replay
@@ -72,6 +72,7 @@ export class TaskCore {
     const steps = new StepRunner(settings, { memory, journal, replay, failures, writer })
     this.settings = settings
     this.#reads = foldedBy(settings.processor)
+    this.#hasRecordTimers = settings.processor.recordTimers.length > 0
     this.#memory = memory
     this.#journal = journal
     this.#replay = replay
@@ -132,17 +133,24 @@ export class TaskCore {
 
   /** When something becomes due by itself: a timer, or an effect's back-off. Null if nothing waits for the clock. */
   nextDueMs(nowMs: number): number | null {
-    const { timers, effects, replay, blocked } = this.#memory
+    const { timers, recordTimers, effects, replay, blocked } = this.#memory
     if (replay !== null) return null
     const waits = blocked.size === 0 ? null : (key: string) => blocked.has(key)
-    const due = [timers.nextDueMs(waits), effects.nextDueMs(nowMs)].filter((at) => at !== null)
+    const passed = this.#hasPassed(recordTimers.nextDueMs(waits)) ? nowMs : null
+    const due = [passed, timers.nextDueMs(waits), effects.nextDueMs(nowMs)].filter((at) => at !== null)
     return due.length === 0 ? null : Math.min(...due)
   }
 
   /** Whether the core must be driven even when no record arrives. */
   get isWaiting(): boolean {
-    const { effects, timers, replay, requests, blocked } = this.#memory
-    return effects.size > 0 || timers.nextDueMs() !== null || replay !== null || requests.size > 0 || blocked.size > 0
+    const { effects, timers, recordTimers, replay, requests, blocked } = this.#memory
+    const isTimed = timers.nextDueMs() !== null || this.#hasPassed(recordTimers.nextDueMs())
+    return isTimed || effects.size > 0 || replay !== null || requests.size > 0 || blocked.size > 0
+  }
+
+  /** Whether record time has come to it. */
+  #hasPassed(atMs: number | null): boolean {
+    return atMs !== null && atMs <= this.#memory.recordTimeMs
   }
 
   /** Whether it listens to operators: only then there is something that they could decide. */
@@ -254,32 +262,41 @@ export class TaskCore {
     }
     if (this.#steps.isOver(key, route)) return false
     const { replay } = this.#memory
-    this.#advanceRecordTime(record.timestampMs)
+    if (this.#hasRecordTimers) this.#fireRecordTimers(record.timestampMs)
+    if (record.timestampMs > this.#memory.recordTimeMs) this.#memory.recordTimeMs = record.timestampMs
     // What a handler makes of the time must come out as it did.
     return this.#steps.take({ kind: 'record', record }, key, replay === null ? nowMs : record.timestampMs, route)
   }
 
   /** Fires the timers that are due; now and then, what is over for good is forgotten. */
   fireDue(nowMs: number): void {
-    if (this.#memory.replay !== null) return
-    for (const set of this.#memory.timers.due(nowMs)) this.#fire(set, nowMs)
+    const { replay, recordTimeMs } = this.#memory
+    if (replay !== null) return
+    this.#fireTimers(nowMs, null)
+    if (this.#hasRecordTimers) this.#fireRecordTimers(recordTimeMs)
     this.#closed.sweepNowAndThen(nowMs)
   }
 
-  /** Windows end before the record that moves the time past their end. */
-  #advanceRecordTime(timestampMs: number): void {
-    const memory = this.#memory
-    if (timestampMs <= memory.recordTimeMs) return
-    memory.recordTimeMs = timestampMs
-    for (const set of memory.recordTimers.due(timestampMs)) this.#fire(set, set.timer.atMs)
+  #fireTimers(nowMs: number, past: History | null): void {
+    const { timers, blocked } = this.#memory
+    for (const { key, name, timer } of timers.due(nowMs)) {
+      // An earlier timer of this round may have removed or moved it; that of a blocked key waits with the key.
+      if (timers.get(key, name)?.timerId !== timer.timerId || blocked.has(key)) continue
+      this.#steps.take({ kind: 'timer', key, name, timer }, key, nowMs, undefined, past)
+    }
   }
 
-  #fire({ key, name, timer }: SetTimer, nowMs: number, past: History | null = null): void {
-    const { timers, recordTimers, blocked } = this.#memory
-    // An earlier timer of this round may have removed or moved it; that of a blocked key waits with the key.
-    const current = timers.get(key, name) ?? recordTimers.get(key, name)
-    if (current?.timerId !== timer.timerId || blocked.has(key)) return
-    this.#steps.take({ kind: 'timer', key, name, timer }, key, nowMs, undefined, past)
+  /**
+   * Windows end before the record that moves the time past their end, in the order of their ends; one that ends already
+   * when it is set ends before the next record.
+   */
+  #fireRecordTimers(toMs: number): void {
+    const memory = this.#memory
+    for (const { key, name, timer } of memory.recordTimers.eachDue(Math.max(toMs, memory.recordTimeMs))) {
+      if (memory.blocked.has(key)) continue
+      memory.recordTimeMs = Math.max(memory.recordTimeMs, timer.atMs)
+      this.#steps.take({ kind: 'timer', key, name, timer }, key, timer.atMs)
+    }
   }
 
   /** Journals that a run begins. The executor may start once the batch is committed. */
@@ -371,9 +388,10 @@ export class TaskCore {
    * for the same effect, which must go on behind what it has reported. So it fires while that is known.
    */
   endReplay(nowMs: number): void {
+    // What the last record has made due has fired before whatever came next.
+    if (this.phase === 'held') this.#fireRecordTimers(this.#memory.recordTimeMs)
     const past = this.#replay.end(nowMs)
-    if (past === null) return
-    for (const set of this.#memory.timers.due(nowMs)) this.#fire(set, nowMs, past)
+    if (past !== null) this.#fireTimers(nowMs, past)
   }
 
   // ---- batch

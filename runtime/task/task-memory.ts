@@ -54,7 +54,11 @@ export class TaskMemory {
   }
 
   timersOf(name: string): TimerLedger {
-    return this.#processor.recordTimers.includes(name) ? this.recordTimers : this.timers
+    return this.isOnRecordTime(name) ? this.recordTimers : this.timers
+  }
+
+  isOnRecordTime(timer: string): boolean {
+    return this.#processor.recordTimers.includes(timer)
   }
 
   restore(written: ChangelogRecord): void {

@@ -44,6 +44,11 @@ export class TimerLedger {
     return this.#queue.upTo(({ timer }) => timer.atMs <= nowMs)
   }
 
+  /** As `due`, while they fire: one that is set meanwhile, and is due, has its place among them. */
+  eachDue(nowMs: number): Generator<SetTimer> {
+    return this.#queue.each(({ timer }) => timer.atMs <= nowMs)
+  }
+
   /** Removes everything, one by one as it is asked for. */
   *clear(): Generator<SetTimer> {
     for (const [key, timers] of this.#byKey) {

@@ -4,7 +4,7 @@ import { type Codec, createCodec } from '../codec/avro.ts'
 import { memoryDirectory } from '../codec/schema-directory.ts'
 import { CRASH_LIMIT } from '../effect-policy.ts'
 import type { LogRecord } from '../kafka/log-records.ts'
-import { defineProcessor, from, type Processor, type TopicRef } from '../processor.ts'
+import { defineProcessor, from, type Processor, type TopicRef, to } from '../processor.ts'
 import { toRecord } from '../task/changelog.ts'
 import { History } from '../task/history.ts'
 import { TaskCore } from '../task/task-core.ts'
@@ -475,19 +475,27 @@ t.test('an older record does not move the time of records, nor does it after a r
     const value = codec.encode(orders.events.OrderNoted, { count: 1 })
     return { topic: 'orders', partition: 0, offset, timestampMs, key: 'o-2', value, headers: {} }
   }
-  const placed = { ...noted(1n, 200_000), key: 'o-1', value: codec.encode(orders.events.OrderPlaced, { boxes: 1 }) }
+  const placed = (offset: bigint, timestampMs: number, key: string): LogRecord => ({
+    ...noted(offset, timestampMs),
+    key,
+    value: codec.encode(orders.events.OrderPlaced, { boxes: 1 }),
+  })
   const position = { version: 1, offsets: { orders: 0 }, recordTimeMs: 0, changelogStart: 0, reads: [] }
+  const late = (core: TaskCore) =>
+    core.takeBatch()?.outputs.flatMap(({ key, headers }) => (headers.ce_type === 'shop.OrderLate' ? [key] : []))
   const before = open()
   before.restore(toRecord({ kind: 'position', value: position }, codec, processor.state))
   before.fold(noted(0n, 200_000), 200_000)
-  before.fold(placed, 150_000 - LATE_MS) // due at 150 s, where the time of records has been
+  before.fold(placed(1n, 200_000, 'o-1'), 200_001 - LATE_MS)
   const after = open()
   for (const record of before.takeBatch()?.changelog ?? []) after.restore(record)
   t.notOk(after.needsReplay(0n))
   after.fold(noted(2n, 199_999), 300_000)
-  t.same(after.takeBatch()?.outputs, [])
-  after.fold(noted(3n, 200_001), 300_000)
-  t.match(after.takeBatch()?.outputs, [{ key: 'o-1', headers: { ce_type: 'shop.OrderLate' } }])
+  after.fold(placed(3n, 199_998, 'o-3'), 200_000 - LATE_MS)
+  after.fireDue(300_000)
+  t.same(late(after), ['o-3'], 'where the time of records has been')
+  after.fold(noted(4n, 200_001), 300_000)
+  t.same(late(after), ['o-1'])
 })
 
 t.test('a processor of two topics has no record time', async (t) => {
@@ -504,15 +512,118 @@ t.test('a processor of two topics has no record time', async (t) => {
   t.doesNotThrow(one)
 })
 
-t.test('a timer on record time of a blocked key fires behind what waited', async (t) => {
+/** Windows of ten minutes: each notes when it ended, and begins the next one. */
+const WINDOW_MS = 600_000
+const windows = (next: (atMs: number) => number): Processor =>
+  defineProcessor(
+    {
+      name: 'windows',
+      reads: [from(orders, ['OrderPlaced', 'OrderNoted'])],
+      writes: [to(deliveries, ['OrderLate', 'OrderSent'])],
+      timers: ['end', 'half'],
+      recordTimers: ['end', 'half'],
+    },
+    {
+      on: {
+        orders: {
+          OrderPlaced: (ctx, { boxes }) => {
+            ctx.schedule('end', ctx.cause.timestampMs + boxes * WINDOW_MS)
+            ctx.schedule('half', ctx.cause.timestampMs + 1.5 * WINDOW_MS)
+          },
+          OrderNoted: (ctx, { count }) => ctx.emit.OrderSent({ boxes: count, trackingId: '' }),
+        },
+      },
+      due: {
+        end: (ctx) => {
+          ctx.emit.OrderLate({ count: ctx.now % (1_000 * WINDOW_MS) })
+          ctx.schedule('end', next(ctx.now))
+        },
+        half: (ctx) => ctx.emit.OrderSent({ boxes: 0, trackingId: 'half' }),
+      },
+    },
+  )
+
+t.test('windows end in the order of their ends, before the record that moves the time past them', async (t) => {
+  const driver = testDriver([windows((atMs) => atMs + WINDOW_MS)])
+  const startMs = driver.nowMs % (1_000 * WINDOW_MS)
+  driver.pipe(orders, 'OrderPlaced', 'o-1', { boxes: 1 })
+  driver.advance(3.5 * WINDOW_MS)
+  driver.pipe(orders, 'OrderNoted', 'o-2', { count: 9 })
+  const told = () =>
+    driver
+      .read(deliveries)
+      .map(({ key, data }) => [key, 'count' in data ? (data.count - startMs) / WINDOW_MS : Object.values(data).join()])
+  const expected = [
+    ['o-1', 1],
+    ['o-1', '0,half'],
+    ['o-1', 2],
+    ['o-1', 3],
+    ['o-2', '9,'],
+  ]
+  t.same(told(), expected)
+  driver.lose('windows')
+  t.same(told(), expected, 'whenever the log is read')
+})
+
+t.test('a window that has ended already when it is set ends at once, and a replay does not end it again', async (t) => {
+  const driver = testDriver([windows((atMs) => atMs + WINDOW_MS)])
+  driver.pipe(orders, 'OrderPlaced', 'o-1', { boxes: -2 })
+  const before = driver.read(deliveries, 'OrderLate').length
+  t.equal(before, 3, 'that of two windows ago, and the two behind it')
+  driver.lose('windows')
+  driver.advance(0)
+  t.equal(driver.read(deliveries, 'OrderLate').length, before)
+  driver.pipe(orders, 'OrderNoted', 'o-2', { count: 1 })
+  t.equal(driver.read(deliveries, 'OrderLate').length, before)
+})
+
+t.test('a window that sets itself for no later than its end would end for ever: its key waits', async (t) => {
+  const driver = testDriver([windows((atMs) => atMs)], { blocking: 'keep' })
+  driver.pipe(orders, 'OrderPlaced', 'o-1', { boxes: 1 })
+  driver.advance(2 * WINDOW_MS)
+  driver.pipe(orders, 'OrderNoted', 'o-2', { count: 1 })
+  t.match(driver.blocked('windows'), [{ key: 'o-1', code: 'TIMER_NOT_LATER' }])
+  t.match(driver.read(deliveries, 'OrderSent'), [{ key: 'o-2' }])
+})
+
+t.test('a timer on record time of a blocked key fires behind what waited, as of its own time', async (t) => {
   const driver = testDriver([{ ...sendOrders, recordTimers: ['late'] }], { blocking: 'keep' })
   place(driver, 'o-1')
   place(driver, 'o-1', -1)
   driver.advance(LATE_MS)
   driver.pipe(orders, 'OrderNoted', 'o-1', { count: 7 })
+  t.same(driver.read(deliveries, 'OrderLate'), [])
   driver.skip(NAME, 'o-1')
-  t.same([driver.state(NAME, 'o-1').count, driver.read(deliveries, 'OrderLate')], [{ '': { count: 7 } }, []])
-  driver.advance(1)
-  driver.pipe(orders, 'OrderNoted', 'o-2', { count: 1 })
+  t.same(driver.state(NAME, 'o-1').count, { '': { count: 7 } })
   t.match(driver.read(deliveries, 'OrderLate'), [{ key: 'o-1', data: { count: 7 } }])
+})
+
+t.test('a window that had ended before a replay does not end again because its key waited in the replay', async (t) => {
+  const processor = windows((atMs) => atMs + WINDOW_MS)
+  const failing = {
+    ...processor,
+    version: 2,
+    behaviour: {
+      ...processor.behaviour,
+      on: {
+        orders: {
+          ...processor.behaviour.on.orders,
+          OrderNoted: () => {
+            throw new RangeError('not yet')
+          },
+        },
+      },
+    },
+  }
+  const driver = testDriver([processor], { blocking: 'keep' })
+  driver.pipe(orders, 'OrderPlaced', 'o-1', { boxes: 1 })
+  driver.pipe(orders, 'OrderNoted', 'o-1', { count: 1 })
+  driver.advance(3.5 * WINDOW_MS)
+  driver.pipe(orders, 'OrderNoted', 'o-2', { count: 1 })
+  const before = ids(driver)
+  t.equal(before.length, 6)
+  driver.deploy(failing)
+  driver.deploy({ ...processor, version: 2 })
+  for (const key of ['o-1', 'o-2']) driver.retry('windows', key)
+  t.same([ids(driver), driver.blocked('windows')], [before, []])
 })

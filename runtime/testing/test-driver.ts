@@ -396,6 +396,7 @@ export class TestDriver {
           core.goLive(this.#nowMs, () => false)
           core.runHook('opened', this.#nowMs)
         }
+        core.fireDue(this.#nowMs)
         if (this.#commit(driven)) moved = true
       }
     }

@@ -255,6 +255,7 @@ export const ERROR_SENTENCES: Readonly<Record<string, string>> = {
   SEGMENT_MISSING: 'A playlist needs a segment that is not known.',
   SEND_UNANSWERED: 'The broker acknowledged a request without all of its records.',
   TASK_FAILED: 'A task stopped; the cause says why.',
+  TIMER_NOT_LATER: 'A timer on record time has set one for no later than itself, which would go on for ever.',
   TIMER_UNKNOWN: 'A timer is not declared.',
   TIMESCALE: 'FFmpeg wrote another timescale than was asked for.',
   UNKNOWN_TABLE: 'A projection names a table that it does not declare.',
