@@ -1,7 +1,7 @@
 /** `reelstream blocked list|show|retry|skip`: keys whose handler failed, and what waits behind them. */
 import type { Command } from 'commander'
 import type { Config } from '../../platform/config.ts'
-import type { QueuedInput } from '../../runtime/state/generated.ts'
+import type { HeldOutput, QueuedInput } from '../../runtime/state/generated.ts'
 import { CommandFailure, EXIT } from '../exit.ts'
 import { type OperatorSession, withOperator } from '../operator-session.ts'
 import { jsonLine, table } from '../table.ts'
@@ -32,9 +32,10 @@ export const registerBlocked = (program: Command, config: Config): void => {
     .action((name: string, key: string) =>
       withOperator(config, async ({ operator, processors }) => {
         for (const processor of processors(name)) {
-          const { code, detail, queue } = await operator.blockedKey(processor, key)
+          const { code, detail, outputs, queue } = await operator.blockedKey(processor, key)
+          const rows = [...outputs.map(outputRow), ...queue.map(({ input }) => rowOf(input))]
           console.log(`${code}: ${detail}\n`)
-          console.log(table([['WHAT', 'WHERE', 'AT', 'BYTES'], ...queue.map(({ input }) => rowOf(input))]))
+          console.log(table([['WHAT', 'WHERE', 'AT', 'BYTES'], ...rows]))
         }
       }),
     )
@@ -60,6 +61,14 @@ const unblock = async (
     else throw new CommandFailure('STILL_BLOCKED', `${key} is blocked by ${why.code}: ${why.detail}`, EXIT.badInput)
   }
 }
+
+/** An event on its way out. */
+const outputRow = ({ topic, headers, value }: HeldOutput): string[] => [
+  headers.ce_type ?? 'event',
+  `to ${topic}`,
+  headers.ce_time ?? '',
+  String(value.length),
+]
 
 const rowOf = ({ kind, topic, partition, offset, causeId, atMs, value, headers }: QueuedInput): string[] => [
   kind === 'RECORD' ? (headers.ce_type ?? 'record') : kind.toLowerCase(),

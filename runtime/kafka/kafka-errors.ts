@@ -45,11 +45,13 @@ export const asUpstreamError = (code: string, message: string, error: unknown, f
   return new UpstreamError(code, `${message}: ${detail}`, {
     cause: error,
     facts: { ...facts, kafkaError },
-    retryable: !REFUSALS.has(kafkaError),
+    retryable: !isRefusal(kafkaError),
   })
 }
 
-/** What the broker says of the records themselves: it will say the same of them again. */
+/** Whether it is what the broker says of the records themselves: it will say the same of them again. */
+export const isRefusal = (kafkaError: string): boolean => REFUSALS.has(kafkaError)
+
 const REFUSALS: ReadonlySet<string> = new Set([
   'MESSAGE_TOO_LARGE',
   'RECORD_LIST_TOO_LARGE',

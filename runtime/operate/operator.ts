@@ -8,9 +8,10 @@ import type { PartitionReader } from '../kafka/partition-reader.ts'
 import { inputTopicsOf, type Processor } from '../processor.ts'
 import { changelogOf, kafkaTaskLog } from '../run/kafka-task-log.ts'
 import type { TaskLog } from '../run/task-log.ts'
-import type { BlockedKey, OperatorRequest } from '../state/generated.ts'
+import type { BlockedKey, HeldOutput, OperatorRequest } from '../state/generated.ts'
 import type { Queued } from '../task/blocked-keys.ts'
 import { isPosition, isRequest, toRecord } from '../task/changelog.ts'
+import { refusedOutputs } from '../task/held-outputs.ts'
 import type { InputRange } from '../task/replay.ts'
 import { TaskMemory } from '../task/task-memory.ts'
 import { planReplay, type ReplayPlan } from './plan.ts'
@@ -30,9 +31,9 @@ export interface Operator {
   /** Keys that wait behind a failure, over all tasks. */
   blocked(processor: Processor): Promise<readonly BlockedSummary[]>
   /** One of them with everything that waits, in its order. BadInputError KEY_NOT_BLOCKED. */
-  blockedKey(processor: Processor, key: string): Promise<BlockedSummary & { readonly queue: readonly Queued[] }>
+  blockedKey(processor: Processor, key: string): Promise<BlockedDetails>
   /**
-   * Folds the queue of a blocked key again, or puts its first record among the dead letters and goes on behind it.
+   * Folds the queue of a blocked key again, or puts the first that waits among the dead letters and goes on behind it.
    * Resolves when that is done, to why the key is blocked now, or null when it is free. BadInputError KEY_NOT_BLOCKED;
    * UpstreamError NOT_ANSWERED (retryable) when nobody runs the processor: it is done when somebody does.
    */
@@ -61,7 +62,14 @@ export interface TaskSummary {
 export interface BlockedSummary extends BlockedKey {
   readonly task: number
   readonly key: string
+  /** How much waits. */
   readonly queued: number
+}
+
+export interface BlockedDetails extends BlockedSummary {
+  /** Events that a replay has held back and the log has refused: in front of the queue. */
+  readonly outputs: readonly HeldOutput[]
+  readonly queue: readonly Queued[]
 }
 
 export interface OperatorSettings {
@@ -96,12 +104,12 @@ export const openOperator = (settings: OperatorSettings): Operator => {
   }
 
   const blocked = async (processor: Processor) => {
-    const found: (BlockedSummary & { readonly queue: readonly Queued[] })[] = []
+    const found: BlockedDetails[] = []
     for (const task of await tasksOf(processor)) {
       const memory = await memoryOf(processor, task)
       for (const [key, why] of memory.blocked.entries()) {
-        const queue = memory.blocked.queue(key)
-        found.push({ task, key, ...why, queued: queue.length, queue })
+        const [outputs, queue] = [refusedOutputs(memory, key), memory.blocked.queue(key)]
+        found.push({ task, key, ...why, queued: outputs.length + queue.length, outputs, queue })
       }
     }
     return found

@@ -1,59 +1,51 @@
 import { ReelstreamError } from '../../platform/errors.ts'
+import { type Attempted, nameOf, type StepLimits } from '../task/attempts.ts'
 import type { Refusal } from '../task/dead-letter.ts'
-import type { FoldedInputs } from './folded-inputs.ts'
-import type { Message } from './mailbox.ts'
 
 /**
- * Finds the input whose results the log will not take, whoever commits them and however often (too large for the topic,
- * against a policy of the broker). The batch is folded again in halves until a rejected one has a single input: that
- * one is refused, and its key waits. Without it such an input would stop its task for ever.
+ * Finds the step whose results the log will not take, whoever commits them and however often (too large for the topic,
+ * against a policy of the broker). What the batch was made of is made again in halves until a rejected batch has a single
+ * step: that one is refused, and its key waits. Without it such a step would stop its task for ever.
  */
-export class Bisection {
+export class Bisection implements StepLimits {
+  readonly #refusals = new Map<string, Refusal>()
   #limit = Number.POSITIVE_INFINITY
-  /** Inputs of the rejected batch that have not been committed since. */
+  /** Steps of the rejected batch that have not been committed since. */
   #left = 0
-  #guilty: { readonly identity: string; readonly refusal: Refusal } | null = null
 
-  /** Inputs that the next batch may fold. */
+  /** Steps that the next batch may have. */
   get limit(): number {
     return this.#limit
   }
 
-  /** A batch with these inputs was rejected. False: there is nobody to be refused, the batch has no inputs. */
-  rejected({ count, first }: FoldedInputs, refusal: Refusal): boolean {
-    if (first === undefined) return false
-    if (count === 1) this.#guilty = { identity: identityOf(first), refusal }
+  get refusals(): ReadonlyMap<string, Refusal> {
+    return this.#refusals
+  }
+
+  /**
+   * A batch of these steps was rejected. False: nobody can be refused for it. It has no steps, or could not be made of one
+   * alone, or its only one was refused already: not even that can be written.
+   */
+  rejected({ count, first }: Attempted, refusal: Refusal): boolean {
+    if (first === undefined || (count > 1 && this.#limit === 1)) return false
+    if (count === 1) {
+      const name = nameOf(first)
+      if (this.#refusals.has(name)) return false
+      this.#refusals.set(name, refusal)
+    }
     this.#left = Math.max(this.#left, count)
     this.#limit = Math.max(1, Math.floor(count / 2))
     return true
   }
 
-  committed(inputs: number): void {
-    this.#left -= inputs
+  /** What was refused is in the log: tried again, it may be taken. */
+  committed({ count, refused }: Attempted): void {
+    for (const name of refused) this.#refusals.delete(name)
+    this.#left -= count
     this.#limit = this.#left <= 0 ? Number.POSITIVE_INFINITY : this.#limit * 2
-  }
-
-  /** Why this input is to be refused, if it is the one. */
-  refusalOf(message: Message): Refusal | null {
-    if (this.#guilty === null || identityOf(message) !== this.#guilty.identity) return null
-    return this.#guilty.refusal
   }
 }
 
 /** Whether the log refused what was to be written, instead of failing to write it. */
 export const isRejection = (error: unknown): error is ReelstreamError =>
   error instanceof ReelstreamError && error.code === 'COMMIT_FAILED' && !error.retryable
-
-const identityOf = (message: Message): string => {
-  switch (message.kind) {
-    case 'record':
-      return `${message.record.topic}/${message.record.partition}/${message.record.offset}`
-    case 'skip':
-      return `${message.topic}@${message.offset}`
-    case 'report':
-      return `${message.effectId}/${message.n}`
-    case 'settled':
-    case 'failed':
-      return message.effectId
-  }
-}

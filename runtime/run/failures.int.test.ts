@@ -169,6 +169,49 @@ t.test('an event that the topic refuses: the one input is found, and its key wai
   await until('one more', async () => (await shop.sent('OrderSent')).length === 4)
 })
 
+/** Orders become late at once; of one it says more than the topic takes. */
+const soonLate = (processor: Processor, key: string, characters: number): Processor => {
+  const { behaviour } = processor
+  interface Late {
+    readonly key: string
+    readonly now: number
+    schedule(timer: string, atMs: number): void
+    readonly emit: { OrderLost(event: object): void }
+  }
+  const placed = (ctx: unknown): void => (ctx as Late).schedule('late', (ctx as Late).now + 200)
+  return {
+    ...processor,
+    behaviour: {
+      ...behaviour,
+      on: Object.fromEntries(
+        Object.entries(behaviour.on).map(([topic, of]) => [topic, { ...of, OrderPlaced: placed }]),
+      ),
+      due: {
+        late: (ctx) => {
+          const late = ctx as Late
+          late.emit.OrderLost({ code: 'x'.repeat(late.key === key ? characters : 1) })
+        },
+      },
+    },
+  }
+}
+
+t.test(
+  'an event of a timer that the topic refuses: the timer is found, its key waits, and the others fire',
+  async (t) => {
+    const shop = await openShopOnKafka(t, { partitions: 1, deliveriesConfig: { 'max.message.bytes': '4000' } })
+    const processor = soonLate(shop.processor, 'large', 5_000)
+    const running = await runShop(shop.suffix, { boxMs: 1, processor })
+    t.teardown(() => running.stop())
+    await shop.place(...['a', 'large', 'b', 'c'].map((key) => [key, 1] as const))
+    await until('the others', async () => (await shop.sent('OrderLost')).length === 3)
+    await until('the key is blocked', () => running.report().some(({ blocked }) => blocked === 1))
+    await shop.place(['d', 1])
+    await until('one more', async () => (await shop.sent('OrderLost')).length === 4)
+    t.match(running.report(), [{ state: 'running', failure: null }])
+  },
+)
+
 t.test('an input that kills its process: five deaths, then it is given up, and the others are not', async (t) => {
   const shop = await openShopOnKafka(t, { partitions: 1 })
   await shop.place(['killer', 13], ['fine', 2])

@@ -9,19 +9,12 @@ import { isEffectMessage, type Message } from './mailbox.ts'
 export class FoldedInputs {
   readonly effects: EffectMessage[] = []
   #count = 0
-  #first: Message | undefined
 
   get count(): number {
     return this.#count
   }
 
-  /** The only one, when there is one. */
-  get first(): Message | undefined {
-    return this.#first
-  }
-
   add(message: Message): void {
-    this.#first ??= message
     this.#count += 1
     if (isEffectMessage(message)) this.effects.push(message)
   }

@@ -2,7 +2,6 @@ import type { Scheduler } from '../../platform/clock.ts'
 import { isRetryable } from '../../platform/errors.ts'
 import type { Logger } from '../../platform/log.ts'
 import type { TaskCore } from '../task/task-core.ts'
-import type { Bisection } from './bisection.ts'
 import type { EffectMessage } from './effect-runs.ts'
 import { FoldedInputs } from './folded-inputs.ts'
 import type { TaskLimits } from './limits.ts'
@@ -12,7 +11,6 @@ import type { SchemaPatience } from './schema-patience.ts'
 
 interface Settings {
   readonly mailbox: Mailbox
-  readonly bisection: Bisection
   readonly patience: SchemaPatience
   readonly limits: TaskLimits
   readonly clock: Scheduler
@@ -26,7 +24,6 @@ interface Settings {
 export class Folding {
   readonly #s: Settings
   readonly #mailbox: Mailbox
-  readonly #bisection: Bisection
   readonly #limits: TaskLimits
   readonly #clock: Scheduler
   /** Folded since the last batch was taken. */
@@ -41,7 +38,6 @@ export class Folding {
   constructor(settings: Settings) {
     this.#s = settings
     this.#mailbox = settings.mailbox
-    this.#bisection = settings.bisection
     this.#limits = settings.limits
     this.#clock = settings.clock
   }
@@ -71,7 +67,7 @@ export class Folding {
       core.pendingRecords >= batchRecords ||
       core.pendingBytes >= batchBytes ||
       this.#skipped >= positionAloneAfter ||
-      this.#inputs.count >= this.#bisection.limit
+      !core.hasRoom
     )
   }
 
@@ -84,6 +80,7 @@ export class Folding {
         this.#mailbox.shift()
         continue
       }
+      if (message.kind === 'record' && !core.advanceTo(message.record)) break
       const folding = this.fold(core, message)
       if (folding !== undefined && !(await this.#isLearned(folding))) return
       this.#mailbox.shift()
@@ -193,11 +190,9 @@ export class Folding {
 
   #foldMessage(core: TaskCore, message: Message): void {
     const now = this.#clock.now()
-    const refusal = this.#bisection.refusalOf(message)
     switch (message.kind) {
       case 'record':
-        if (refusal !== null) core.block(message, refusal, now)
-        else if (!core.fold(message.record, now)) {
+        if (!core.fold(message.record, now)) {
           this.#skipped += 1
           return
         }
@@ -205,18 +200,13 @@ export class Folding {
       case 'skip':
         return core.skipTo(message.topic, message.offset)
       case 'report':
-        if (refusal !== null) core.block(message, refusal, now)
-        else core.report(message.effectId, message.n, message.value, now)
+        core.report(message.effectId, message.n, message.value, now)
         break
       case 'settled':
-        if (refusal !== null) core.block({ ...message, kind: 'outcome' }, refusal, now)
-        else core.settle(message.effectId, message.outcome, now)
+        core.settle(message.effectId, message.outcome, now)
         break
       case 'failed':
-        if (refusal !== null) {
-          const outcome = { ok: false, code: message.failure.code, detail: message.failure.detail } as const
-          core.block({ kind: 'outcome', effectId: message.effectId, outcome }, refusal, now)
-        } else core.fail(message.effectId, message.failure, now, message.n)
+        core.fail(message.effectId, message.failure, now, message.n)
     }
     this.#inputs.add(message)
   }

@@ -1,6 +1,7 @@
 import type { Scheduler } from '../../platform/clock.ts'
 import type { Logger } from '../../platform/log.ts'
 import type { Processor } from '../processor.ts'
+import type { Attempted } from '../task/attempts.ts'
 import type { LiveEffect } from '../task/effect-ledger.ts'
 import type { Alert } from '../task/failures.ts'
 import type { Batch } from '../task/journal.ts'
@@ -8,7 +9,7 @@ import type { KeptNote } from '../task/step-notes.ts'
 import type { TaskCore } from '../task/task-core.ts'
 import type { Bisection } from './bisection.ts'
 import type { EffectMessage, EffectRuns } from './effect-runs.ts'
-import { FoldedInputs } from './folded-inputs.ts'
+import type { FoldedInputs } from './folded-inputs.ts'
 import type { Folding } from './folding.ts'
 import type { Mailbox } from './mailbox.ts'
 import type { EngineObserver } from './observer.ts'
@@ -26,6 +27,7 @@ export const POSITION_ALONE_MS = 60 * 60 * 1000
 interface Sent {
   readonly batch: Batch
   readonly inputs: FoldedInputs
+  readonly attempted: Attempted
   readonly cancelled: readonly string[]
   readonly alerts: readonly Alert[]
   readonly notes: readonly KeptNote[]
@@ -80,9 +82,9 @@ export class GroupCommit {
     return this.#sent !== null
   }
 
-  /** Inputs of the batch that is on its way, or has failed. */
-  get sentInputs(): FoldedInputs {
-    return this.#sent?.inputs ?? new FoldedInputs()
+  /** What the batch is made of that is on its way, or has failed; null when there is none. */
+  get attempted(): Attempted | null {
+    return this.#sent?.attempted ?? null
   }
 
   /** Throws what the batch that was sent last has failed with. */
@@ -152,7 +154,9 @@ export class GroupCommit {
   async commitLast(core: TaskCore): Promise<void> {
     const sent = this.#takeBatch(core, true)
     if (sent === null) return
+    this.#sent = sent
     await this.#writer?.commit(sent.batch)
+    this.#sent = null
     sent.inputs.done()
     for (const note of sent.notes) this.#log(note)
   }
@@ -173,6 +177,7 @@ export class GroupCommit {
   #takeBatch(core: TaskCore, positionAlone: boolean): Sent | null {
     const { folding, runs } = this.#s
     const batch = core.takeBatch({ positionAlone })
+    const attempted = core.takeAttempted()
     // What was passed over may all lie before the position: another owner has folded it.
     if (positionAlone) folding.forgetSkipped()
     if (batch === null) return null
@@ -186,7 +191,7 @@ export class GroupCommit {
     this.#launches = []
     const inputs = folding.takeInputs()
     const follows = { cancelled: core.takeCancelled(), alerts: core.takeAlerts(), notes: core.takeNotes() }
-    return { batch, inputs, ...follows, launches }
+    return { batch, inputs, attempted, ...follows, launches }
   }
 
   async #send(sent: Sent): Promise<void> {
@@ -200,7 +205,7 @@ export class GroupCommit {
     this.#neverRan = []
     this.#lastCommitMs = clock.monotonicMs()
     observer.committed(processor.name, this.#lastCommitMs - startedAt, outputs.length + changelog.length)
-    bisection.committed(sent.inputs.count)
+    bisection.committed(sent.attempted)
     sent.inputs.done()
     for (const id of sent.cancelled) runs.cancel(id)
     for (const { start } of sent.launches) start()

@@ -38,6 +38,8 @@ export class OpenTask {
   readonly #parts: TaskParts
   #state: OpenState | null = null
   #isLive = false
+  /** It lives, and has not yet done all that comes before the first record. */
+  #isEntering = false
 
   constructor(parts: TaskParts, core: TaskCore) {
     this.#parts = parts
@@ -55,9 +57,11 @@ export class OpenTask {
     const { core } = this
     if (needsReplay) await this.#beginReplay()
     await operators.serve(core)
-    this.#proceed()
-    // Where a processor that starts `now` has begun, must not be asked a second time.
-    await commits.commit(core, needsReplay)
+    do {
+      this.#proceed()
+      // Where a processor that starts `now` has begun, must not be asked a second time.
+      await commits.commit(core, needsReplay)
+    } while (this.#isEntering)
     await this.#bootstrap()
     // A dormant task fetches already, from the same position or an earlier one, which folding skips: seeking again would
     // cost the first event the rest of a long poll. A replay begins at another.
@@ -71,9 +75,9 @@ export class OpenTask {
     const { core } = this
     while (!signal.isStopping) {
       signal.throwIfFailed()
-      if (core.isOperable) await operators.poll(core)
+      if (core.isOperable || core.hasRequests) await operators.poll(core)
       if (this.#isFolding) await folding.foldSlice(core)
-      else folding.foldEffectMessages(core)
+      else if (!this.#isEntering) folding.foldEffectMessages(core)
       this.#proceed()
       if (this.#isLive) {
         core.fireDue(clock.now())
@@ -85,7 +89,7 @@ export class OpenTask {
         folding.finish()
         continue // an effect may have become free to run again
       }
-      if (this.#canFold) await clock.nextTurn()
+      if (this.#canFold || this.#isUnfinished) await clock.nextTurn()
       else await signal.next(this.#waitMs())
     }
   }
@@ -120,6 +124,7 @@ export class OpenTask {
       if (!bootstrap) continue
       await taskLog.readInput(topic.name, core.position(topic.name) ?? 0n, async (records, nextOffset) => {
         for (const record of records) {
+          while (!core.advanceTo(record)) await commits.commit(core, true)
           await folding.fold(core, { kind: 'record', record })
           if (folding.isBatchFull(core)) await commits.commit(core, true)
         }
@@ -136,34 +141,49 @@ export class OpenTask {
 
   /** Ends a replay that can end, and the first time that the task lives, has it begin. */
   #proceed(): void {
-    const { clock, folding, commits, runs } = this.#parts
+    const { clock, folding } = this.#parts
     const { core } = this
     const now = clock.now()
     core.endReplay(now)
     const { phase } = core
     this.#state = folding.isAwaitingSchema ? 'waiting' : phase === 'live' ? (core.isFull ? 'full' : 'running') : phase
-    if (phase !== 'live' || this.#isLive) return
-    this.#isLive = true
-    const isWanted = (id: string): boolean => {
-      const effect = core.effect(id)
-      return effect !== undefined && (!runs.has(id) || runs.isRunOf(effect))
+    if (phase === 'live' && !this.#isLive) this.#enter(now)
+  }
+
+  /** What comes before the first record, of a batch that the log has refused as much as the next one may hold. */
+  #enter(now: number): void {
+    const { folding, commits, runs } = this.#parts
+    const { core } = this
+    if (!this.#isEntering) {
+      this.#isEntering = true
+      const isWanted = (id: string): boolean => {
+        const effect = core.effect(id)
+        return effect !== undefined && (!runs.has(id) || runs.isRunOf(effect))
+      }
+      folding.goLive(isWanted)
+      for (const id of runs.ids()) if (!isWanted(id)) runs.cancel(id)
+      commits.acquitNeverRan(core)
     }
-    folding.goLive(isWanted)
-    for (const id of runs.ids()) if (!isWanted(id)) runs.cancel(id)
-    commits.acquitNeverRan(core)
-    core.goLive(now, (id) => runs.has(id))
+    if (!core.goLive(now, (id) => runs.has(id))) return
     core.runHook('opened', now)
+    this.#isEntering = false
+    this.#isLive = true
   }
 
   get #isFolding(): boolean {
     const schemaMs = this.#parts.folding.untilSchemaMs()
     if (schemaMs !== null) return schemaMs <= 0
-    return this.#state === 'running' || this.#state === 'replaying'
+    return (this.#state === 'running' && this.#isLive) || this.#state === 'replaying'
   }
 
   get #canFold(): boolean {
     const { mailbox, folding } = this.#parts
     return this.#isFolding && mailbox.size > 0 && !folding.isBatchFull(this.core)
+  }
+
+  /** Something was too much for one batch, and the next one can go on with it. */
+  get #isUnfinished(): boolean {
+    return (this.#isEntering || this.core.hasRequests) && !this.#parts.commits.isSending && this.core.hasRoom
   }
 
   /** How long until there is something to do by itself; null: the wait ends by what others say. */

@@ -21,8 +21,9 @@ export class OperatorRequests {
     this.#s = settings
   }
 
-  /** Looks for new ones and does them, if the last look was long enough ago. */
+  /** Goes on with what was too much for one batch; looks for new ones and does them, if the last look was long enough ago. */
   async poll(core: TaskCore): Promise<void> {
+    if (core.hasRequests) return this.serve(core)
     const now = this.#s.clock.monotonicMs()
     if (now - this.#lastPollMs < OPERATOR_POLL_MS) return
     this.#lastPollMs = now

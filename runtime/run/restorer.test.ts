@@ -1,8 +1,10 @@
 import { pino } from 'pino'
 import t from 'tap'
 import { systemClock } from '../../platform/clock.ts'
-import { createCodec } from '../codec/avro.ts'
+import { silentLogger } from '../../platform/log.ts'
+import { type Codec, createCodec } from '../codec/avro.ts'
 import { memoryDirectory } from '../codec/schema-directory.ts'
+import { UNLIMITED } from '../task/attempts.ts'
 import { sendOrders } from '../testing/example.ts'
 import { unobserved } from './observer.ts'
 import { Restorer } from './restorer.ts'
@@ -10,13 +12,30 @@ import { SchemaPatience } from './schema-patience.ts'
 import type { TaskLog } from './task-log.ts'
 import { TaskSignal } from './task-signal.ts'
 
+const never = () => Promise.reject(new RangeError('not asked for here'))
+
+const restorerOf = (taskLog: TaskLog, codec: Codec, { clock = systemClock, log = silentLogger } = {}): Restorer =>
+  new Restorer({
+    processor: sendOrders,
+    stepLimits: UNLIMITED,
+    codec,
+    source: '/test',
+    task: 0,
+    instanceId: 'p1',
+    clock,
+    log,
+    observer: unobserved,
+    taskLog,
+    patience: new SchemaPatience(async () => undefined, clock),
+    signal: new TaskSignal(clock),
+  })
+
 /** A changelog from offset 100 to 200 that comes in fetches of 25 offsets with 10 entries each, one in so many ms. */
 const restore = async (fetchMs: number) => {
   let nowMs = 1_000_000
   const clock = { ...systemClock, monotonicMs: () => nowMs }
   const lines: Record<string, unknown>[] = []
   const log = pino({ base: null, timestamp: false }, { write: (line) => void lines.push(JSON.parse(line)) })
-  const never = () => Promise.reject(new RangeError('not asked for here'))
   const progresses: unknown[] = []
   const entry = (n: number) => ({ key: `unknown-${n}`, value: null })
   const taskLog: TaskLog = {
@@ -36,19 +55,7 @@ const restore = async (fetchMs: number) => {
       return { beginning: 100n, next: 200n }
     },
   }
-  const restorer = new Restorer({
-    processor: sendOrders,
-    codec: createCodec(memoryDirectory()),
-    source: '/test',
-    task: 0,
-    instanceId: 'p1',
-    clock,
-    log,
-    observer: unobserved,
-    taskLog,
-    patience: new SchemaPatience(async () => undefined, clock),
-    signal: new TaskSignal(clock),
-  })
+  const restorer = restorerOf(taskLog, createCodec(memoryDirectory()), { clock, log })
   t.equal(restorer.progress, null)
   await restorer.restore()
   t.equal(restorer.progress, null, 'it is over')

@@ -3,6 +3,7 @@ import { ReelstreamError, UpstreamError } from '../../platform/errors.ts'
 import type { Logger } from '../../platform/log.ts'
 import type { Codec } from '../codec/avro.ts'
 import type { Processor } from '../processor.ts'
+import type { StepLimits } from '../task/attempts.ts'
 import { isRequest } from '../task/changelog.ts'
 import { History } from '../task/history.ts'
 import { TaskCore } from '../task/task-core.ts'
@@ -44,6 +45,7 @@ interface Settings {
   readonly taskLog: TaskLog
   readonly patience: SchemaPatience
   readonly signal: TaskSignal
+  readonly stepLimits: StepLimits
 }
 
 /** Reads what the log knows of a task: its memory from the changelog, what operators ask, what it did before. */
@@ -65,7 +67,8 @@ export class Restorer {
   /** From the changelog, or from where an earlier restore of the same task has ended. Throws GIVEN_UP. */
   async restore(before: Restored | null = null): Promise<Restored> {
     const { processor, codec, source, task, instanceId, clock, log, observer, patience, signal } = this.#s
-    const core = before?.core ?? new TaskCore({ processor, codec, source, task, instanceId })
+    const limits = this.#s.stepLimits
+    const core = before?.core ?? new TaskCore({ processor, codec, source, task, instanceId, limits })
     const startedAt = clock.monotonicMs()
     let saidAt = startedAt
     let entries = 0

@@ -1,9 +1,10 @@
 import type { Scheduler } from '../../platform/clock.ts'
-import { BugError, describeError, ReelstreamError } from '../../platform/errors.ts'
+import { BugError, describeError, ReelstreamError, UpstreamError } from '../../platform/errors.ts'
 import type { Logger } from '../../platform/log.ts'
 import type { Codec } from '../codec/avro.ts'
 import type { LogRecord } from '../kafka/log-records.ts'
 import { inputTopicsOf, type Processor } from '../processor.ts'
+import { type Attempted, COMMIT_REJECTED, nameOf } from '../task/attempts.ts'
 import type { LiveEffect } from '../task/effect-ledger.ts'
 import type { Remaining } from '../task/replay.ts'
 import type { TaskCore } from '../task/task-core.ts'
@@ -33,8 +34,8 @@ import type { TaskState } from './task-state.ts'
  * being committed the next is folded; nothing of it leaves the process before its own commit. Any error of the log
  * discards memory and producer and opens again (never a retry, never a reuse: whether the last commit went through is
  * answered by the position in the changelog). Running effects outlive that; what they said and was not committed is told
- * again. What a handler fails on blocks its key (task-core.ts); a batch that the log refuses is bisected until the input
- * at fault is found. Only errors of the settings stop a task, with their reason in `failure`.
+ * again. What a handler fails on blocks its key (task-core.ts); a batch that the log refuses is bisected until the step
+ * at fault is found, whatever it comes from. Only errors of the settings stop a task, with their reason in `failure`.
  */
 export interface TaskRunnerSettings extends InputPorts {
   readonly processor: Processor
@@ -75,6 +76,7 @@ const DORMANT_MEMORY_MS = 12 * 60 * 60 * 1000
  * effects is never shared: under load each of its tasks has some running at any moment.
  */
 const COSTLY_AFTER_MS = 2_000
+const NOTHING_ATTEMPTED: Attempted = { count: 0, first: undefined, refused: [] }
 
 export class TaskRunner {
   readonly #s: TaskRunnerSettings
@@ -109,10 +111,10 @@ export class TaskRunner {
     const fetching = new InputFetching(settings, topics)
     const mailbox = new Mailbox(fetching, limits.mailbox)
     const patience = new SchemaPatience(settings.learn, settings.clock)
-    const folding = new Folding({ ...settings, limits, mailbox, patience, bisection: this.#bisection })
+    const folding = new Folding({ ...settings, limits, mailbox, patience })
     const runs = new EffectRuns({ ...settings, tell: (message) => this.#tell(message) })
     const commits = new GroupCommit({ ...settings, signal, mailbox, folding, runs, bisection: this.#bisection })
-    const restorer = new Restorer({ ...settings, signal, patience })
+    const restorer = new Restorer({ ...settings, signal, patience, stepLimits: this.#bisection })
     const operators = new OperatorRequests({ clock: settings.clock, restorer, patience })
     this.#s = settings
     this.#topics = topics
@@ -211,11 +213,11 @@ export class TaskRunner {
         await task.end()
         await this.#discard()
       } catch (error) {
-        const isFound = isRejection(error) && this.#bisect(error)
+        const reason = this.#reasonToStop(error)
         await this.#discard()
         if (error === GIVEN_UP) break
-        if (!isFound && !isTransient(error)) {
-          this.#stop(error)
+        if (reason !== null) {
+          this.#stop(reason)
           break
         }
         await this.#waitToReopen(error)
@@ -266,10 +268,17 @@ export class TaskRunner {
     return task
   }
 
-  /** Whether the next batches will be smaller, or an input is to be refused, so that trying again makes sense. */
-  #bisect(error: ReelstreamError): boolean {
+  /** Null: it makes sense to try again, because it may pass, or because the next batches will be smaller. */
+  #reasonToStop(error: unknown): unknown {
+    if (!isRejection(error)) return isTransient(error) ? null : error
+    const attempted = this.#commits.attempted ?? NOTHING_ATTEMPTED
     const detail = `what comes of it cannot be written: ${error.message}`
-    return this.#bisection.rejected(this.#commits.sentInputs, { code: 'COMMIT_REJECTED', detail })
+    if (this.#bisection.rejected(attempted, { code: COMMIT_REJECTED, detail })) return null
+    // The last batch is as large as it is. Whoever has the task next makes it anew.
+    if (this.#signal.isStopping) return null
+    const step = attempted.first === undefined ? null : nameOf(attempted.first)
+    const message = `not even that it fails can be written of ${step ?? 'the task'}: ${error.message}`
+    return new UpstreamError(COMMIT_REJECTED, message, { cause: error, facts: { step }, retryable: false })
   }
 
   async #discard(): Promise<void> {

@@ -1,5 +1,10 @@
+import type { LogRecord } from '../kafka/log-records.ts'
+import type { OperatorRequest } from '../state/generated.ts'
+import type { Attempts } from './attempts.ts'
+import type { Queued } from './blocked-keys.ts'
 import type { Refusal } from './dead-letter.ts'
 import type { Failures } from './failures.ts'
+import type { HeldOutputs } from './held-outputs.ts'
 import type { Journal } from './journal.ts'
 import { fromQueued, queuedRecord } from './queued-inputs.ts'
 import type { Replay } from './replay.ts'
@@ -9,6 +14,8 @@ import type { StepWriter } from './step-writer.ts'
 import { isUnlearned, type TaskMemory } from './task-memory.ts'
 
 interface Parts {
+  readonly attempts: Attempts
+  readonly held: HeldOutputs
   readonly memory: TaskMemory
   readonly journal: Journal
   readonly replay: Replay
@@ -31,15 +38,25 @@ export class BlockedRetry {
 
   /** Does what operators have asked since; what is impossible by now (the key is not blocked) is done with. */
   serveRequests(nowMs: number): void {
-    const { memory, journal, replay } = this.#parts
-    for (const [requestId, { command, key }] of memory.requests) {
-      if (command === 'RELEASE') replay.release()
-      if (command === 'SKIP') this.#skipFirst(key)
-      if (command !== 'RELEASE') this.retry(key, nowMs)
+    const { attempts, memory, journal, replay } = this.#parts
+    for (const [requestId, request] of memory.requests) {
+      if (!attempts.hasRoom) return
+      if (request.command === 'RELEASE') replay.release()
+      else if (!this.#serve(request, nowMs)) {
+        // The next batch goes on, and must not skip another.
+        const value = { ...request, command: 'RETRY' } as const
+        memory.requests.set(requestId, value)
+        return journal.write({ kind: 'request', requestId, value })
+      }
       memory.requests.delete(requestId)
       journal.write({ kind: 'request', requestId, value: null })
     }
     if (memory.replay === null) replay.remember(null)
+  }
+
+  #serve({ command, key }: OperatorRequest, nowMs: number): boolean {
+    if (command === 'SKIP') this.#skipFirst(key, nowMs)
+    return this.retry(key, nowMs)
   }
 
   /** Schemas of what waits that are not known here: to be learned, if they can be, before anything is folded again. */
@@ -53,29 +70,26 @@ export class BlockedRetry {
     return ids
   }
 
-  /** Folds the queue of a blocked key, up to what fails again, or cannot be read. */
-  retry(key: string, nowMs: number): void {
-    const { memory, replay, failures, writer, steps } = this.#parts
+  /**
+   * Folds the queue of a blocked key, up to what fails again, or cannot be read; in front of it is what a replay has held
+   * back. False: the batch takes no more of it.
+   */
+  retry(key: string, nowMs: number): boolean {
+    const { attempts, memory, held, failures, writer } = this.#parts
     const { blocked } = memory
-    if (!blocked.has(key)) return
+    if (!blocked.has(key)) return true
+    // While a replay lasts, its end emits what it holds.
+    const emitted = memory.replay === null ? held.retry(key, nowMs) : 'done'
+    if (emitted !== 'done') return emitted === 'refused'
     const queue = blocked.queue(key)
-    for (const { sequence, input } of queue) {
-      // What is as of its own time comes out as it would have then.
-      const isOfThen = input.replayed || (input.kind === 'TIMER' && memory.isOnRecordTime(input.causeId))
-      try {
-        const queued = fromQueued(key, input, memory, this.#settings)
-        const past = input.replayed ? replay.past : null
-        if (queued !== null) steps.takeQueued(queued, key, isOfThen ? input.atMs : nowMs, past)
-      } catch (error) {
-        // What nobody knows the schema of must not stop the other keys.
-        const refusal = isUnlearned(error) ? UNLEARNED : steps.refusalOf(error)
-        return failures.block(key, refusal, nowMs, { retried: 'yes' })
-      }
-      failures.dequeue(key, sequence)
+    for (const queued of queue) {
+      if (!attempts.hasRoom) return false
+      if (!this.#retryOne(key, queued, nowMs)) return true
     }
     failures.unblock(key)
     if (queue.some(({ input }) => input.replayed)) this.#fireReplayed(key)
     if (memory.replay === null) writer.endConfirmations(key)
+    return true
   }
 
   /** Timers on record time that a replay would have fired, had the key not waited: they may have fired before it. */
@@ -93,20 +107,51 @@ export class BlockedRetry {
     }
   }
 
+  /** False: it has failed again. */
+  #retryOne(key: string, { sequence, input }: Queued, nowMs: number): boolean {
+    const { memory, replay, failures, steps } = this.#parts
+    // What is as of its own time comes out as it would have then.
+    const isOfThen = input.replayed || (input.kind === 'TIMER' && memory.isOnRecordTime(input.causeId))
+    try {
+      const queued = fromQueued(key, input, memory, this.#settings)
+      const past = input.replayed ? replay.past : null
+      if (queued !== null) steps.takeQueued(queued, key, isOfThen ? input.atMs : nowMs, past)
+    } catch (error) {
+      // What nobody knows the schema of must not stop the other keys.
+      const refusal = isUnlearned(error) ? UNLEARNED : steps.refusalOf(error)
+      failures.block(key, refusal, nowMs, { retried: 'yes' })
+      return false
+    }
+    failures.dequeue(key, sequence)
+    return true
+  }
+
   /** What it holds is not decoded: that may be what it waits for. */
-  #skipFirst(key: string): void {
+  #skipFirst(key: string, nowMs: number): void {
+    const { memory, held } = this.#parts
+    const why = memory.blocked.get(key)
+    if (why === undefined) return
+    const refusal = { code: `SKIPPED_${why.code}`, detail: why.detail }
+    const output = held.isRefused(key) ? held.takeFirst(key, nowMs) : undefined
+    if (output !== undefined) return this.#bury(output, refusal, 0)
+    const [first] = memory.blocked.queue(key)
+    if (first !== undefined) this.#skipInput(key, first, refusal)
+  }
+
+  #bury(record: LogRecord, refusal: Refusal, sequence: number): void {
+    const { attempts, failures } = this.#parts
+    failures.bury(record, refusal, attempts.begin({ kind: 'skip', key: record.key ?? '', sequence }))
+  }
+
+  #skipInput(key: string, { sequence, input }: Queued, refusal: Refusal): void {
     const { memory, failures, writer } = this.#parts
-    const { blocked, effects } = memory
-    const why = blocked.get(key)
-    const first = blocked.queue(key)[0]
-    if (why === undefined || first === undefined) return
-    const { kind, causeId, n } = first.input
+    const { effects } = memory
+    const { kind, causeId, n } = input
     const effect = effects.get(causeId)
-    if (kind === 'RECORD') {
-      failures.bury(queuedRecord(key, first.input), { code: `SKIPPED_${why.code}`, detail: why.detail })
-    } else if (kind === 'TIMER') writer.dropTimer(key, causeId)
+    if (kind === 'RECORD') this.#bury(queuedRecord(key, input), refusal, sequence)
+    else if (kind === 'TIMER') writer.dropTimer(key, causeId)
     else if (effect !== undefined && kind === 'REPORT') writer.writeEffect(effects.skipped(causeId, n))
     else if (effect !== undefined) writer.removeEffect(effect)
-    failures.dequeue(key, first.sequence)
+    failures.dequeue(key, sequence)
   }
 }

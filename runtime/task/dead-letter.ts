@@ -8,8 +8,9 @@ import { isUsableKey } from './changelog.ts'
  * original key, bytes and headers, and with headers that say where it was read, by whom, and why it was refused. Written
  * in the transaction that moves the position over the record, so it is never lost and never there twice.
  *
- * A record may be as large as the topic takes, and its dead letter is larger. Where that does not fit, the letter has only
- * the headers that say where the record is, and `dlq-omitted`: what the record takes, bytes. Its own topic still has it.
+ * A record may be as large as the topic takes, and its dead letter is larger. Where that does not fit, or the broker refuses
+ * the letter for another reason, the letter has only the headers that say where the record is, and `dlq-omitted`: what the
+ * record takes, bytes. Its own topic still has it.
  */
 export const DEAD_LETTERS_TOPIC = 'dead-letters'
 
@@ -27,7 +28,13 @@ export const brief = ({ code, detail }: Refusal): Refusal => ({ code, detail: de
 /** Largest dead letter, bytes: alone in a batch, in front of which are a header of 61 bytes and what may be added to it. */
 const MAX_LETTER_BYTES = MAX_MESSAGE_BYTES - 1_000
 
-export const deadLetterOf = (record: LogRecord, refusal: Refusal, { name, version }: Processor): OutputRecord => {
+/** `whole`: with what the record holds, if that fits. */
+export const deadLetterOf = (
+  record: LogRecord,
+  refusal: Refusal,
+  { name, version }: Processor,
+  whole = true,
+): OutputRecord => {
   const about = {
     'dlq-topic': record.topic,
     'dlq-partition': String(record.partition),
@@ -41,7 +48,7 @@ export const deadLetterOf = (record: LogRecord, refusal: Refusal, { name, versio
   const { value, headers } = record
   const letter = { topic: DEAD_LETTERS_TOPIC, key: record.key ?? '', value, headers: { ...headers, ...about } }
   const sizeBytes = sizeOfRecord(letter)
-  if (sizeBytes <= MAX_LETTER_BYTES) return letter
+  if (whole && sizeBytes <= MAX_LETTER_BYTES) return letter
   const key = isUsableKey(record.key) ? record.key : ''
   return { ...letter, key, value: null, headers: { ...about, 'dlq-omitted': String(sizeBytes) } }
 }

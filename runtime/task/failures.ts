@@ -59,10 +59,10 @@ export class Failures {
     for (const record of [gone, ...pieces.remove(gone.key)]) this.#journal.put(record)
   }
 
-  /** The record becomes a dead letter: nothing waits for it. */
-  bury(record: LogRecord, why: Refusal): void {
-    const refusal = brief(why)
-    this.#journal.emit(deadLetterOf(record, refusal, this.#settings.processor))
+  /** The record becomes a dead letter: nothing waits for it. `rejection`: why the log has refused the letter. */
+  bury(record: LogRecord, why: Refusal, rejection: Refusal | null = null): void {
+    const refusal = brief(rejection ?? why)
+    this.#journal.emit(deadLetterOf(record, refusal, this.#settings.processor, rejection === null))
     this.#alerts.push({ kind: 'dead-letter', ...refusal, key: record.key, facts: factsOf({ kind: 'record', record }) })
   }
 

@@ -18,12 +18,6 @@ interface Settings {
   readonly codec: Codec
 }
 
-/** The key whose step the input is; undefined when it has none (any more). */
-export const keyOf = (input: Input, effects: EffectLedger): string | undefined => {
-  if (input.kind === 'record') return input.record.key ?? undefined
-  return input.kind === 'timer' ? input.key : effects.get(input.effectId)?.key
-}
-
 /** An input as an entry of the changelog, where it waits with its key. A record keeps its own bytes. */
 export const toQueued = (
   input: Input,

@@ -1,5 +1,6 @@
 import { BugError } from '../../platform/errors.ts'
 import type { Processor } from '../processor.ts'
+import type { HeldOutputs } from './held-outputs.ts'
 import type { History } from './history.ts'
 import type { Journal } from './journal.ts'
 import type { TaskMemory } from './task-memory.ts'
@@ -37,13 +38,15 @@ export class Replay {
   readonly #processor: Processor
   readonly #memory: TaskMemory
   readonly #journal: Journal
+  readonly #held: HeldOutputs
   #history: History | null = null
   #forgetting: ReturnType<TaskMemory['forget']> | null = null
 
-  constructor(processor: Processor, memory: TaskMemory, journal: Journal) {
+  constructor(processor: Processor, memory: TaskMemory, journal: Journal, held: HeldOutputs) {
     this.#processor = processor
     this.#memory = memory
     this.#journal = journal
+    this.#held = held
   }
 
   get phase(): Phase {
@@ -134,18 +137,12 @@ export class Replay {
    * that was the end of it.
    */
   end(nowMs: number): History | null {
-    const { replay, held, blocked } = this.#memory
+    const { replay, blocked } = this.#memory
     if (replay === null || this.phase !== 'held') return null
     const { outputs, effects, timers } = this.remaining(nowMs)
     if (outputs + effects + timers > RELEASE_LIMIT && !replay.released) return null
-    const inOrder = [...held].sort(([, a], [, b]) => a.sequence - b.sequence)
-    for (const [outputId, { topic, partition, key, value, headers }] of inOrder.slice(0, RELEASE_STEP)) {
-      this.#journal.emit({ topic, key, value, headers, ...(partition === null ? {} : { partition }) })
-      held.delete(outputId)
-      this.#journal.write({ kind: 'held', outputId, value: null })
-    }
-    // Some are out: the rest must follow whatever else comes.
-    if (held.size > 0) {
+    if (!this.#held.release(RELEASE_STEP, nowMs)) {
+      // Some are out: the rest must follow whatever else comes.
       this.release()
       return null
     }

@@ -10,6 +10,7 @@ import { traceparentOf } from '../../platform/trace-context.ts'
 import { headerOf } from '../kafka/fetched-records.ts'
 import type { LogRecord } from '../kafka/log-records.ts'
 import type { Timer } from '../state/generated.ts'
+import { type Attempts, COMMIT_REJECTED } from './attempts.ts'
 import type { Refusal } from './dead-letter.ts'
 import type { LiveEffect } from './effect-ledger.ts'
 import { spanOfRun } from './effect-span.ts'
@@ -27,6 +28,7 @@ import type { StepWriter } from './step-writer.ts'
 import type { TaskMemory } from './task-memory.ts'
 
 interface Parts {
+  readonly attempts: Attempts
   readonly memory: TaskMemory
   readonly journal: Journal
   readonly replay: Replay
@@ -40,6 +42,7 @@ interface Parts {
  */
 export class StepRunner {
   readonly #settings: StepSettings
+  readonly #attempts: Attempts
   readonly #routes: Routes
   readonly #memory: TaskMemory
   readonly #journal: Journal
@@ -51,8 +54,9 @@ export class StepRunner {
   /** What the present step may have done before; null when it is done for the first time. */
   #past: History | null = null
 
-  constructor(settings: StepSettings, { memory, journal, replay, failures, writer }: Parts) {
+  constructor(settings: StepSettings, { attempts, memory, journal, replay, failures, writer }: Parts) {
     this.#settings = settings
+    this.#attempts = attempts
     this.#routes = routesOf(settings.processor)
     this.#memory = memory
     this.#journal = journal
@@ -77,24 +81,43 @@ export class StepRunner {
    * False: there was nothing to do.
    */
   take(input: Input, key: string, nowMs: number, route?: Route, past: History | null = null): boolean {
+    const rejection = this.#attempts.begin(input)
     if (this.#memory.blocked.has(key)) {
       this.#failures.enqueue(input, key, nowMs)
       return true
     }
     try {
+      if (rejection !== null) throw rejectedWith(rejection)
       this.#past = this.#memory.replay === null ? past : this.#replay.past
       return this.#run(input, key, nowMs, route)
     } catch (error) {
-      const refusal = this.refusalOf(error)
-      if (input.kind === 'record' && refusal.code === UNDECODABLE && this.#isDoor(input.record)) {
-        this.#failures.bury(input.record, refusal)
-      } else this.#failures.blockWith(input, key, refusal, nowMs)
+      this.#setAside(input, key, nowMs, error, rejection)
       return true
     }
   }
 
+  /** The input waits with its key, or is a dead letter. Throws what is not the key's fault. */
+  #setAside(input: Input, key: string, nowMs: number, error: unknown, rejection: Refusal | null): void {
+    try {
+      const refusal = this.refusalOf(error)
+      const isLetter = input.kind === 'record' && this.#isLetter(input.record, refusal)
+      if (isLetter) this.#failures.bury(input.record, refusal, rejection)
+      else this.#failures.blockWith(input, key, refusal, nowMs)
+    } catch (failure) {
+      this.#attempts.undo(input)
+      throw failure
+    }
+  }
+
+  /** A record that cannot wait with a key becomes a dead letter. */
+  bury(record: LogRecord, refusal: Refusal): void {
+    this.#failures.bury(record, refusal, this.#attempts.begin({ kind: 'record', record }))
+  }
+
   /** Runs the step of an input that waited with its key. `past`: as of the replay that it waited in. Throws its failure. */
   takeQueued(input: Input, key: string, nowMs: number, past: History | null): void {
+    const rejection = this.#attempts.begin(input)
+    if (rejection !== null) throw rejectedWith(rejection)
     this.#past = past
     this.#run(input, key, nowMs)
   }
@@ -125,8 +148,21 @@ export class StepRunner {
     return { code: 'HANDLER_FAILED', detail }
   }
 
-  #isDoor(record: LogRecord): boolean {
-    return this.routeOf(record)?.isDoor === true
+  /** Whether the record, which was refused for this, is one of a door that nobody can read. */
+  #isLetter(record: LogRecord, { code }: Refusal): boolean {
+    const route = this.routeOf(record)
+    if (route?.isDoor !== true) return false
+    return code === UNDECODABLE || (code === COMMIT_REJECTED && !this.#isReadable(record, route))
+  }
+
+  #isReadable(record: LogRecord, route: Route): boolean {
+    try {
+      this.#decode(record, route)
+      return true
+    } catch (error) {
+      this.refusalOf(error)
+      return false
+    }
   }
 
   #run(input: Input, key: string, nowMs: number, route?: Route): boolean {
@@ -251,6 +287,8 @@ export class StepRunner {
     }
   }
 }
+
+const rejectedWith = ({ code, detail }: Refusal): BadInputError => new BadInputError(code, detail)
 
 const NOTHING: readonly LiveEffect[] = []
 export const UNDECODABLE = 'UNDECODABLE_RECORD'

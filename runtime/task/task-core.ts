@@ -1,8 +1,10 @@
+import { UpstreamError } from '../../platform/errors.ts'
 import { deriveId } from '../../platform/ids.ts'
 import type { Codec } from '../codec/avro.ts'
 import type { LogRecord } from '../kafka/log-records.ts'
 import { foldedBy, type Outcome, type Processor } from '../processor.ts'
 import type { HeldOutput } from '../state/generated.ts'
+import { type Attempted, Attempts, COMMIT_REJECTED, nameOf, type StepLimits, UNLIMITED } from './attempts.ts'
 import { BlockedRetry } from './blocked-retry.ts'
 import { type ChangelogRecord, isUsableKey } from './changelog.ts'
 import { ClosedKeys } from './closed-keys.ts'
@@ -10,10 +12,11 @@ import type { Refusal } from './dead-letter.ts'
 import type { LiveEffect } from './effect-ledger.ts'
 import { type Alert, Failures } from './failures.ts'
 import { emittersOf } from './handler-context.ts'
+import { HeldOutputs } from './held-outputs.ts'
 import type { History } from './history.ts'
 import { type Batch, Journal } from './journal.ts'
 import { derivedOrigin } from './origin.ts'
-import { EFFECT_UNDECLARED, type Input, keyOf } from './queued-inputs.ts'
+import { EFFECT_UNDECLARED } from './queued-inputs.ts'
 import { type InputRange, type Phase, type Remaining, Replay } from './replay.ts'
 import type { Route } from './routes.ts'
 import type { StepSettings } from './step.ts'
@@ -42,6 +45,8 @@ export interface TaskSettings extends StepSettings {
   readonly source: string
   readonly task: number
   readonly instanceId: string
+  /** What the log has refused. Default: nothing. */
+  readonly limits?: StepLimits
 }
 
 export interface Failure extends Refusal {
@@ -52,6 +57,7 @@ export class TaskCore {
   readonly settings: TaskSettings
   readonly #reads: string[]
   readonly #hasRecordTimers: boolean
+  readonly #attempts: Attempts
   readonly #memory: TaskMemory
   readonly #journal: Journal
   readonly #replay: Replay
@@ -60,26 +66,32 @@ export class TaskCore {
   readonly #steps: StepRunner
   readonly #retries: BlockedRetry
   readonly #closed: ClosedKeys
+  /** What was done before a replay that has ended, while there are timers that it may know of. */
+  #past: History | null = null
+  #enteringLife: Generator<void> | null = null
   #changelogStart = 0
   #moved = false
 
   constructor(settings: TaskSettings) {
     const memory = new TaskMemory(settings.processor, settings.codec)
     const journal = new Journal(settings.codec, settings.processor.state)
-    const replay = new Replay(settings.processor, memory, journal)
+    const attempts = new Attempts(settings.limits ?? UNLIMITED)
     const failures = new Failures(settings, memory, journal)
+    const held = new HeldOutputs({ attempts, memory, journal, failures })
+    const replay = new Replay(settings.processor, memory, journal, held)
     const writer = new StepWriter(settings.processor, memory, journal)
-    const steps = new StepRunner(settings, { memory, journal, replay, failures, writer })
+    const steps = new StepRunner(settings, { attempts, memory, journal, replay, failures, writer })
     this.settings = settings
     this.#reads = foldedBy(settings.processor)
     this.#hasRecordTimers = settings.processor.recordTimers.length > 0
+    this.#attempts = attempts
     this.#memory = memory
     this.#journal = journal
     this.#replay = replay
     this.#failures = failures
     this.#writer = writer
     this.#steps = steps
-    this.#retries = new BlockedRetry(settings, { memory, journal, replay, failures, writer, steps })
+    this.#retries = new BlockedRetry(settings, { attempts, held, memory, journal, replay, failures, writer, steps })
     this.#closed = new ClosedKeys(memory, journal)
   }
 
@@ -199,10 +211,17 @@ export class TaskCore {
   }
 
   /**
-   * Once, before the first live step: forgets markers that are too old, blocks keys that wait for an effect which this
-   * code does not know, lets those go on that it knows again, settles inputs that kill their workers.
+   * Before the first live step: forgets markers that are too old, blocks keys that wait for an effect which this code does
+   * not know, lets those go on that it knows again, settles inputs that kill their workers. False: the batch takes no more
+   * of it, and the next one goes on.
    */
-  goLive(nowMs: number, isRunning: (id: string) => boolean): void {
+  goLive(nowMs: number, isRunning: (id: string) => boolean): boolean {
+    this.#enteringLife ??= this.#enterLife(nowMs, isRunning)
+    while (this.#attempts.hasRoom) if (this.#enteringLife.next().done === true) return true
+    return false
+  }
+
+  *#enterLife(nowMs: number, isRunning: (id: string) => boolean): Generator<void> {
     const { effects, blocked } = this.#memory
     this.#closed.sweep(nowMs)
     const unknown = effects.all().filter((effect) => !this.#knows(effect))
@@ -213,12 +232,14 @@ export class TaskCore {
       this.#failures.block(key, { code: EFFECT_UNDECLARED, detail }, nowMs, { effectId: id })
     }
     for (const [key, { code }] of blocked.entries()) {
-      if (code === EFFECT_UNDECLARED && !unknown.some((effect) => effect.key === key)) this.#retries.retry(key, nowMs)
+      if (code !== EFFECT_UNDECLARED || unknown.some((effect) => effect.key === key)) continue
+      while (!this.#retries.retry(key, nowMs)) yield
     }
     for (const effect of effects.all()) {
       if (!effects.isKiller(effect) || isRunning(effect.id)) continue
       const detail = `${effect.record.unproven} runs in succession ended with the death of their process`
       this.settle(effect.id, { ok: false, code: 'CRASHED', detail }, nowMs)
+      yield
     }
   }
 
@@ -227,6 +248,17 @@ export class TaskCore {
   }
 
   // ---- inputs
+
+  /**
+   * Fires what must fire before the record is folded. False: the batch takes no more of it, and the next one goes on. `fold`
+   * does it by itself where batches are not limited.
+   */
+  advanceTo(record: LogRecord): boolean {
+    if (!this.#hasRecordTimers || this.#memory.position.isPast(record)) return true
+    const route = this.#steps.routeOf(record)
+    const isFolded = route !== undefined && isUsableKey(record.key) && !this.#steps.isOver(record.key, route)
+    return !isFolded || this.#fireRecordTimers(record.timestampMs)
+  }
 
   /** Folds a record. False: it was skipped (already folded, of no interest, or of a closed key). */
   fold(record: LogRecord, nowMs: number): boolean {
@@ -240,8 +272,9 @@ export class TaskCore {
   /** Moves over a record that cannot be folded for a reason that is not its handler's. */
   refuse(record: LogRecord, refusal: Refusal, nowMs: number): void {
     const route = this.#steps.routeOf(record)
-    if (route?.isDoor === true || !isUsableKey(record.key)) this.#failures.bury(record, refusal)
-    else this.#failures.blockWith({ kind: 'record', record }, record.key, refusal, nowMs)
+    const input = { kind: 'record', record } as const
+    if (route?.isDoor === true || !isUsableKey(record.key)) this.#steps.bury(record, refusal)
+    else this.#failures.blockWith(input, record.key, this.#attempts.begin(input) ?? refusal, nowMs)
     this.#pass(record)
   }
 
@@ -257,12 +290,12 @@ export class TaskCore {
   #foldRouted(record: LogRecord, route: Route, nowMs: number): boolean {
     const { key } = record
     if (!isUsableKey(key)) {
-      this.#failures.bury(record, { code: UNDECODABLE, detail: NO_KEY })
+      this.#steps.bury(record, { code: UNDECODABLE, detail: NO_KEY })
       return true
     }
     if (this.#steps.isOver(key, route)) return false
     const { replay } = this.#memory
-    if (this.#hasRecordTimers) this.#fireRecordTimers(record.timestampMs)
+    if (this.#hasRecordTimers) this.#fireRecordTimers(record.timestampMs, 'all')
     if (record.timestampMs > this.#memory.recordTimeMs) this.#memory.recordTimeMs = record.timestampMs
     // What a handler makes of the time must come out as it did.
     return this.#steps.take({ kind: 'record', record }, key, replay === null ? nowMs : record.timestampMs, route)
@@ -277,26 +310,31 @@ export class TaskCore {
     this.#closed.sweepNowAndThen(nowMs)
   }
 
-  #fireTimers(nowMs: number, past: History | null): void {
+  /** False: the batch takes no more of them. */
+  #fireTimers(nowMs: number, past: History | null): boolean {
     const { timers, blocked } = this.#memory
     for (const { key, name, timer } of timers.due(nowMs)) {
+      if (!this.#attempts.hasRoom) return false
       // An earlier timer of this round may have removed or moved it; that of a blocked key waits with the key.
       if (timers.get(key, name)?.timerId !== timer.timerId || blocked.has(key)) continue
       this.#steps.take({ kind: 'timer', key, name, timer }, key, nowMs, undefined, past)
     }
+    return true
   }
 
   /**
    * Windows end before the record that moves the time past their end, in the order of their ends; one that ends already
-   * when it is set ends before the next record.
+   * when it is set ends before the next record. False: the batch takes no more of them.
    */
-  #fireRecordTimers(toMs: number): void {
+  #fireRecordTimers(toMs: number, howMany: 'batch' | 'all' = 'batch'): boolean {
     const memory = this.#memory
     for (const { key, name, timer } of memory.recordTimers.eachDue(Math.max(toMs, memory.recordTimeMs))) {
       if (memory.blocked.has(key)) continue
+      if (howMany === 'batch' && !this.#attempts.hasRoom) return false
       memory.recordTimeMs = Math.max(memory.recordTimeMs, timer.atMs)
       this.#steps.take({ kind: 'timer', key, name, timer }, key, timer.atMs)
     }
+    return true
   }
 
   /** Journals that a run begins. The executor may start once the batch is committed. */
@@ -342,6 +380,7 @@ export class TaskCore {
     const run = this.settings.processor.behaviour[hook]
     if (run === null) return
     const { task, instanceId } = this.settings
+    this.#requireWritable(hook)
     const identity = `hook/${hook}/${task}/${instanceId}/${nowMs}`
     const id = deriveId(this.settings.processor.name, identity)
     const pending = this.#memory.effects
@@ -352,17 +391,28 @@ export class TaskCore {
     )
   }
 
-  // ---- what failed, and operators
-
-  /** Refuses an input that is not at fault for itself: what it makes cannot be committed. */
-  block(input: Input, refusal: Refusal, nowMs: number): void {
-    const key = keyOf(input, this.#memory.effects)
-    if (key === undefined) return
-    this.#failures.blockWith(input, key, refusal, nowMs)
-    if (input.kind === 'record') this.#pass(input.record)
+  /** A hook has no key that could wait, and the task must not go on as if it had been heard. */
+  #requireWritable(hook: 'opened' | 'closed'): void {
+    const attempt = { kind: 'hook', hook } as const
+    const rejection = this.#attempts.begin(attempt)
+    if (rejection === null) return
+    throw new UpstreamError(COMMIT_REJECTED, `the hook \`${hook}\`: ${rejection.detail}`, {
+      facts: { step: nameOf(attempt) },
+      retryable: false,
+    })
   }
 
-  /** Does what operators have asked since; what is impossible by now (the key is not blocked) is done with. */
+  // ---- what failed, and operators
+
+  /** Whether something that operators have asked is not done yet. */
+  get hasRequests(): boolean {
+    return this.#memory.requests.size > 0
+  }
+
+  /**
+   * Does what operators have asked since, as much as the batch takes; what is impossible by now (the key is not blocked) is
+   * done with.
+   */
   serveRequests(nowMs: number): void {
     this.#retries.serveRequests(nowMs)
   }
@@ -389,9 +439,9 @@ export class TaskCore {
    */
   endReplay(nowMs: number): void {
     // What the last record has made due has fired before whatever came next.
-    if (this.phase === 'held') this.#fireRecordTimers(this.#memory.recordTimeMs)
-    const past = this.#replay.end(nowMs)
-    if (past !== null) this.#fireTimers(nowMs, past)
+    if (this.phase === 'held' && !this.#fireRecordTimers(this.#memory.recordTimeMs)) return
+    this.#past = this.#replay.end(nowMs) ?? this.#past
+    if (this.#past !== null && this.#fireTimers(nowMs, this.#past)) this.#past = null
   }
 
   // ---- batch
@@ -420,6 +470,16 @@ export class TaskCore {
   /** Bytes of values written since the last batch: at least those that the next one will hold. */
   get pendingBytes(): number {
     return this.#journal.bytes
+  }
+
+  /** Whether the next batch takes another step. */
+  get hasRoom(): boolean {
+    return this.#attempts.hasRoom
+  }
+
+  /** The steps that the last batch is made of, whether it has changed anything or not. */
+  takeAttempted(): Attempted {
+    return this.#attempts.take()
   }
 
   /** Effects cancelled since the last call: their executors are to be aborted once the batch is committed. */

@@ -20,6 +20,8 @@ export interface MemoryLogSettings {
   readonly now: () => number
   /** Markers that are to be written; call each once, in any order, at any time. Default: at once. */
   readonly deliverMarkers?: (markers: readonly (() => void)[]) => void
+  /** Why a record is not taken, whoever appends it in a transaction and however often (MESSAGE_TOO_LARGE …); null: it is. */
+  readonly refusalOf?: (record: OutputRecord) => string | null
   /** Something became readable. */
   readonly onReadable?: (topic: string, partition: number) => void
 }
@@ -159,6 +161,7 @@ export class MemoryLog {
     const state = this.#alive(session)
     const [first] = records
     if (first === undefined) return
+    this.#refuse(records)
     this.#writeMarkers(state) // an earlier transaction that is not complete is waited for (CONCURRENT_TRANSACTIONS)
     const partition = this.#partition(first.topic, this.#partitionFor(first))
     const isNew = this.#isNew(state, partition, { sequence, count: records.length })
@@ -193,6 +196,14 @@ export class MemoryLog {
   /** The partition that a record goes to. */
   #partitionFor({ topic, key, partition }: OutputRecord): number {
     return partition ?? partitionOfKey(key, this.partitionsOf(topic))
+  }
+
+  /** One record that is not taken is enough for its batch. */
+  #refuse(records: readonly OutputRecord[]): void {
+    for (const record of records) {
+      const kafkaError = this.#settings.refusalOf?.(record) ?? null
+      if (kafkaError !== null) throw new BrokerRefusal(kafkaError)
+    }
   }
 
   #alive({ transactionalId, epoch }: ProducerSession): ProducerState {

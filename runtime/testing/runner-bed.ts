@@ -2,6 +2,7 @@ import { type Logger, silentLogger } from '../../platform/log.ts'
 import { type AvroSchema, createCodec } from '../codec/avro.ts'
 import { envelopeHeaders } from '../codec/envelope.ts'
 import { memoryDirectory, type SchemaDirectory } from '../codec/schema-directory.ts'
+import type { OutputRecord } from '../kafka/log-records.ts'
 import { foldedBy, inputTopicsOf, type Processor, type TopicRef } from '../processor.ts'
 import { type AnyExecutors, EffectSlots } from '../run/executors.ts'
 import { initialPositions } from '../run/initial-positions.ts'
@@ -11,6 +12,8 @@ import { TaskRunner } from '../run/task-runner.ts'
 import { type OperatorRequest, PositionSchema } from '../state/generated.ts'
 import { isPosition, toRecord } from '../task/changelog.ts'
 import { DEAD_LETTERS_TOPIC } from '../task/dead-letter.ts'
+import { refusedOutputs } from '../task/held-outputs.ts'
+import { TaskMemory } from '../task/task-memory.ts'
 import * as shop from './example.ts'
 import { BrokerRefusal, MemoryLog } from './memory-log.ts'
 import { memoryTaskLog, NoAnswer, type Request, type RequestName } from './memory-task-log.ts'
@@ -39,6 +42,8 @@ export interface RunnerBed {
   /** Any event of the shop's; `headers` beside those of its envelope. */
   pipe(topic: TopicRef, event: string, key: string, data: object, headers?: Readonly<Record<string, string>>): void
   place(key: string, boxes: number): void
+  /** An order that nobody has given a key. */
+  placeKeyless(boxes: number): void
   /** An order without boxes, written with a schema of this id. */
   placeUnlearned(key: string, schemaId: number): void
   /** Records that the processor does not read. */
@@ -49,6 +54,10 @@ export interface RunnerBed {
   lose(answer: RequestName, times?: number): void
   /** From now on the broker refuses such requests, with this error of its own. */
   refuse(name: RequestName, reason: string): void
+  /** From now on the broker takes no record of this kind from the task; null: it takes all again. */
+  reject(isRejected: ((record: OutputRecord) => boolean) | null): void
+  /** Keys that wait, as the changelog has it, with why; and how much waits with each. */
+  blocked(): readonly { readonly key: string; readonly code: string; readonly queued: number }[]
   /** Such requests do not arrive until the returned function is called. */
   hold(name: RequestName): () => void
   /** What an operator asks of the task, as `reelstream` writes it. */
@@ -98,8 +107,10 @@ export const runnerBed = async (
   let { processor = shop.sendOrders } = options
   const random = seededRandom(1)
   const time = new VirtualTime(random, START_MS)
-  const log = new MemoryLog({ now: () => time.nowMs })
-  for (const topic of ['orders', 'deliveries', CHANGELOG, DEAD_LETTERS_TOPIC]) log.createTopic(topic, 1)
+  let isRejected: ((record: OutputRecord) => boolean) | null = null
+  const refusalOf = (record: OutputRecord) => (isRejected?.(record) === true ? 'POLICY_VIOLATION' : null)
+  const log = new MemoryLog({ now: () => time.nowMs, refusalOf })
+  for (const topic of ['orders', 'deliveries', DEAD_LETTERS_TOPIC, CHANGELOG]) log.createTopic(topic, 1)
   const offsets = async (topic: string, partition: number) => log.offsets(topic, partition)
   if (!isNew) for (const record of await initialPositions([processor], () => 1, { offsets }, CODEC)) log.produce(record)
   const lost: RequestName[] = []
@@ -176,10 +187,12 @@ export const runnerBed = async (
   }
 
   let produced = 0
-  const produce = (key: string, type: string, value: Buffer, topic = 'orders', extra = {}): void => {
+  const produce = (key: string | null, type: string, value: Buffer, topic = 'orders', extra = {}): void => {
     const id = `input-${++produced}`
     const about = { id, type, source: '/test', timeMs: time.nowMs, causationId: null, traceparent: null }
-    log.produce({ topic, key, value, headers: { ...envelopeHeaders(about), ...extra } })
+    const headers = { ...envelopeHeaders(about), ...extra }
+    // Only producers of ours give every record a key.
+    log.produce({ topic, key: key as string, partition: 0, value, headers })
     deliverSoon()
   }
   const pipe: RunnerBed['pipe'] = (topic, event, key, data, headers) => {
@@ -222,6 +235,8 @@ export const runnerBed = async (
     forget: () => log.truncate(CHANGELOG, 0),
     fence: () => void log.initProducer(TRANSACTIONAL_ID),
     place: (key, boxes) => pipe(shop.orders, 'OrderPlaced', key, { boxes }),
+    placeKeyless: (boxes) =>
+      produce(null, shop.OrderPlacedSchema.name, CODEC.encode(shop.OrderPlacedSchema, { boxes })),
     placeUnlearned: (key, schemaId) => {
       const value = CODEC.encode(shop.OrderPlacedSchema, { boxes: 0 })
       value.writeInt32BE(schemaId, 1)
@@ -237,6 +252,16 @@ export const runnerBed = async (
     },
     lose: (answer, times = 1) => lost.push(...Array<RequestName>(times).fill(answer)),
     refuse: (name, reason) => void refused.set(name, reason),
+    reject: (records) => {
+      isRejected = records
+    },
+    blocked: () => {
+      const memory = memoryIn(log, processor)
+      return memory.blocked.entries().map(([key, { code }]) => {
+        const queued = memory.blocked.queue(key).length + refusedOutputs(memory, key).length
+        return { key, code, queued }
+      })
+    },
     hold: (name) => {
       const { promise, resolve } = Promise.withResolvers<void>()
       held.set(name, promise)
@@ -258,6 +283,12 @@ export const runnerBed = async (
         .filter((record) => record.key === key)
         .map(({ headers }) => (headers.ce_type ?? '').replace('shop.', '')),
   }
+}
+
+const memoryIn = (log: MemoryLog, processor: Processor): TaskMemory => {
+  const memory = new TaskMemory(processor, CODEC)
+  for (const { key, value } of log.readAll(CHANGELOG)) memory.restore({ key: key ?? '', value })
+  return memory
 }
 
 const positionIn = (log: MemoryLog): number | undefined => {

@@ -228,7 +228,7 @@ export const ERROR_SENTENCES: Readonly<Record<string, string>> = {
   VIEW_FULL: 'A view was about to hold more entries than its declaration allows.',
   UNKNOWN_PROCESSOR: 'There is no processor of that name.',
   COMMIT_REJECTED:
-    'The log refuses what comes of one input (too large for the topic, against a policy). The input was found and its key waits.',
+    'The broker refuses what comes of one step (too large for the topic, against a policy), whoever writes it. The step was found and its key waits: mend the topic, then reelstream blocked retry. As the reason of a stopped task: of a hook, or not even the failure can be written.',
   HISTORY_MISSING: 'A replay folded before it knew what had been done.',
   HANDLER_THREW: 'A handler of the consumer group member threw.',
   INIT_MISSING: 'A segment came before the header of its rendition.',

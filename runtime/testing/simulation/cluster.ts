@@ -1,5 +1,6 @@
 import { createCodec } from '../../codec/avro.ts'
 import { memoryDirectory } from '../../codec/schema-directory.ts'
+import type { OutputRecord } from '../../kafka/log-records.ts'
 import { partitionOfKey } from '../../kafka/murmur2.ts'
 import { inputTopicsOf, type Processor, type TopicRef } from '../../processor.ts'
 import { initialPositions } from '../../run/initial-positions.ts'
@@ -16,7 +17,7 @@ import { Journal } from './journal.ts'
 import { learningCodec } from './learning-codec.ts'
 import { Network } from './network.ts'
 import type { Notes } from './notes.ts'
-import { orders, packOrders, parcels, tallies, tallyParcels, withBug } from './packing.ts'
+import { checksum, orders, packOrders, parcels, tallies, tallyParcels, withBug } from './packing.ts'
 import type { PlantedBug } from './planted-bugs.ts'
 import type { Random } from './random.ts'
 import { SimulatedGroup } from './simulated-group.ts'
@@ -36,6 +37,8 @@ export interface ClusterSettings {
   readonly bug: PlantedBug
   /** Partitions of every topic. */
   readonly tasks: number
+  /** Keys of which the broker refuses some of the facts. */
+  readonly rejected: readonly Poisoned[]
 }
 
 /** Compiled once; which process has learned which schema is kept apart. */
@@ -83,6 +86,7 @@ export class Cluster {
     this.network = new Network({ ...settings, crash })
     this.log = (bug.log ?? ((of) => new MemoryLog(of)))({
       now: () => time.nowMs,
+      refusalOf: (record) => this.#refusalOf(record),
       deliverMarkers: (markers) => {
         for (const write of markers) time.after(this.network.leg(), null, write)
       },
@@ -118,7 +122,17 @@ export class Cluster {
     for (const process of this.#living()) process.goOn()
   }
 
-  /** Mended code, and an operator who has the keys folded again that are blocked, or may come to be. */
+  /** Every third fact of such a key: of records, reports, outcomes and timers alike, the same whoever writes it. */
+  #refusalOf({ topic, key, headers }: OutputRecord): string | null {
+    const read = topic === parcels.name ? orders.name : topic
+    const isMeant = this.#s.rejected.some((rejected) => rejected.topic === read && rejected.key === key)
+    if (this.#isMended || !isMeant) return null
+    if (Number.parseInt(checksum('', headers.ce_id ?? ''), 16) % 3 > 0) return null
+    this.#s.notes.count('refused fact')
+    return 'POLICY_VIOLATION'
+  }
+
+  /** Mended code, a broker that takes everything, and an operator who has the keys folded again that are blocked, or may come to be. */
   mend(poisoned: readonly Poisoned[]): void {
     this.#isMended = true
     this.#replaceLiving()

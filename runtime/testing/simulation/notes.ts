@@ -1,5 +1,6 @@
 import { type Logger, pino } from 'pino'
 import { describeError } from '../../../platform/errors.ts'
+import { COMMIT_REJECTED } from '../../task/attempts.ts'
 import { POISONED } from './packing.ts'
 
 /** What a schedule says of itself: how often what happened, and, when somebody wants to read it, each thing in its turn. */
@@ -22,6 +23,7 @@ interface Line {
   readonly level: number
   readonly msg: string
   readonly process: string
+  readonly code?: string
   readonly detail?: string
 }
 
@@ -30,8 +32,9 @@ const WARN = 40
 const ERROR = 50
 const DISTURBING: readonly string[] = ['task reopens', 'tasks given up before they were closed']
 /** What faults may lead to, and the one failure of a handler that the topology knows. */
-const isExpected = (msg: string, detail: unknown): boolean =>
-  msg === 'group member crashed, joining again' || (msg.startsWith('key blocked') && String(detail).endsWith(POISONED))
+const isExpected = ({ msg, code, detail = '' }: Line): boolean =>
+  msg === 'group member crashed, joining again' ||
+  (msg.startsWith('key blocked') && (detail.endsWith(POISONED) || code === COMMIT_REJECTED))
 
 export const createNotes = (isTraced: boolean, sinceStartMs: () => number): Notes => {
   const violations: string[] = []
@@ -40,11 +43,12 @@ export const createNotes = (isTraced: boolean, sinceStartMs: () => number): Note
   const disturbed = new Set<string>()
   const count = (what: string): void => void counts.set(what, (counts.get(what) ?? 0) + 1)
   const write = (line: string): void => {
-    const { level, msg, ...facts } = JSON.parse(line) as Line
+    const said = JSON.parse(line) as Line
+    const { level, msg, ...facts } = said
     if (isTraced) trace.push(`${sinceStartMs()} ${msg} ${JSON.stringify(facts)}`)
     if (level >= WARN) count(msg)
     if (DISTURBING.includes(msg)) disturbed.add(facts.process)
-    if (level >= ERROR && !isExpected(msg, facts.detail)) violations.push(`${msg}: ${JSON.stringify(facts)}`)
+    if (level >= ERROR && !isExpected(said)) violations.push(`${msg}: ${JSON.stringify(facts)}`)
   }
   const level = isTraced ? 'debug' : 'warn'
   return {

@@ -14,8 +14,9 @@ import { drawWorkload, type Input, lastItem, recordOf, type Workload } from './w
  * and network; everything that happens, and in which order, is a function of the seed.
  *
  * It begins with noise (faults.ts) while events come in. Then nothing goes wrong any more, code that fails on an event is
- * mended, and whatever was begun must come to its end (liveness). Then every process is killed, others restore everything
- * from the changelogs, and each order and account is asked what it knows. What is committed by then is judged (verifier.ts).
+ * mended, as is a broker that refuses facts, and whatever was begun must come to its end (liveness). Then every process is
+ * killed, others restore everything from the changelogs, and each order and account is asked what it knows. What is
+ * committed by then is judged (verifier.ts).
  *
  * What it leaves out, because other tests have it on real brokers: the broker's own faults (leader changes, lost disks),
  * the wire format, the client library.
@@ -77,6 +78,7 @@ class Schedule {
       notes: this.#notes,
       bug,
       tasks: this.#workload.tasks,
+      rejected: this.#workload.rejected,
     })
   }
 
@@ -103,7 +105,9 @@ class Schedule {
     await time.runUntil(START_MS + this.#plan.quietAtMs)
     cluster.quieten()
     this.#notes.note('quiet')
-    if (this.#workload.poisoned.length > 0) cluster.mend(this.#workload.poisoned)
+    const { poisoned, rejected } = this.#workload
+    const waiting = new Map([...poisoned, ...rejected].map((place) => [place.key, place]))
+    if (waiting.size > 0) cluster.mend([...waiting.values()])
     await this.#untilNothingIsMissing('the noise')
     cluster.replaceAll()
     for (const key of this.#workload.keys) {

@@ -40,6 +40,7 @@ t.test(`${SCHEDULES} schedules keep every promise`, PATIENCE, async (t) => {
     'expired',
     'task reopens',
     'effect failed',
+    'refused fact',
   ]) {
     t.ok((total.get(what) ?? 0) > SCHEDULES / 100, `it did go wrong: ${what}`)
   }

@@ -29,6 +29,8 @@ export interface Workload {
   readonly accounts: ReadonlyMap<string, number>
   /** Keys that are blocked until the code is mended and an operator has them folded again. */
   readonly poisoned: readonly Poisoned[]
+  /** Keys of which the broker refuses some of the facts, until its operator lets it take them. */
+  readonly rejected: readonly Poisoned[]
 }
 
 const TEMPERS: readonly [Temper, ...Temper[]] = ['fine', 'fine', 'flaky', 'slow', 'deaf', 'hopeless', 'refused']
@@ -37,6 +39,8 @@ const AMENDMENTS: readonly [Amendment, ...Amendment[]] = ['nothing', 'cancel', '
 const KILLER_EVERY = 12
 /** One in this many, an event that the code of the noisy hours cannot fold. */
 const POISON_EVERY = 5
+/** One in this many, a key whose facts are not all taken. */
+const REJECTED_EVERY = 5
 
 /** One account in this many is closed. */
 const CLOSED_EVERY = 3
@@ -55,11 +59,16 @@ export const drawWorkload = (random: Random): Workload => {
     const input = { atMs, key, topic: orders, ...(n < keys.length ? placed(random) : anything(random)) }
     return [...unread(atMs, random.pick(keys), random.pick(UNREAD)), input]
   })
-  const workload: Workload = { tasks, keys, inputs, accounts: new Map(), poisoned: [] }
+  const workload: Workload = { tasks, keys, inputs, accounts: new Map(), poisoned: [], rejected: [] }
   const killed = random.between(1, KILLER_EVERY) > 1 ? workload : withKiller(workload)
   const ordered =
     random.between(1, POISON_EVERY) > 1 ? killed : withPoison(killed, random.pick(keys), random.between(0, withinMs))
-  return withAccounts(ordered, random, withinMs)
+  const whole = withAccounts(ordered, random, withinMs)
+  const rejected = [
+    { topic: orders.name, key: random.pick(keys) },
+    { topic: bills.name, key: 'account-1' },
+  ]
+  return { ...whole, rejected: rejected.filter(() => random.between(1, REJECTED_EVERY) === 1) }
 }
 
 /** Items that are sold to one account or two, until it is closed, if it is. */
