@@ -5,6 +5,7 @@ import { silentLogger } from '../../platform/log.ts'
 import { type Codec, createCodec } from '../codec/avro.ts'
 import { memoryDirectory } from '../codec/schema-directory.ts'
 import { UNLIMITED } from '../task/attempts.ts'
+import { toRecord } from '../task/changelog.ts'
 import { sendOrders } from '../testing/example.ts'
 import { unobserved } from './observer.ts'
 import { Restorer } from './restorer.ts'
@@ -84,4 +85,27 @@ t.test('one that takes long says so every few seconds, and at its end', async (t
 
 t.test('one that does not take long says nothing', async (t) => {
   t.same((await restore(1_000)).lines, [])
+})
+
+t.test('what was restored before a changelog lost its entries is not gone on from', async (t) => {
+  const codec = createCodec(memoryDirectory())
+  const count = { kind: 'state', change: { key: 'o-1', collection: 'count', id: '', value: { count: 1 } } } as const
+  let beginning = 0n
+  const taskLog: TaskLog = {
+    open: never,
+    inputRanges: never,
+    readInput: never,
+    readOutputs: never,
+    readChangelog: async (onRecords, fromOffset = beginning) => {
+      if (fromOffset === 0n)
+        await onRecords([toRecord(count, codec, sendOrders.state)], { from: 0n, next: 1n, end: 1n })
+      return { beginning, next: 1n }
+    },
+  }
+  const restorer = restorerOf(taskLog, codec)
+  const dormant = await restorer.restore()
+  t.same(dormant.core.state('o-1').count, { '': { count: 1 } })
+  t.equal((await restorer.restore(dormant)).core, dormant.core)
+  beginning = 1n
+  t.same((await restorer.restore(dormant)).core.state('o-1').count, {})
 })

@@ -16,6 +16,8 @@ import type { TaskSignal } from './task-signal.ts'
 export interface Restored {
   readonly core: TaskCore
   readonly needsReplay: boolean
+  /** First offset that the changelog held. */
+  readonly beginning: bigint
   readonly next: bigint
 }
 
@@ -83,11 +85,13 @@ export class Restorer {
         saidAt = now
         log.info(this.#progress, 'task restores its memory')
       }, before?.next)
+      // It lost entries meanwhile: what is remembered of them nobody else would know of, after us.
+      if (before !== null && beginning > before.beginning) return await this.restore()
       this.#readTo = next
       const durationMs = clock.monotonicMs() - startedAt
       if (saidAt > startedAt) log.info({ entries, durationMs: Math.round(durationMs) }, 'task has restored its memory')
       observer.restored(processor.name, durationMs, entries)
-      return { core, needsReplay: core.needsReplay(beginning), next }
+      return { core, needsReplay: core.needsReplay(beginning), beginning, next }
     } finally {
       this.#progress = null
     }
