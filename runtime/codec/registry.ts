@@ -49,13 +49,16 @@ const isHeld = (held: SchemaIds, name: string, id: number, text: string): boolea
   const other = held.schemaOf(id)
   if (other === undefined) return false
   if (canonicalSchema(other) === text) return true
-  throw new ConfigError(
+  throw registryMismatch(name, id)
+}
+
+export const registryMismatch = (name: string, id: number): ConfigError =>
+  new ConfigError(
     'REGISTRY_MISMATCH',
-    `The registry says ${id} for ${name}, but ${SCHEMA_IDS_TOPIC} holds another schema under ${id}. A log belongs to one ` +
-      'registry: point SCHEMA_REGISTRY_URL at the one it was written with, or restore that one from the topic',
+    `The registry has another schema for ${id} than ${SCHEMA_IDS_TOPIC} (${name}). A log belongs to one registry: point ` +
+      'SCHEMA_REGISTRY_URL at the one it was written with, or at an empty one, which is given the schemas of the topic',
     { facts: { schema: name, schemaId: id } },
   )
-}
 
 /**
  * Schema text of an id. Throws UpstreamError SCHEMA_UNKNOWN when the registry has none, or REGISTRY_UNAVAILABLE; both

@@ -10,6 +10,8 @@ import { canonicalSchema } from './canonical-schema.ts'
  * becomes of the registry's own store; only an id that is not there is asked of the registry.
  */
 export interface SchemaDirectory extends SchemaIds {
+  /** Schema by id, as far as it is known. */
+  all(): ReadonlyMap<number, string>
   /** Takes what `schema-ids` says. */
   add(id: number, schema: string): void
   /**
@@ -36,6 +38,7 @@ export const createDirectory = (fetchSchema: (id: number) => Promise<string>): S
     if (!schemas.has(id)) add(id, schema)
   }
   return {
+    all: () => schemas,
     add,
     schemaOf: (id) => schemas.get(id),
     idOf: (schema) => {

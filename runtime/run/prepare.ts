@@ -1,6 +1,7 @@
 import type { Logger } from '../../platform/log.ts'
 import { type AvroSchema, createCodec } from '../codec/avro.ts'
 import { fetchSchema, registerSchemas, schemaIdRecords } from '../codec/registry.ts'
+import { restoreRegistry } from '../codec/restore-registry.ts'
 import { openSchemaDirectory } from '../codec/schema-directory.ts'
 import type { Kafka } from '../kafka/client.ts'
 import { createIdempotentProducer } from '../kafka/idempotent-producer.ts'
@@ -22,8 +23,8 @@ export interface Preparation {
 
 /**
  * Topics, schemas, schema ids, first positions: what Kafka must hold before `run`. Doing it again changes nothing. Throws
- * ConfigError TOPIC_DRIFT, SCHEMA_INCOMPATIBLE, SCHEMA_INVALID or REGISTRY_MISMATCH when what is there differs, with how to
- * mend it: nothing is mended silently. UpstreamError TOPICS_UNAVAILABLE, REGISTRY_UNAVAILABLE … (retryable).
+ * ConfigError TOPIC_DRIFT, SCHEMA_INCOMPATIBLE, SCHEMA_INVALID, REGISTRY_MISMATCH or REGISTRY_NOT_RESTORED when what is
+ * there differs, with how to mend it: nothing is mended silently. A registry that lost its store is filled again. UpstreamError TOPICS_UNAVAILABLE, REGISTRY_UNAVAILABLE … (retryable).
  */
 export const prepare = async (preparation: Preparation): Promise<void> => {
   const { kafka, topics, log } = preparation
@@ -38,6 +39,8 @@ const prepareRecords = async (preparation: Preparation): Promise<void> => {
   const producer = createIdempotentProducer(kafka)
   try {
     const directory = await openSchemaDirectory(reader, (id) => fetchSchema(registryUrl, id))
+    const restored = await restoreRegistry(registryUrl, directory.all())
+    if (restored > 0) log.warn({ restored }, 'registry had lost its schemas: they were restored from schema-ids')
     const ids = await registerSchemas(registryUrl, schemas)
     const unknown = schemaIdRecords(directory, schemas, ids)
     if (unknown.length > 0) await producer.send(unknown)

@@ -113,6 +113,7 @@ export const ERROR_SENTENCES: Readonly<Record<string, string>> = {
   MIGRATION_FAILED: 'A migration failed, now or in an earlier run.',
   REBUILD_NEEDED: 'The tables are of another release: run `reelstream rebuild`.',
   REGISTRY_MISMATCH: 'The registry gives another schema for an id than the log was written with.',
+  REGISTRY_NOT_RESTORED: 'The registry has lost schemas of the log, and cannot give them their ids back.',
   S3_SETTINGS:
     'Half an S3 key is set: S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY go together, S3_SESSION_TOKEN with both.',
   SCHEMA_INCOMPATIBLE: 'A schema does not fit its earlier versions both ways (FULL_TRANSITIVE).',
