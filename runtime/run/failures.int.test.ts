@@ -1,16 +1,23 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { type AddressInfo, connect, createServer } from 'node:net'
 import path from 'node:path'
 import t from 'tap'
 import { readConfig } from '../../platform/config.ts'
 import { UpstreamError } from '../../platform/errors.ts'
 import { silentLogger } from '../../platform/log.ts'
+import { fetchSchema, registerSchemas, schemaIdRecords } from '../codec/registry.ts'
 import { SCHEMA_IDS_TOPIC } from '../codec/schema-directory.ts'
+import { createIdempotentProducer } from '../kafka/idempotent-producer.ts'
+import type { LogRecord } from '../kafka/log-records.ts'
+import { realRegistryUrl } from '../kafka/testing/real-kafka.ts'
 import { ensureTopics } from '../kafka/topics.ts'
 import { openOperator } from '../operate/operator.ts'
 import type { Processor } from '../processor.ts'
-import { OrderPlacedSchema } from '../testing/example.ts'
-import { runShop, shopKafka } from '../testing/shop.ts'
+import { fromRecord, isPosition } from '../task/changelog.ts'
+import { DEAD_LETTERS_TOPIC } from '../task/dead-letter.ts'
+import { type Count, OrderPlacedSchema, sendOrders } from '../testing/example.ts'
+import { runShop, shopCodec, shopKafka } from '../testing/shop.ts'
 import { openShopOnKafka, orderOf, type ShopOnKafka, until } from '../testing/shop-on-kafka.ts'
 import { openSession } from './session.ts'
 
@@ -19,7 +26,10 @@ import { openSession } from './session.ts'
  * and whatever is not concerned goes on.
  */
 const PROCESS = path.join(import.meta.dirname, '..', 'testing', 'shop-process.ts')
-const UNKNOWN_ID = 4_711
+const UNKNOWN_ID = 2_000_000_000
+/** Of a changelog: brokers delete nothing from a topic that is only compacted. */
+const CAN_BE_CUT = { 'cleanup.policy': 'compact,delete', 'retention.ms': '-1' }
+const NOBODY = 'http://127.0.0.1:9'
 
 /** The bytes of an order, as if another registry had given its schema this id. */
 const withSchemaId = (order: ReturnType<typeof orderOf>, schemaId: number) => {
@@ -43,14 +53,73 @@ const verbose = (processor: Processor, key: string, characters: number): Process
   },
 })
 
-/** Deletes what a topic holds but for so many offsets, as an operator or retention does. */
-const deleteRecords = async ({ kafka }: ShopOnKafka, topic: string, kept: bigint): Promise<void> => {
+type Admin = ReturnType<ShopOnKafka['kafka']['admin']>
+
+const withAdmin = async <T>({ kafka }: ShopOnKafka, act: (admin: Admin) => Promise<T>): Promise<T> => {
   const admin = kafka.admin()
   await admin.connect()
-  const ends = await admin.fetchTopicOffsets(topic)
-  const partitions = ends.map(({ partition, high }) => ({ partition, offset: String(BigInt(high) - kept) }))
-  await admin.deleteTopicRecords({ topic, partitions })
-  await admin.disconnect()
+  try {
+    return await act(admin)
+  } finally {
+    await admin.disconnect()
+  }
+}
+
+/** Deletes what a topic holds but for so many offsets, as an operator or retention does. */
+const deleteRecords = (shop: ShopOnKafka, topic: string, kept: bigint): Promise<void> =>
+  withAdmin(shop, async (admin) => {
+    const ends = await admin.fetchTopicOffsets(topic)
+    const partitions = ends.map(({ partition, high }) => ({ partition, offset: String(BigInt(high) - kept) }))
+    await admin.deleteTopicRecords({ topic, partitions })
+  })
+
+/** What the changelog holds, of all partitions. */
+const changelogOf = async ({ reader, changelog, partitions }: ShopOnKafka): Promise<readonly LogRecord[]> => {
+  const all: LogRecord[] = []
+  for (let partition = 0; partition < partitions; partition++) {
+    const { beginning } = await reader.offsets(changelog, partition)
+    await reader.readToEnd(changelog, partition, beginning, (records) => void all.push(...records))
+  }
+  return all
+}
+
+/** How many orders of each key the state says were placed. */
+const countsOf = (changelog: readonly LogRecord[]): ReadonlyMap<string, number> => {
+  const counts = new Map<string, number>()
+  for (const { key, value } of changelog) {
+    const entry = fromRecord({ key: key ?? '', value }, shopCodec(), sendOrders.state)
+    if (entry.kind !== 'state' || entry.change.collection !== 'count') continue
+    if (entry.change.value === undefined) counts.delete(entry.change.key)
+    else counts.set(entry.change.key, (entry.change.value as Count).count)
+  }
+  return counts
+}
+
+/** An address where nobody answers until it is opened; then the server behind it does. */
+const openGateTo = async (target: string) => {
+  const { port, hostname, pathname } = new URL(target)
+  const gate = createServer((socket) => {
+    const behind = connect(Number(port), hostname)
+    socket.pipe(behind).pipe(socket)
+    for (const [one, other] of [
+      [socket, behind],
+      [behind, socket],
+    ] as const)
+      one.on('error', () => other.destroy())
+  })
+  const listen = async (at: number): Promise<number> => {
+    gate.listen(at, '127.0.0.1')
+    await once(gate, 'listening')
+    return (gate.address() as AddressInfo).port
+  }
+  const own = await listen(0)
+  gate.close()
+  await once(gate, 'close')
+  return {
+    url: `http://127.0.0.1:${own}${pathname}`,
+    open: () => listen(own),
+    close: () => void gate.close(),
+  }
 }
 
 t.test('a handler that throws: its key waits, the others do not', async (t) => {
@@ -93,12 +162,41 @@ t.test('bytes that nobody can read: the key waits', async (t) => {
   t.match(running.report(), [{ blocked: 1 }])
 })
 
+t.test('bytes that nobody can read, on a door: a dead letter, once, and the key goes on', async (t) => {
+  const shop = await openShopOnKafka(t, { partitions: 1 })
+  const reads = shop.processor.reads.map((edge) => ({ ...edge, topic: { ...edge.topic, door: true } }))
+  const processor = { ...shop.processor, reads }
+  const order = orderOf(shop, 'garbled', 1)
+  const bytes = order.value.subarray(0, 5)
+  const deadLetters = async () => {
+    const all: LogRecord[] = []
+    await shop.reader.readToEnd(DEAD_LETTERS_TOPIC, 0, 0n, (records) => void all.push(...records))
+    return all.filter(({ headers }) => headers['dlq-topic'] === shop.topics.orders)
+  }
+  for (const run of [1, 2]) {
+    const running = await runShop(shop.suffix, { boxMs: 1, processor })
+    if (run === 1) await shop.producer.send([{ ...order, value: bytes }, orderOf(shop, 'garbled', 1)])
+    else await shop.place(['garbled', 1])
+    await until('the order behind it', async () => (await shop.sent('OrderSent')).length === run)
+    t.match(running.report(), [{ blocked: 0, state: 'running' }])
+    await running.stop()
+    t.match(await deadLetters(), [
+      {
+        key: 'garbled',
+        value: bytes,
+        headers: { ...order.headers, 'dlq-partition': '0', 'dlq-offset': '0', 'dlq-error-code': 'UNDECODABLE_RECORD' },
+      },
+    ])
+    t.equal((await deadLetters()).length, 1)
+  }
+})
+
 t.test('a schema that an answering registry does not know: after a while the key waits', async (t) => {
   const shop = await openShopOnKafka(t, { partitions: 1 })
   let asked = 0
   const running = await runShop(shop.suffix, {
     boxMs: 1,
-    learn: async (schemaId) => {
+    fetchSchema: async (schemaId) => {
       asked += 1
       throw new UpstreamError('SCHEMA_UNKNOWN', `The registry knows no schema ${schemaId}`, { facts: { schemaId } })
     },
@@ -112,39 +210,51 @@ t.test('a schema that an answering registry does not know: after a while the key
 
 t.test('the registry away: the task waits, and goes on when it is back', async (t) => {
   const shop = await openShopOnKafka(t, { partitions: 1 })
-  let isAway = true
-  const running = await runShop(shop.suffix, {
-    boxMs: 1,
-    learn: async () => {
-      if (isAway) throw new UpstreamError('REGISTRY_UNAVAILABLE', 'the registry does not answer')
-      throw new UpstreamError('SCHEMA_UNKNOWN', 'no such schema', { facts: { schemaId: UNKNOWN_ID } })
-    },
-  })
+  const schemaId = (await registerSchemas(realRegistryUrl(), [OrderPlacedSchema])).get(OrderPlacedSchema.name) ?? 0
+  const door = await openGateTo(realRegistryUrl())
+  t.teardown(() => door.close())
+  const running = await runShop(shop.suffix, { boxMs: 1, fetchSchema: (id) => fetchSchema(door.url, id) })
   t.teardown(() => running.stop())
-  await shop.producer.send([withSchemaId(orderOf(shop, 'foreign', 1), UNKNOWN_ID), orderOf(shop, 'fine', 1)])
+  await shop.producer.send([withSchemaId(orderOf(shop, 'foreign', 1), schemaId), orderOf(shop, 'fine', 1)])
   await until('the task waits', () => running.report().some(({ state }) => state === 'waiting'))
   t.same(await shop.sent('OrderSent'), [])
   t.match(running.report(), [{ blocked: 0 }])
-  isAway = false
-  await until('the fine order', async () => (await shop.sent('OrderSent')).length === 1)
+  await door.open()
+  await until('both orders', async () => (await shop.sent('OrderSent')).length === 2)
+  t.match(running.report(), [{ blocked: 0 }])
+  t.same(
+    (await shop.sent('OrderSent')).map(({ key }) => key),
+    ['foreign', 'fine'],
+  )
 })
 
 t.test('a session opens without a registry: what was registered once is in schema-ids', async (t) => {
   const { kafkaBrokers } = readConfig()
-  await ensureTopics(shopKafka('no-registry'), [
+  const kafka = shopKafka('no-registry')
+  await ensureTopics(kafka, [
     { name: SCHEMA_IDS_TOPIC, partitions: 1, replicationFactor: 1, config: { 'cleanup.policy': 'compact' } },
   ])
-  const session = await openSession({
-    brokers: kafkaBrokers,
-    registryUrl: 'http://127.0.0.1:9',
-    clientId: 'no-registry',
-    log: silentLogger,
-  })
-  t.teardown(() => session.close())
-  session.directory.add(UNKNOWN_ID, OrderPlacedSchema.schema)
-  const { codec } = session
-  t.same(codec.decode(OrderPlacedSchema, codec.encode(OrderPlacedSchema, { boxes: 3 })), { boxes: 3 })
-  await t.rejects(session.learn(UNKNOWN_ID + 1), { code: 'REGISTRY_UNAVAILABLE', retryable: true })
+  const settings = { brokers: kafkaBrokers, clientId: 'no-registry', log: silentLogger }
+  const first = await openSession({ ...settings, registryUrl: realRegistryUrl() })
+  t.teardown(() => first.close())
+  const records = schemaIdRecords(
+    first.directory,
+    [OrderPlacedSchema],
+    await registerSchemas(realRegistryUrl(), [OrderPlacedSchema]),
+  )
+  const producer = createIdempotentProducer(kafka)
+  t.teardown(() => producer.close())
+  if (records.length > 0) await producer.send(records)
+
+  const { codec, learn, close } = await openSession({ ...settings, registryUrl: NOBODY })
+  t.teardown(() => close())
+  const bytes = codec.encode(OrderPlacedSchema, { boxes: 3 })
+  t.equal(
+    codec.schemaId(bytes),
+    (await registerSchemas(realRegistryUrl(), [OrderPlacedSchema])).get('shop.OrderPlaced'),
+  )
+  t.same(codec.decode(OrderPlacedSchema, bytes), { boxes: 3 })
+  await t.rejects(learn(2_000_000_000), { code: 'REGISTRY_UNAVAILABLE', retryable: true })
 })
 
 t.test('an event that no record can hold: the key waits', async (t) => {
@@ -237,17 +347,71 @@ t.test('an input that kills its process: five deaths, then it is given up, and t
   t.match(await shop.sent('OrderLost'), [{ key: 'killer' }])
 })
 
-t.test('a processor that is new on a topic with history: does what nobody has done', async (t) => {
-  const shop = await openShopOnKafka(t, { partitions: 2, positions: false })
-  await shop.place(...Array.from({ length: 8 }, (_, n) => [`order-${n}`, 1] as const))
+t.test('a processor that is new on a topic with history: does what nobody has done, and nothing again', async (t) => {
+  const shop = await openShopOnKafka(t, { partitions: 2, positions: false, changelogConfig: CAN_BE_CUT })
+  const orders = (from: number) => Array.from({ length: 4 }, (_, n) => [`order-${from + n}`, 2] as const)
+  await shop.place(...orders(0))
+  const first = await runShop(shop.suffix, { boxMs: 1 })
+  await until('four orders', async () => (await shop.sent('OrderSent')).length === 4)
+  await first.stop()
+  await deleteRecords(shop, shop.changelog, 0n)
+  await shop.place(...orders(4))
   const running = await runShop(shop.suffix, { boxMs: 1 })
   t.teardown(() => running.stop())
-  await until('all orders', async () => (await shop.sent('OrderSent')).length === 8)
+  await until('all orders', async () => (await shop.sent('OrderSent')).length >= 8)
+  await until(
+    'nothing is left to do',
+    () => running.isReady && running.report().every(({ effects }) => effects.length === 0),
+  )
+  const sent = [...(await shop.sent('OrderSent')), ...(await shop.sent('BoxSent'))]
+  t.equal(sent.length, 8 + 16)
+  t.equal(new Set(sent.map(({ headers }) => headers.ce_id)).size, sent.length)
+  t.same(
+    countsOf(await changelogOf(shop)),
+    new Map(
+      orders(0)
+        .concat(orders(4))
+        .map(([key]) => [key, 1]),
+    ),
+  )
+})
+
+t.test('a changelog with a gap before its position: a replay, and the state is whole', async (t) => {
+  const shop = await openShopOnKafka(t, { partitions: 1, changelogConfig: CAN_BE_CUT })
+  const before = await runShop(shop.suffix, { boxMs: 1 })
+  for (const key of ['a', 'b', 'c', 'c']) {
+    await shop.place([key, 1])
+    const count = (await shop.sent('OrderSent')).length
+    await until('the order', async () => (await shop.sent('OrderSent')).length > count)
+  }
+  await before.stop()
+  const position = (await changelogOf(shop)).findLast(({ key }) => isPosition({ key: key ?? '', value: null }))
+  const [{ high = '0' } = {}] = await withAdmin(shop, (admin) => admin.fetchTopicOffsets(shop.changelog))
+  await deleteRecords(shop, shop.changelog, BigInt(high) - (position?.offset ?? 0n))
+  t.ok(
+    (await changelogOf(shop)).some(({ offset }) => offset === position?.offset),
+    'it has its position',
+  )
+  t.notOk(countsOf(await changelogOf(shop)).has('a'), 'and has lost what is before it')
+
+  const after = await runShop(shop.suffix, { boxMs: 1 })
+  t.teardown(() => after.stop())
+  await shop.place(['a', 1])
+  await until('the new order', async () => (await shop.sent('OrderSent')).length >= 5)
+  t.same(
+    countsOf(await changelogOf(shop)),
+    new Map([
+      ['a', 2],
+      ['b', 1],
+      ['c', 2],
+    ]),
+  )
+  t.equal((await shop.sent('OrderSent')).length, 5)
+  t.equal((await shop.sent('BoxSent')).length, 5)
 })
 
 t.test('a changelog that lost entries: a replay, and nothing is sent again', async (t) => {
-  const changelogConfig = { 'cleanup.policy': 'compact,delete', 'retention.ms': '-1' }
-  const shop = await openShopOnKafka(t, { partitions: 2, changelogConfig })
+  const shop = await openShopOnKafka(t, { partitions: 2, changelogConfig: CAN_BE_CUT })
   const before = await runShop(shop.suffix, { boxMs: 1 })
   await shop.place(...Array.from({ length: 8 }, (_, n) => [`order-${n}`, 2] as const))
   await until('all orders', async () => (await shop.sent('OrderSent')).length === 8)

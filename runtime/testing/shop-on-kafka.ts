@@ -16,6 +16,7 @@ import { openShop, type Shop, shopKafka } from './shop.ts'
 export interface ShopOnKafka extends Shop {
   readonly suffix: string
   readonly changelog: string
+  readonly partitions: number
   readonly kafka: ReturnType<typeof shopKafka>
   readonly reader: PartitionReader
   readonly producer: IdempotentProducer
@@ -59,6 +60,7 @@ export const openShopOnKafka = async (t: Test, options: ShopTopics): Promise<Sho
     ...opened,
     suffix,
     changelog,
+    partitions,
     kafka,
     reader,
     producer,

@@ -2,7 +2,7 @@ import { systemClock } from '../../platform/clock.ts'
 import { readConfig } from '../../platform/config.ts'
 import { createLogger, silentLogger } from '../../platform/log.ts'
 import { type AvroSchema, type Codec, createCodec } from '../codec/avro.ts'
-import { createDirectory } from '../codec/schema-directory.ts'
+import { createDirectory, type SchemaDirectory } from '../codec/schema-directory.ts'
 import { createKafka, type Kafka } from '../kafka/client.ts'
 import { createPartitionReader } from '../kafka/partition-reader.ts'
 import type { Processor, TopicRef } from '../processor.ts'
@@ -14,7 +14,7 @@ import * as shop from './example.ts'
 
 /**
  * The example domain on a real broker, under names of its own, so that tests may run side by side. Schema ids are given
- * by position: every process of a test knows the same ones without a registry.
+ * by position, far from those of registries: every process of a test knows the same ones without one.
  */
 export interface Shop {
   readonly processor: Processor
@@ -31,11 +31,19 @@ const SCHEMAS: readonly AvroSchema<unknown>[] = [
   ...ENGINE_SCHEMAS,
 ]
 
-export const shopCodec = (): Codec => {
-  const directory = createDirectory((id) => Promise.reject(new RangeError(`there is no schema ${id}`)))
-  for (const [index, { schema }] of SCHEMAS.entries()) directory.add(index + 1, schema)
-  return createCodec(directory)
+const FIRST_ID = 1_000_000
+
+type FetchSchema = (schemaId: number) => Promise<string>
+
+const shopDirectory = (fetchSchema: FetchSchema): SchemaDirectory => {
+  const directory = createDirectory(fetchSchema)
+  for (const [index, { schema }] of SCHEMAS.entries()) directory.add(FIRST_ID + index, schema)
+  return directory
 }
+
+const noSchema: FetchSchema = (id) => Promise.reject(new RangeError(`there is no schema ${id}`))
+
+export const shopCodec = (): Codec => createCodec(shopDirectory(noSchema))
 
 /** The example processor with its topics and its name made unique by a suffix. */
 export const openShop = (suffix: string): Shop => {
@@ -65,8 +73,8 @@ export const shopKafka = (clientId: string): Kafka => {
 export interface ShopOptions {
   /** How long a box takes, ms. */
   readonly boxMs: number
-  /** Resolves once the codec knows the id. Default: there are no schemas but the shop's. */
-  readonly learn?: (schemaId: number) => Promise<void>
+  /** Default: there are no schemas but the shop's. */
+  readonly fetchSchema?: FetchSchema
   readonly processor?: Processor
   readonly observer?: EngineObserver
   /** An order of so many boxes kills the process that sends it. */
@@ -79,14 +87,15 @@ export interface ShopOptions {
 
 /** Runs the shop's processor in this process. */
 export const runShop = async (suffix: string, options: ShopOptions): Promise<RunningTopology> => {
-  const { processor, codec } = openShop(suffix)
+  const { processor } = openShop(suffix)
+  const directory = shopDirectory(options.fetchSchema ?? noSchema)
   const kafka = shopKafka(`shop-${suffix}`)
   const reader = await createPartitionReader(kafka)
   const running = await run([bound(options.processor ?? processor, { send: options.send ?? sendWith(options) })], {
     kafka,
-    codec,
+    codec: createCodec(directory),
     reader,
-    learn: options.learn ?? ((id) => Promise.reject(new RangeError(`there is no schema ${id}`))),
+    learn: (id) => directory.learn(id),
     appId: `shop-${suffix}`,
     instanceId: `${process.pid}`,
     clock: systemClock,
