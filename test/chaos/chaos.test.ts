@@ -10,7 +10,11 @@ import { openStage, perform, SHORT } from './stage.ts'
  */
 const stage = await openStage({ ...SHORT, say: (line) => t.comment(line) })
 let sound = 0
-t.teardown(() => stage.close({ keep: sound < SHORT_ONES.length }))
+const startedAtMs = performance.now()
+t.teardown(() => {
+  t.comment(`${Math.round((performance.now() - startedAtMs) / 1_000)} s of 90 that it may take`)
+  return stage.close({ keep: sound < SHORT_ONES.length })
+})
 
 const SHORT_ONES = SCENARIOS.filter(({ times }) => times.short > 0)
 

@@ -10,6 +10,8 @@ export interface EngineProcess {
   /** What it said last; undefined before its first word. */
   status(): TallyProcessStatus | undefined
   signal(signal: NodeJS.Signals): void
+  /** Resolves when it has been given tasks, open or not; or when it has ended. */
+  readonly assigned: Promise<void>
   readonly exited: Promise<{ readonly code: number | null; readonly signal: NodeJS.Signals | null }>
   hasExited(): boolean
   /** How many of its log lines hold this text. */
@@ -24,13 +26,16 @@ export const startEngine = (name: string, logDir: string, options: TallyProcessO
   const child = spawnLogged(logFile, options)
   let status: TallyProcessStatus | undefined
   let isOver = false
+  const given = Promise.withResolvers<void>()
   child.on('message', (message) => {
     status = message as TallyProcessStatus
+    if (status.tasks.length > 0) given.resolve()
   })
   const exited = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve, reject) => {
     child.once('error', reject)
     child.once('exit', (code, signal) => {
       isOver = true
+      given.resolve()
       resolve({ code, signal })
     })
   })
@@ -38,6 +43,7 @@ export const startEngine = (name: string, logDir: string, options: TallyProcessO
     name,
     status: () => status,
     signal: (signal) => void child.kill(signal),
+    assigned: given.promise,
     exited,
     hasExited: () => isOver,
     linesWith: (text) =>

@@ -10,7 +10,8 @@ import { type Order, PIECES, type Piece, tallyCodec, tallyOf, unknownSchema } fr
 
 /**
  * The processor of tally.ts in a process of its own, as the suite kills, freezes and starts it. What it is to do comes as
- * JSON in its first argument; it tells its parent ten times a second which tasks it has, and ends with it.
+ * JSON in its first argument; it tells its parent which tasks it has, ten times a second and at once when it has got them,
+ * and ends with it.
  */
 export interface TallyProcessOptions {
   /** of the run, see tallyOf */
@@ -29,6 +30,8 @@ export interface TallyProcessStatus {
 }
 
 const STATUS_INTERVAL_MS = 100
+/** Until its tasks are open for the first time: what takes only as long is seen, too. */
+const OPENING_INTERVAL_MS = 5
 const PIECE_MS = 5
 
 const makePieces: Executor<Order, Order, Piece> = async ({ count }, { resumeFrom, report, signal }) => {
@@ -69,7 +72,11 @@ const tell = (): void => {
   }
   process.send?.(status, undefined, undefined, () => undefined) // a parent that is gone needs no status
 }
-setInterval(tell, STATUS_INTERVAL_MS)
+const tellLater = (): void => {
+  tell()
+  setTimeout(tellLater, running.isReady ? STATUS_INTERVAL_MS : OPENING_INTERVAL_MS)
+}
+tellLater()
 process.once('disconnect', () => process.exit(1))
 process.once('SIGTERM', () => {
   void running
