@@ -65,10 +65,7 @@ export const registryMismatch = (name: string, id: number): ConfigError =>
  * are retryable: a schema may be registered later.
  */
 export const fetchSchema = async (url: string, id: number): Promise<string> => {
-  const signal = AbortSignal.timeout(TIMEOUT_MS)
-  const response = await fetch(`${url}/schemas/ids/${id}`, { signal }).catch((error: unknown) => {
-    throw unavailable('did not answer', error)
-  })
+  const response = await ask(`${url}/schemas/ids/${id}`)
   if (response.status === NOT_FOUND) {
     throw new UpstreamError('SCHEMA_UNKNOWN', `The registry knows no schema ${id}`, { facts: { schemaId: id } })
   }
@@ -76,6 +73,18 @@ export const fetchSchema = async (url: string, id: number): Promise<string> => {
   const { schema } = (await response.json()) as { schema: string }
   return schema
 }
+
+/** Names under which there are schemas. Throws UpstreamError REGISTRY_UNAVAILABLE (retryable). */
+export const fetchSubjects = async (url: string): Promise<readonly string[]> => {
+  const response = await ask(`${url}/subjects`)
+  if (!response.ok) throw unavailable(`answered ${response.status} for its subjects`)
+  return (await response.json()) as readonly string[]
+}
+
+const ask = (url: string): Promise<Response> =>
+  fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS) }).catch((error: unknown) => {
+    throw unavailable('did not answer', error)
+  })
 
 const register = async (registry: SchemaRegistry, { name, schema }: AvroSchema<unknown>): Promise<number> => {
   try {

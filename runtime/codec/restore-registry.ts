@@ -1,6 +1,6 @@
 import { ConfigError, UpstreamError } from '../../platform/errors.ts'
 import { canonicalSchema } from './canonical-schema.ts'
-import { fetchSchema, registerSchemas, registryMismatch } from './registry.ts'
+import { fetchSchema, fetchSubjects, registerSchemas, registryMismatch } from './registry.ts'
 
 /**
  * Gives a registry that has lost its store the ids back that the log was written with.
@@ -62,18 +62,8 @@ const isThere = async (url: string, [id, schema]: Held): Promise<boolean> => {
 const highestId = async (url: string, wanted: readonly Held[]): Promise<number> => {
   let highest = 0
   for (const held of wanted) if (await isThere(url, held)) highest = held[0]
-  for (const subject of await subjectsOf(url)) highest = Math.max(highest, Number(GAP_NAME.exec(subject)?.[1] ?? 0))
+  for (const subject of await fetchSubjects(url)) highest = Math.max(highest, Number(GAP_NAME.exec(subject)?.[1] ?? 0))
   return highest
-}
-
-const subjectsOf = async (url: string): Promise<readonly string[]> => {
-  const unavailable = (cause?: unknown) =>
-    new UpstreamError('REGISTRY_UNAVAILABLE', 'The schema registry did not say what it holds', { cause })
-  const response = await fetch(`${url}/subjects`).catch((error: unknown) => {
-    throw unavailable(error)
-  })
-  if (!response.ok) throw unavailable()
-  return (await response.json()) as readonly string[]
 }
 
 const registerAs = async (url: string, id: number, schema: { name: string; schema: string }): Promise<void> => {
