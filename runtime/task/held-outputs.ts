@@ -28,7 +28,7 @@ export class HeldOutputs {
     const { attempts, memory } = this.#parts
     let left = limit
     for (const [outputId, output] of inOrder(memory.held)) {
-      if (this.isRefused(output.key)) continue
+      if (isRefusedKey(memory, output.key)) continue
       if (left === 0 || !attempts.hasRoom) return false
       if (this.#emit(outputId, output, nowMs)) left -= 1
     }
@@ -37,7 +37,8 @@ export class HeldOutputs {
 
   /** Whether events of the key wait because one of them was refused. */
   isRefused(key: string): boolean {
-    return refusedOutputs(this.#parts.memory, key).length > 0
+    const { memory } = this.#parts
+    return isRefusedKey(memory, key) && [...memory.held.values()].some((output) => output.key === key)
   }
 
   /** Emits those of a blocked key. `refused`: up to one that was refused again. `full`: as many as the batch takes. */
@@ -80,10 +81,12 @@ export class HeldOutputs {
 }
 
 /** Events of a blocked key that wait because the first of them was refused, in their order. */
-export const refusedOutputs = ({ blocked, held }: TaskMemory, key: string): readonly HeldOutput[] => {
-  if (blocked.get(key)?.code !== COMMIT_REJECTED) return []
-  return inOrder(held).flatMap(([, output]) => (output.key === key ? [output] : []))
+export const refusedOutputs = (memory: TaskMemory, key: string): readonly HeldOutput[] => {
+  if (!isRefusedKey(memory, key)) return []
+  return inOrder(memory.held).flatMap(([, output]) => (output.key === key ? [output] : []))
 }
+
+const isRefusedKey = ({ blocked }: TaskMemory, key: string): boolean => blocked.get(key)?.code === COMMIT_REJECTED
 
 const inOrder = (held: ReadonlyMap<string, HeldOutput>): readonly (readonly [string, HeldOutput])[] =>
   [...held].sort(([, a], [, b]) => a.sequence - b.sequence)
