@@ -1,3 +1,4 @@
+import { atMost } from './at-most.ts'
 import { type Scheduler, systemClock } from './clock.ts'
 import { describeError, UpstreamError } from './errors.ts'
 import type { Logger } from './log.ts'
@@ -128,13 +129,8 @@ export const createSpanExporter = ({ endpoint, service, log, clock = systemClock
       else sendLater()
     },
     close: async () => {
-      let cancel = (): void => undefined
-      const late = new Promise<void>((resolve) => {
-        cancel = clock.after(CLOSE_MS, resolve)
-      })
-      await Promise.race([drain(), late])
+      await atMost(clock, CLOSE_MS, drain())
       isClosed = true
-      cancel()
       cancelTimer?.()
       giveUp()
     },

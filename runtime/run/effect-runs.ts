@@ -1,3 +1,4 @@
+import { atMost } from '../../platform/at-most.ts'
 import type { Scheduler } from '../../platform/clock.ts'
 import { ConfigError, isRetryable, ReelstreamError, UpstreamError } from '../../platform/errors.ts'
 import type { Logger } from '../../platform/log.ts'
@@ -9,7 +10,6 @@ import type { LiveEffect } from '../task/effect-ledger.ts'
 import { spanOfRun } from '../task/effect-span.ts'
 import { withinLimit } from '../task/step.ts'
 import type { Failure } from '../task/task-core.ts'
-import { atMost } from './at-most.ts'
 import type { AnyExecutors, EffectRun, EffectSlots } from './executors.ts'
 import type { EndedRun, EngineObserver, RunEnd } from './observer.ts'
 

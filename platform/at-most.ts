@@ -1,4 +1,4 @@
-import type { Scheduler } from '../../platform/clock.ts'
+import type { Scheduler } from './clock.ts'
 
 /** Waits for the work, but no longer than that; what becomes of it later concerns nobody. False: it was not done in time. */
 export const atMost = async (clock: Scheduler, ms: number, work: Promise<unknown>): Promise<boolean> => {
