@@ -129,7 +129,7 @@ module.exports = {
     fence('@kafkajs/confluent-schema-registry', 'runtime/codec/'),
     // What a bench compares us with is nobody's interface.
     fence('@aws-sdk', 'storage/|bench/upload/'),
-    fence('ipaddr.js', 'ingest/import/'),
+    fence('ipaddr.js', 'platform/ip-address\\.ts'),
     fence('fluent-ffmpeg', 'media/ffmpeg\\.ts'),
     fence('@prisma', 'prisma/|projections/|api/|ingest/gateway/|ingest/reconciler/|local/|cli/|scripts/'),
     fence('prom-client', 'platform/metrics\\.ts'),

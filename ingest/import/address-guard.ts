@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
-import ipaddr from 'ipaddr.js'
 import { ConfigError } from '../../platform/errors.ts'
+import { parseAddress, parseNetwork } from '../../platform/ip-address.ts'
 
 /**
  * Which addresses an import may connect to: those of the public internet, and what the operator names.
@@ -25,12 +25,14 @@ export const createAddressGuard = (
   ownAddresses: readonly string[] = [],
 ): AddressGuard => {
   const networks = allowedNetworks.map(parsedNetwork)
-  const own = new Set(ownAddresses.filter((address) => isIP(address) !== 0).map((address) => plain(address).toString()))
+  const own = new Set(
+    ownAddresses.filter((address) => isIP(address) !== 0).map((address) => parseAddress(address).toString()),
+  )
   return {
     refusal(address) {
       // A zone names an interface, which no public address does.
       if (isIP(address) === 0 || address.includes('%')) return 'is no IP address'
-      const parsed = plain(address)
+      const parsed = parseAddress(address)
       if (networks.some(([network, bits]) => parsed.kind() === network.kind() && parsed.match(network, bits)))
         return null
       const range = parsed.range()
@@ -42,17 +44,14 @@ export const createAddressGuard = (
   }
 }
 
-const GLOBAL_UNICAST = ipaddr.parse('2000::')
+const GLOBAL_UNICAST = parseAddress('2000::')
 
 /** Azure's platform services: a public address by its range, reachable from inside alone. */
 const NOT_PUBLIC = new Set(['168.63.129.16'])
 
-/** An IPv4 address that is written as IPv6 is that IPv4 address. */
-const plain = (address: string) => ipaddr.process(address)
-
 const parsedNetwork = (cidr: string) => {
   try {
-    return ipaddr.parseCIDR(cidr)
+    return parseNetwork(cidr)
   } catch (error) {
     throw new ConfigError('IMPORT_NETWORKS_INVALID', `"${cidr}" is no network: expected e.g. 10.1.0.0/16.`, {
       cause: error,

@@ -1,4 +1,5 @@
 import { isIPv4, isIPv6 } from 'node:net'
+import { parseAddress } from '../ip-address.ts'
 
 /**
  * What an address is limited as. One of IPv6 is one of 2^64 that its owner has: providers give out networks of /64 and
@@ -8,25 +9,10 @@ import { isIPv4, isIPv6 } from 'node:net'
 export const clientNetworkOf = (address: string): string => {
   const [withoutZone = ''] = address.split('%')
   if (!isIPv6(withoutZone)) return address
-  const groups = groupsOf(withoutZone)
-  const isMapped = groups.slice(0, 5).every((group) => group === 0) && groups[5] === 0xffff
-  if (isMapped)
-    return groups
-      .slice(6)
-      .flatMap((group) => [group >> 8, group & 0xff])
-      .join('.')
-  return `${groups
-    .slice(0, 4)
-    .map((group) => group.toString(16))
-    .join(':')}::/64`
-}
-
-/** The eight. The URL parser writes an address in one way, without dots (RFC 5952). */
-const groupsOf = (address: string): readonly number[] => {
-  const [head = '', tail = ''] = new URL(`http://[${address}]`).hostname.slice(1, -1).split('::')
-  const parts = (text: string) => (text === '' ? [] : text.split(':').map((group) => Number.parseInt(group, 16)))
-  const [first, last] = [parts(head), parts(tail)]
-  return [...first, ...Array<number>(8 - first.length - last.length).fill(0), ...last]
+  const parsed = parseAddress(withoutZone)
+  if (!('parts' in parsed)) return parsed.toString()
+  const network = parsed.parts.slice(0, 4).map((group) => group.toString(16))
+  return `${network.join(':')}::/64`
 }
 
 /** One of the proxies that may say for whom they ask: an address, a network, or the name of well-known ones. */
