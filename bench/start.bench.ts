@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { createInterface, type Interface } from 'node:readline'
-import { freePorts } from '../local/ports.ts'
+import { freePortSettings } from '../local/ports.ts'
 import { removeSharedPostgresData } from '../local/postgres-home.ts'
 import { childEnvironment } from '../platform/config.ts'
 import { UpstreamError } from '../platform/errors.ts'
@@ -18,10 +18,6 @@ import { keep, median } from './table.ts'
  */
 const TIMES = 5
 const ROOT = path.resolve(import.meta.dirname, '..')
-const PORT_SETTINGS = [
-  ...['WEB_PORT', 'PROCESSORS_PORT', 'WORKERS_PORT', 'PROJECTIONS_PORT'],
-  ...['REGISTRY_PORT', 'S3_PORT', 'POSTGRES_PORT', 'KAFKA_PORT'],
-]
 
 interface Run {
   readonly readyMs: number
@@ -34,9 +30,9 @@ export const bench = async ([times = TIMES]: readonly (number | string)[]): Prom
   for (let n = 0; n < Number(times); n++) {
     const dataDir = await mkdtemp(path.join(tmpdir(), 'reelstream-bench-start-'))
     try {
-      const settings = await settingsFor(dataDir)
-      fresh.push(await startAndStop(settings))
-      again.push(await startAndStop(settings))
+      const env = childEnvironment({ ...(await freePortSettings()), DATA_DIR: dataDir, XDG_STATE_HOME: dataDir })
+      fresh.push(await startAndStop(env))
+      again.push(await startAndStop(env))
     } finally {
       await removeSharedPostgresData(dataDir)
       await rm(dataDir, { recursive: true, force: true })
@@ -58,13 +54,6 @@ const rowOf = (data: string, runs: readonly Run[]): string => {
 }
 
 const seconds = (ms: number): string => (ms / 1000).toFixed(1)
-
-const settingsFor = async (dataDir: string): Promise<NodeJS.ProcessEnv> => {
-  // Kafka's controller takes the port behind Kafka's.
-  const ports = await freePorts(PORT_SETTINGS.length + 1)
-  const chosen = Object.fromEntries(PORT_SETTINGS.map((name, n) => [name, String(ports[n])]))
-  return childEnvironment({ ...chosen, DATA_DIR: dataDir, XDG_STATE_HOME: dataDir })
-}
 
 const startAndStop = async (env: NodeJS.ProcessEnv): Promise<Run> => {
   const startedAtMs = performance.now()

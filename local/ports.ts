@@ -78,3 +78,15 @@ const bind = ({ host, port, setting }: PortClaim): Promise<Server | undefined> =
     })
     server.listen({ host, port, exclusive: true })
   })
+
+const PORT_SETTINGS = [
+  ...['WEB_PORT', 'PROCESSORS_PORT', 'WORKERS_PORT', 'PROJECTIONS_PORT'],
+  ...['REGISTRY_PORT', 'S3_PORT', 'POSTGRES_PORT', 'KAFKA_PORT'],
+]
+
+/** All port settings of `npm start`, with free ones, for one that runs beside others. @throws UpstreamError NO_FREE_PORTS */
+export const freePortSettings = async (): Promise<Readonly<Record<string, string>>> => {
+  // Kafka's controller takes the port behind Kafka's.
+  const ports = await freePorts(PORT_SETTINGS.length + 1)
+  return Object.fromEntries(PORT_SETTINGS.map((name, n) => [name, String(ports[n])]))
+}

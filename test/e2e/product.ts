@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Test } from 'tap'
-import { freePorts } from '../../local/ports.ts'
+import { freePortSettings } from '../../local/ports.ts'
 import { removeSharedPostgresData } from '../../local/postgres-home.ts'
 import { type RunFile as RunFileOnDisk, runFilePath } from '../../local/run-file.ts'
 import { childEnvironment } from '../../platform/config.ts'
@@ -31,20 +31,9 @@ const START_WITHIN_MS = 120_000
 /** Starts it with an empty catalogue (no sample) and stops it, its data removed, when the test ends. */
 export const startProduct = async (t: Test, settings: Readonly<Record<string, string>> = {}): Promise<Product> => {
   const dataDir = await mkdtemp(path.join(tmpdir(), 'reelstream-e2e-'))
-  const [web, processors, workers, projections, kafka, , registry, s3, postgres] = await freePorts(9)
-  const ports = {
-    WEB_PORT: web,
-    PROCESSORS_PORT: processors,
-    WORKERS_PORT: workers,
-    PROJECTIONS_PORT: projections,
-    KAFKA_PORT: kafka,
-    REGISTRY_PORT: registry,
-    S3_PORT: s3,
-    POSTGRES_PORT: postgres,
-  }
   const env = {
     ...withoutServers(childEnvironment({})),
-    ...Object.fromEntries(Object.entries(ports).map(([name, port]) => [name, String(port)])),
+    ...(await freePortSettings()),
     DATA_DIR: dataDir,
     // What the command line remembers is of this product alone.
     XDG_STATE_HOME: dataDir,
