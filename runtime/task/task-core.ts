@@ -9,6 +9,7 @@ import { BlockedRetry } from './blocked-retry.ts'
 import { type ChangelogRecord, isUsableKey } from './changelog.ts'
 import { ClosedKeys } from './closed-keys.ts'
 import type { Refusal } from './dead-letter.ts'
+import { DueTimers } from './due-timers.ts'
 import type { LiveEffect } from './effect-ledger.ts'
 import { type Alert, Failures } from './failures.ts'
 import { emittersOf } from './handler-context.ts'
@@ -36,8 +37,9 @@ import { TaskMemory } from './task-memory.ts'
  * What cannot be read on a door topic, or has no key that could wait, goes to the dead letters. Only errors of the
  * settings, and those that will pass by themselves, are thrown.
  *
- * A task without a position, or with one of a processor of another version or that read less, replays its inputs. Until it has passed
- * what they held when it began, what it would do is held, and done at the end unless the log shows that it was done.
+ * A task without a position, or with one of a processor of another version or that read less, replays its inputs. Until it
+ * has passed what they held when it began, what it would do is held, and done at the end unless the log shows that it was
+ * done.
  */
 export interface TaskSettings extends StepSettings {
   readonly processor: Processor
@@ -56,7 +58,6 @@ export interface Failure extends Refusal {
 export class TaskCore {
   readonly settings: TaskSettings
   readonly #reads: string[]
-  readonly #hasRecordTimers: boolean
   readonly #attempts: Attempts
   readonly #memory: TaskMemory
   readonly #journal: Journal
@@ -64,6 +65,7 @@ export class TaskCore {
   readonly #failures: Failures
   readonly #writer: StepWriter
   readonly #steps: StepRunner
+  readonly #timers: DueTimers
   readonly #retries: BlockedRetry
   readonly #closed: ClosedKeys
   /** What was done before a replay that has ended, while there are timers that it may know of. */
@@ -83,7 +85,6 @@ export class TaskCore {
     const steps = new StepRunner(settings, { attempts, memory, journal, replay, failures, writer })
     this.settings = settings
     this.#reads = foldedBy(settings.processor)
-    this.#hasRecordTimers = settings.processor.recordTimers.length > 0
     this.#attempts = attempts
     this.#memory = memory
     this.#journal = journal
@@ -91,6 +92,7 @@ export class TaskCore {
     this.#failures = failures
     this.#writer = writer
     this.#steps = steps
+    this.#timers = new DueTimers(settings.processor, { attempts, memory, steps })
     this.#retries = new BlockedRetry(settings, { attempts, held, memory, journal, replay, failures, writer, steps })
     this.#closed = new ClosedKeys(memory, journal)
   }
@@ -145,24 +147,16 @@ export class TaskCore {
 
   /** When something becomes due by itself: a timer, or an effect's back-off. Null if nothing waits for the clock. */
   nextDueMs(nowMs: number): number | null {
-    const { timers, recordTimers, effects, replay, blocked } = this.#memory
+    const { effects, replay } = this.#memory
     if (replay !== null) return null
-    const waits = blocked.size === 0 ? null : (key: string) => blocked.has(key)
-    const passed = this.#hasPassed(recordTimers.nextDueMs(waits)) ? nowMs : null
-    const due = [passed, timers.nextDueMs(waits), effects.nextDueMs(nowMs)].filter((at) => at !== null)
+    const due = [this.#timers.nextDueMs(nowMs), effects.nextDueMs(nowMs)].filter((at) => at !== null)
     return due.length === 0 ? null : Math.min(...due)
   }
 
   /** Whether the core must be driven even when no record arrives. */
   get isWaiting(): boolean {
-    const { effects, timers, recordTimers, replay, requests, blocked } = this.#memory
-    const isTimed = timers.nextDueMs() !== null || this.#hasPassed(recordTimers.nextDueMs())
-    return isTimed || effects.size > 0 || replay !== null || requests.size > 0 || blocked.size > 0
-  }
-
-  /** Whether record time has come to it. */
-  #hasPassed(atMs: number | null): boolean {
-    return atMs !== null && atMs <= this.#memory.recordTimeMs
+    const { effects, replay, requests, blocked } = this.#memory
+    return this.#timers.areSet || effects.size > 0 || replay !== null || requests.size > 0 || blocked.size > 0
   }
 
   /** Whether it listens to operators: only then there is something that they could decide. */
@@ -182,7 +176,8 @@ export class TaskCore {
 
   /**
    * Whether the restored memory cannot be gone on with: no position (new, or lost), one of another version or of one that
-   * read less, or a changelog that begins later than it did. Throws what an entry could not be read for, unless all is made anew anyway.
+   * read less, or a changelog that begins later than it did. Throws what an entry could not be read for, unless all is
+   * made anew anyway.
    */
   needsReplay(changelogStart: bigint): boolean {
     this.#changelogStart = Math.max(this.#memory.changelogStart, Number(changelogStart))
@@ -254,10 +249,10 @@ export class TaskCore {
    * does it by itself where batches are not limited.
    */
   advanceTo(record: LogRecord): boolean {
-    if (!this.#hasRecordTimers || this.#memory.position.isPast(record)) return true
+    if (!this.#timers.hasRecordTimers || this.#memory.position.isPast(record)) return true
     const route = this.#steps.routeOf(record)
     const isFolded = route !== undefined && isUsableKey(record.key) && !this.#steps.isOver(record.key, route)
-    return !isFolded || this.#fireRecordTimers(record.timestampMs)
+    return !isFolded || this.#timers.fireOnRecordTime(record.timestampMs)
   }
 
   /** Folds a record. False: it was skipped (already folded, of no interest, or of a closed key). */
@@ -295,7 +290,7 @@ export class TaskCore {
     }
     if (this.#steps.isOver(key, route)) return false
     const { replay } = this.#memory
-    if (this.#hasRecordTimers) this.#fireRecordTimers(record.timestampMs, 'all')
+    this.#timers.fireOnRecordTime(record.timestampMs, 'all')
     if (record.timestampMs > this.#memory.recordTimeMs) this.#memory.recordTimeMs = record.timestampMs
     // What a handler makes of the time must come out as it did.
     return this.#steps.take({ kind: 'record', record }, key, replay === null ? nowMs : record.timestampMs, route)
@@ -305,36 +300,9 @@ export class TaskCore {
   fireDue(nowMs: number): void {
     const { replay, recordTimeMs } = this.#memory
     if (replay !== null) return
-    this.#fireTimers(nowMs, null)
-    if (this.#hasRecordTimers) this.#fireRecordTimers(recordTimeMs)
+    this.#timers.fire(nowMs, null)
+    this.#timers.fireOnRecordTime(recordTimeMs)
     this.#closed.sweepNowAndThen(nowMs)
-  }
-
-  /** False: the batch takes no more of them. */
-  #fireTimers(nowMs: number, past: History | null): boolean {
-    const { timers, blocked } = this.#memory
-    for (const { key, name, timer } of timers.due(nowMs)) {
-      if (!this.#attempts.hasRoom) return false
-      // An earlier timer of this round may have removed or moved it; that of a blocked key waits with the key.
-      if (timers.get(key, name)?.timerId !== timer.timerId || blocked.has(key)) continue
-      this.#steps.take({ kind: 'timer', key, name, timer }, key, nowMs, undefined, past)
-    }
-    return true
-  }
-
-  /**
-   * Windows end before the record that moves the time past their end, in the order of their ends; one that ends already
-   * when it is set ends before the next record. False: the batch takes no more of them.
-   */
-  #fireRecordTimers(toMs: number, howMany: 'batch' | 'all' = 'batch'): boolean {
-    const memory = this.#memory
-    for (const { key, name, timer } of memory.recordTimers.eachDue(Math.max(toMs, memory.recordTimeMs))) {
-      if (memory.blocked.has(key)) continue
-      if (howMany === 'batch' && !this.#attempts.hasRoom) return false
-      memory.recordTimeMs = Math.max(memory.recordTimeMs, timer.atMs)
-      this.#steps.take({ kind: 'timer', key, name, timer }, key, timer.atMs)
-    }
-    return true
   }
 
   /** Journals that a run begins. The executor may start once the batch is committed. */
@@ -439,9 +407,9 @@ export class TaskCore {
    */
   endReplay(nowMs: number): void {
     // What the last record has made due has fired before whatever came next.
-    if (this.phase === 'held' && !this.#fireRecordTimers(this.#memory.recordTimeMs)) return
+    if (this.phase === 'held' && !this.#timers.fireOnRecordTime(this.#memory.recordTimeMs)) return
     this.#past = this.#replay.end(nowMs) ?? this.#past
-    if (this.#past !== null && this.#fireTimers(nowMs, this.#past)) this.#past = null
+    if (this.#past !== null && this.#timers.fire(nowMs, this.#past)) this.#past = null
   }
 
   // ---- batch
