@@ -16,7 +16,8 @@
  * bytes at hand are not sent again. A connection has at most one part to send again. docs/uploads.md
  *
  * A stream of unknown length goes as its bytes come, and is sealed at its end. Progress counts bytes as they leave.
- * Memory: parts in flight × part size, at most `inFlightBytes` (256 MiB) or one part, however large the file, and what crypto.subtle copies of a part while it hashes.
+ * Memory: parts in flight × part size, at most `inFlightBytes` (256 MiB) or one part, however large the file, and what
+ * crypto.subtle copies of a part while it hashes.
  *
  * Needs fetch and crypto.subtle: in browsers a secure context (https, or localhost).
  */

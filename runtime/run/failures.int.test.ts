@@ -267,16 +267,25 @@ t.test('an event that no record can hold: the key waits', async (t) => {
   await until('the key is blocked', () => running.report().some(({ blocked }) => blocked === 1))
 })
 
+/** Of four orders and a later one, `large` is blocked, and the event of each other is there. */
+const oneWaits = async (
+  shop: ShopOnKafka,
+  { report }: Pick<Awaited<ReturnType<typeof runShop>>, 'report'>,
+  event: 'OrderSent' | 'OrderLost',
+): Promise<void> => {
+  await shop.place(...['a', 'large', 'b', 'c'].map((key) => [key, 1] as const))
+  await until('the others', async () => (await shop.sent(event)).length === 3)
+  await until('the key is blocked', () => report().some(({ blocked }) => blocked === 1))
+  await shop.place(['d', 1])
+  await until('one more', async () => (await shop.sent(event)).length === 4)
+}
+
 t.test('an event that the topic refuses: the one input is found, and its key waits', async (t) => {
   const shop = await openShopOnKafka(t, { partitions: 1, deliveriesConfig: { 'max.message.bytes': '4000' } })
   const processor = verbose(shop.processor, 'large', 5_000)
   const running = await runShop(shop.suffix, { boxMs: 1, processor })
   t.teardown(() => running.stop())
-  await shop.place(...['a', 'large', 'b', 'c'].map((key) => [key, 1] as const))
-  await until('the others', async () => (await shop.sent('OrderSent')).length === 3)
-  await until('the key is blocked', () => running.report().some(({ blocked }) => blocked === 1))
-  await shop.place(['d', 1])
-  await until('one more', async () => (await shop.sent('OrderSent')).length === 4)
+  await oneWaits(shop, running, 'OrderSent')
 })
 
 /** Orders become late at once; of one it says more than the topic takes. */
@@ -313,11 +322,7 @@ t.test(
     const processor = soonLate(shop.processor, 'large', 5_000)
     const running = await runShop(shop.suffix, { boxMs: 1, processor })
     t.teardown(() => running.stop())
-    await shop.place(...['a', 'large', 'b', 'c'].map((key) => [key, 1] as const))
-    await until('the others', async () => (await shop.sent('OrderLost')).length === 3)
-    await until('the key is blocked', () => running.report().some(({ blocked }) => blocked === 1))
-    await shop.place(['d', 1])
-    await until('one more', async () => (await shop.sent('OrderLost')).length === 4)
+    await oneWaits(shop, running, 'OrderLost')
     t.match(running.report(), [{ state: 'running', failure: null }])
   },
 )

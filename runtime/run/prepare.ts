@@ -24,7 +24,8 @@ export interface Preparation {
 /**
  * Topics, schemas, schema ids, first positions: what Kafka must hold before `run`. Doing it again changes nothing. Throws
  * ConfigError TOPIC_DRIFT, SCHEMA_INCOMPATIBLE, SCHEMA_INVALID, REGISTRY_MISMATCH or REGISTRY_NOT_RESTORED when what is
- * there differs, with how to mend it: nothing is mended silently. A registry that lost its store is filled again. UpstreamError TOPICS_UNAVAILABLE, REGISTRY_UNAVAILABLE … (retryable).
+ * there differs, with how to mend it: nothing is mended silently. A registry that lost its store is filled again.
+ * UpstreamError TOPICS_UNAVAILABLE, REGISTRY_UNAVAILABLE … (retryable).
  */
 export const prepare = async (preparation: Preparation): Promise<void> => {
   const { kafka, topics, log } = preparation
