@@ -116,11 +116,16 @@ t.test('a browser without a network waits for it, and then does not wait any lon
     if (real !== undefined) Object.defineProperty(globalThis, 'navigator', real)
     Object.assign(globalThis, { addEventListener, removeEventListener })
   })
-  const { attempts, call } = untilMs(Date.now() + 60 * MINUTE_MS, silence)
+  let attempts = 0
+  const call = async () => {
+    attempts += 1
+    if (!network.onLine) throw silence()
+    return 'there'
+  }
   const told: boolean[] = []
   const work = retrying(call, undefined, new Outage(0, (isWaiting) => told.push(isWaiting)))
-  t.equal(await inTime(work, 60 * MINUTE_MS + 1), 'goes on', 'for an hour')
-  t.ok(attempts.length > MAX_ATTEMPTS)
+  t.equal(await inTime(work, 60 * MINUTE_MS), 'goes on', 'for an hour')
+  t.ok(attempts > MAX_ATTEMPTS)
   network.onLine = true
   page.dispatchEvent(new Event('online'))
   for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate)
