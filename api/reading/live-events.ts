@@ -43,7 +43,12 @@ interface TailRow {
 }
 
 const PAGE_ROWS = 200
-/** Without a notice: one may have been lost, and the connection wants a sign of life. */
+/**
+ * A stream is never silent for longer, however much the notices of other videos have to tell: who listens cannot tell a
+ * quiet video from a dead connection otherwise. Clients give a connection up after a multiple of it (ingest/sdk/follow-video).
+ */
+const SIGN_OF_LIFE_MS = 10_000
+/** Without a notice: one may have been lost. */
 const QUIET_MS = 10_000
 const BLIND_POLL_MS = 250
 /** How long after it is ready a video is waited for to get its pictures. */
@@ -52,7 +57,7 @@ const PICTURES_WITHIN_MS = 30_000
 /** Nothing happens after these, except the pictures of a ready one and a deletion. */
 const FINAL = new Set(['ready', 'rejected', 'failed', 'deleted'])
 
-/** null = nothing new for a while. Ends after a `status` event when the video has reached its end, or when aborted. */
+/** null = a sign of life. Ends after a `status` event when the video has reached its end, or when aborted. */
 export async function* liveEvents(
   context: ApiContext,
   videoId: string,
@@ -61,6 +66,7 @@ export async function* liveEvents(
 ): AsyncGenerator<LiveEvent | null> {
   let position = fromPosition
   let last = await snapshotAt(context, videoId, position)
+  let saidAtMs = performance.now()
   while (!signal.aborted) {
     const heard = context.positions.heard()
     const rows = await tailRows(context, videoId, position)
@@ -69,6 +75,7 @@ export async function* liveEvents(
       last = row
       yield factEvent(videoId, row)
     }
+    if (rows.length > 0) saidAtMs = performance.now()
     if (rows.length === PAGE_ROWS) continue
     const moreWithinMs = last === undefined ? Number.POSITIVE_INFINITY : expectsMoreForMs(last.snapshot)
     if (last !== undefined && moreWithinMs <= 0) {
@@ -76,8 +83,11 @@ export async function* liveEvents(
       return
     }
     const pollMs = context.positions.isListening() ? QUIET_MS : BLIND_POLL_MS
-    await context.positions.next(heard, Math.min(pollMs, moreWithinMs), signal)
-    if (context.positions.heard() === heard) yield null
+    const silentForMs = performance.now() - saidAtMs
+    await context.positions.next(heard, Math.min(pollMs, moreWithinMs, SIGN_OF_LIFE_MS - silentForMs), signal)
+    if (performance.now() - saidAtMs < SIGN_OF_LIFE_MS) continue
+    yield null
+    saidAtMs = performance.now()
   }
 }
 

@@ -16,6 +16,7 @@ import { VideoParams } from '../../../../reading/schemas.ts'
  *     event: fact     each fact: {type, recordedAt, status, playable, ready, masterUrl, durationMs, percent, error?}
  *     event: status   the last one: the video is rejected, failed, deleted, or ready and pictured; then the stream ends
  *
+ * At least every ten seconds something comes, if only a comment (`: quiet`).
  * A ready video is waited for to get its pictures for half a minute; that it is ready its facts have said before.
  * `Last-Event-ID` (or `?lastEventId=`) resumes behind that event. A client closes on `status`: EventSource would
  * connect again, and be told the status again.
