@@ -1,6 +1,9 @@
+import { once } from 'node:events'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { mock } from 'node:test'
 import fc from 'fast-check'
-import t from 'tap'
+import t, { type Test } from 'tap'
 import { followVideo } from './index.ts'
 import { parseServerSentEvents, type ServerSentEvent } from './server-sent-events.ts'
 
@@ -88,6 +91,101 @@ t.test('an outage is borne for as long as is asked for, and said', async (t) => 
   }
   t.match(await follow(60 * MINUTE_MS), { outcome: { status: 'fulfilled' }, said: [true, false] })
   t.match(await follow(undefined), { outcome: { status: 'rejected', reason: { code: 'CONNECTION_FAILED' } } })
+})
+
+/** A real connection; what arrives on it is up to the test. */
+const serve = async (t: Test, answer: (request: IncomingMessage, response: ServerResponse) => void) => {
+  const server = createServer(answer).listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+}
+
+/** While the clock of the client stands still. */
+const until = async (isTrue: () => boolean): Promise<void> => {
+  const endMs = performance.now() + 10_000
+  while (!isTrue()) {
+    if (performance.now() > endMs) throw new Error('waited for in vain')
+    await new Promise(setImmediate)
+  }
+}
+
+const stopClock = (t: Test): void => {
+  mock.timers.enable({ apis: ['setTimeout'] })
+  t.teardown(() => mock.timers.reset())
+}
+
+/** In steps so small that what a connection needs of time is not a timeout. */
+const letPassUntil = (isTrue: () => boolean): Promise<void> =>
+  until(() => {
+    if (isTrue()) return true
+    mock.timers.tick(10)
+    return false
+  })
+
+t.test('a stream that is open and says nothing is left, and gone on with behind the last event', async (t) => {
+  const asked: (string | undefined)[] = []
+  let live: ServerResponse | undefined
+  const apiUrl = await serve(t, ({ headers }, response) => {
+    asked.push(headers['last-event-id'] as string | undefined)
+    response.writeHead(200, { 'content-type': 'text/event-stream' })
+    response.write(asked.length === 1 ? 'id: 1\ndata: a\n\n' : 'id: 2\ndata: b\n\n')
+    live ??= response
+  })
+  let pieces = 0
+  const counting: typeof fetch = async (url, init) => {
+    const { body } = await fetch(url, init)
+    const count = new TransformStream<Uint8Array, Uint8Array>({
+      transform(piece, controller) {
+        pieces += 1
+        controller.enqueue(piece)
+      },
+    })
+    return new Response(body?.pipeThrough(count) ?? null)
+  }
+  const seen: string[] = []
+  const stop = new AbortController()
+  const onEvent = ({ data }: { readonly data: string }): void => {
+    seen.push(data)
+    if (data === 'b') stop.abort()
+  }
+  stopClock(t)
+  const following = followVideo('v1', onEvent, { apiUrl, signal: stop.signal, fetch: counting })
+  await until(() => seen.length === 1)
+
+  mock.timers.tick(29_000)
+  live?.write(': quiet\n\n')
+  await until(() => pieces === 2)
+  await new Promise(setImmediate)
+  mock.timers.tick(29_000)
+  await new Promise(setImmediate)
+  t.equal(live?.closed, false, 'a quiet video is not a dead connection')
+
+  mock.timers.tick(1_000)
+  await until(() => live?.closed === true)
+  await letPassUntil(() => seen.length === 2)
+  await following
+  t.same(asked, [undefined, '1'])
+  t.same(seen, ['a', 'b'])
+})
+
+t.test('an API that takes the request and does not answer is asked again', async (t) => {
+  let requests = 0
+  const apiUrl = await serve(t, (_request, response) => {
+    requests += 1
+    if (requests > 1) response.writeHead(200).end('id: 1\ndata: a\n\n')
+  })
+  stopClock(t)
+  const stop = new AbortController()
+  const following = followVideo('v1', () => stop.abort(), { apiUrl, signal: stop.signal })
+  await until(() => requests === 1)
+  mock.timers.tick(30_000)
+  await letPassUntil(() => stop.signal.aborted)
+  await following
+  t.equal(requests, 2)
 })
 
 t.test('a video that may not be followed is an error, not a loop', async (t) => {

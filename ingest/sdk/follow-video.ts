@@ -1,4 +1,5 @@
 import { Outage } from './outage.ts'
+import { withPatience } from './patience.ts'
 import { failureOf, send, serverAt } from './requests.ts'
 import { pause, Retryable, retrying } from './retry.ts'
 import { parseServerSentEvents, type ServerSentEvent } from './server-sent-events.ts'
@@ -29,8 +30,15 @@ export interface FollowOptions {
 const RECONNECT_MS = 500
 
 /**
- * Calls `onEvent` for every event of the video, from its first one on, in order, each once: after a cut it connects
- * again and goes on behind the last event seen. Works where EventSource does not: in Node, and with a token.
+ * Three times what the API lets pass without a sign of life (SIGN_OF_LIFE_MS in api/reading/live-events.ts). A connection
+ * that died without being closed, behind a sleeping laptop or a NAT that forgot it, says nothing for ever.
+ */
+const SILENCE_MS = 30_000
+
+/**
+ * Calls `onEvent` for every event of the video, from its first one on, in order, each once: after a cut, or half a minute
+ * without even a sign of life, it connects again and goes on behind the last event seen. Works where EventSource does
+ * not: in Node, and with a token.
  * Resolves when the signal aborts.
  * @throws UploadError when the API refuses (unknown video, no right) or stays away
  */
@@ -45,20 +53,24 @@ export const followVideo = async (
   let lastEventId = options.lastEventId ?? ''
   const connect = async (): Promise<ReadableStream<Uint8Array> | null> => {
     const headers = { accept: 'text/event-stream', ...(lastEventId === '' ? {} : { 'last-event-id': lastEventId }) }
-    const answer = await send(server, `/videos/${encodeURIComponent(videoId)}/events`, { headers, signal })
-    if (!answer.ok) throw await failureOf(answer)
-    return answer.body
+    const path = `/videos/${encodeURIComponent(videoId)}/events`
+    return withPatience(SILENCE_MS, signal, async (patient) => {
+      const answer = await send(server, path, { headers, signal: patient }, signal)
+      if (!answer.ok) throw await failureOf(answer)
+      return answer.body
+    })
   }
   try {
     while (!signal.aborted) {
       const body = await retrying(connect, signal, outage)
       if (body !== null) {
-        await reading(body, (event) => {
+        const onEach = (event: VideoEvent): void => {
           // One piece may hold several events, and the first may be the one that somebody waited for.
           if (signal.aborted) return
           if (event.id !== '') lastEventId = event.id
           onEvent(event)
-        })
+        }
+        await reading(body, onEach, signal)
       }
       await pause(RECONNECT_MS, signal)
     }
@@ -67,14 +79,22 @@ export const followVideo = async (
   }
 }
 
-const reading = async (body: ReadableStream<Uint8Array>, onEvent: (event: VideoEvent) => void): Promise<void> => {
-  const parser = parseServerSentEvents(onEvent)
-  const decoder = new TextDecoder()
-  const reader = body.getReader()
-  for (;;) {
-    // A cut is an end like any other: the caller connects again.
-    const { done, value } = await reader.read().catch(() => ({ done: true as const, value: undefined }))
-    if (done) return
-    parser(decoder.decode(value, { stream: true }))
-  }
-}
+/** Until the stream ends, falls silent, or the signal aborts. */
+const reading = (
+  body: ReadableStream<Uint8Array>,
+  onEvent: (event: VideoEvent) => void,
+  signal: AbortSignal,
+): Promise<void> =>
+  withPatience(SILENCE_MS, signal, async (patient, happened) => {
+    const parser = parseServerSentEvents(onEvent)
+    const decoder = new TextDecoder()
+    const reader = body.getReader()
+    patient.addEventListener('abort', () => void reader.cancel().catch(() => undefined))
+    for (;;) {
+      // A cut is an end like any other: the caller connects again.
+      const { done, value } = await reader.read().catch(() => ({ done: true as const, value: undefined }))
+      if (done) return
+      happened()
+      parser(decoder.decode(value, { stream: true }))
+    }
+  })
