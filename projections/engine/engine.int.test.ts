@@ -233,3 +233,26 @@ t.test('only one rebuild of a projection runs at a time', async (t) => {
   release(true)
   t.match(await first, { swapped: true })
 })
+
+t.test('stopping does not wait for a log that does not answer', { timeout: 10_000 }, async (t) => {
+  const { db, connect } = await aDatabase(t)
+  const { promise: asked, resolve } = Promise.withResolvers<void>()
+  const supervisor = superviseProjections({
+    db,
+    reader: {
+      ...createMemoryLog(PARTITIONS).reader,
+      offsets: () => {
+        resolve()
+        return new Promise(() => undefined)
+      },
+    },
+    decode: decodeJson,
+    projections,
+    partitionsOf: () => PARTITIONS,
+    connect,
+    log: silentLogger,
+  })
+  await asked
+  await supervisor.stop()
+  t.pass()
+})

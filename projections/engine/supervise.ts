@@ -10,6 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Client } from 'pg'
 import { ConfigError, describeError, isRetryable } from '../../platform/errors.ts'
 import type { Logger } from '../../platform/log.ts'
+import { unlessAborted } from '../../platform/unless-aborted.ts'
 import type { PartitionReader } from '../../runtime/kafka/partition-reader.ts'
 import type { Topic } from '../../schemas/topics.ts'
 import type { FeedKey } from './commit-batch.ts'
@@ -43,7 +44,7 @@ export interface FeedStatus {
 export interface Supervisor {
   /** Ready: every loop runs and has caught up once, or stands by for another process. */
   status(): { readonly ready: boolean; readonly detail: readonly FeedStatus[]; readonly error: string | null }
-  /** Resolves when every loop has ended after its last commit. */
+  /** Resolves when every loop has ended after its last commit, whether Kafka answers meanwhile or not. */
   stop(): Promise<void>
 }
 
@@ -197,7 +198,7 @@ const runLoop = async (
   }
   while (!signal.aborted) {
     try {
-      at.end ??= (await sources.reader.offsets(key.projection.reads.name, key.partition)).end
+      at.end ??= (await unlessAborted(signal, sources.reader.offsets(key.projection.reads.name, key.partition))).end
       at.error = null
       await feed(sources, key, { notify: state === 'live', signal, onPosition })
     } catch (failure) {

@@ -2,6 +2,7 @@ import t, { type Test } from 'tap'
 import type { Kafka } from './client.ts'
 import type { LogRecord } from './log-records.ts'
 import { createPartitionReader, type PartitionReader } from './partition-reader.ts'
+import { observedSockets } from './testing/observed-sockets.ts'
 import { append, createTopic, realKafka, uniqueName, until } from './testing/real-kafka.ts'
 
 const kafka = realKafka()
@@ -171,4 +172,60 @@ t.test('a tail follows the log until it is told to stop', async (t) => {
     { topic, partition: 0, offset: 0n, key: 'a' },
     { topic, partition: 0, offset: 1n, key: 'b' },
   ])
+})
+
+/** A reader of a topic with one record, whose broker goes away; what it costs to reach it again is far more than `soon`. */
+const readerOfLostBroker = async (t: Test) => {
+  const sockets = observedSockets()
+  const topic = await createTopic(kafka, 'lost')
+  await append(kafka, topic, ['a'])
+  const reader = await readerFor(t, realKafka({ socketFactory: sockets.socketFactory }))
+  const lose = async () => {
+    sockets.cut()
+    await until(t, 'it is asked for again', () => sockets.refused() > 2)
+  }
+  return { topic, reader, lose }
+}
+const SOON_MS = 1_000
+
+const tookMs = async (work: Promise<unknown>): Promise<number> => {
+  const startedAt = performance.now()
+  await work
+  return performance.now() - startedAt
+}
+
+t.test('a tail ends at once also while its broker is away', async (t) => {
+  const { topic, reader, lose } = await readerOfLostBroker(t)
+  const stop = new AbortController()
+  const seen: LogRecord[] = []
+  const following = (async () => {
+    for await (const { records } of reader.tail(topic, 0, 0n, stop.signal)) seen.push(...records)
+  })()
+  await until(t, 'the first record is seen', () => seen.length === 1)
+  await lose()
+  stop.abort()
+  const ms = await tookMs(following)
+  t.ok(ms < SOON_MS, `after ${ms} ms`)
+})
+
+t.test('a tail that is still looking for its broker ends at once', async (t) => {
+  const { topic, reader, lose } = await readerOfLostBroker(t)
+  const losing = lose()
+  const stop = new AbortController()
+  const following = (async () => {
+    for await (const _ of reader.tail(topic, 0, 0n, stop.signal)) t.fail('nothing can be read')
+  })()
+  await losing
+  stop.abort()
+  const ms = await tookMs(following)
+  t.ok(ms < SOON_MS, `after ${ms} ms`)
+})
+
+t.test('closing ends what waits for a broker that is away', async (t) => {
+  const { topic, reader, lose } = await readerOfLostBroker(t)
+  const losing = lose()
+  const asking = t.rejects(reader.offsets(topic, 0), { code: 'READER_CLOSED' })
+  await losing
+  const ms = await tookMs(Promise.all([reader.close(), asking]))
+  t.ok(ms < SOON_MS, `after ${ms} ms`)
 })

@@ -14,6 +14,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Kafka } from 'kafkajs'
 import { UpstreamError } from '../../platform/errors.ts'
+import { unlessAborted } from '../../platform/unless-aborted.ts'
 import {
   type FetchedPartition,
   type FetchPosition,
@@ -69,11 +70,12 @@ export interface PartitionReader {
     onRecords: (records: LogRecord[], nextOffset: bigint) => void | Promise<void>,
   ): Promise<bigint>
   /**
-   * Batches from `fromOffset` on, for ever, until the signal aborts: then it ends at once, it does not throw. Each tail
-   * has a connection of its own, because a fetch that waits for records holds up everything behind it.
+   * Batches from `fromOffset` on, for ever, until the signal aborts: then it ends at once, whether the broker is there or
+   * not, and does not throw. Each tail has a connection of its own, because a fetch that waits for records holds up
+   * everything behind it.
    */
   tail(topic: string, partition: number, fromOffset: bigint, signal: AbortSignal): AsyncIterable<RecordBatch>
-  /** Ends the reads that are running with an error; a tail must be ended by its signal. */
+  /** Ends the reads that are running with an error, at once; a tail must be ended by its signal. */
   close(): Promise<void>
 }
 
@@ -95,7 +97,8 @@ const LONGEST_RETRY_MS = 1000
 /** Connects. Throws UpstreamError KAFKA_UNAVAILABLE (retryable). One reader serves all tasks of a process. */
 export const createPartitionReader = async (kafka: Kafka, options: ReaderOptions = {}): Promise<PartitionReader> => {
   const patienceMs = options.patienceMs ?? 30_000
-  const connection = await connect(kafka, patienceMs)
+  const closing = new AbortController()
+  const connection = await connect(kafka, patienceMs, closing.signal)
   return {
     partitions: (topic) => connection.partitions(topic),
     offsets: (topic, partition) => connection.offsets(topic, partition),
@@ -109,8 +112,11 @@ export const createPartitionReader = async (kafka: Kafka, options: ReaderOptions
       return readUntil(connection, { topic, partition, fromOffset }, highWatermark, onRecords, patienceMs)
     },
     tail: (topic, partition, fromOffset, signal) =>
-      tail(() => connect(kafka, patienceMs), { topic, partition, fromOffset }, signal),
-    close: () => connection.close(),
+      tail(() => connect(kafka, patienceMs, signal), { topic, partition, fromOffset }, signal),
+    close: async () => {
+      closing.abort(CLOSED)
+      await connection.close()
+    },
   }
 }
 
@@ -142,11 +148,9 @@ async function* tail(
   { topic, partition, fromOffset }: FetchPosition,
   signal: AbortSignal,
 ): AsyncGenerator<RecordBatch> {
-  if (signal.aborted) return
-  const connection = await open()
-  const end = () => void connection.close().catch(() => {}) // it is closed once more below, where an error is told
-  signal.addEventListener('abort', end)
+  let connection: Connection | undefined
   try {
+    connection = await open()
     let position = fromOffset
     while (!signal.aborted) {
       const batch = await connection.fetch(topic, partition, position, TAIL_WAIT_MS)
@@ -157,8 +161,7 @@ async function* tail(
   } catch (error) {
     if (!signal.aborted) throw error
   } finally {
-    signal.removeEventListener('abort', end)
-    await connection.close()
+    await connection?.close()
   }
 }
 
@@ -170,25 +173,38 @@ interface Connection {
   close(): Promise<void>
 }
 
-const connect = async (kafka: Kafka, patienceMs: number): Promise<Connection> => {
+/** Every wait of the connection ends when the signal aborts; it is to be closed all the same. */
+const connect = async (kafka: Kafka, patienceMs: number, signal: AbortSignal): Promise<Connection> => {
   const cluster = openCluster(kafka)
-  await cluster.connect().catch((error: unknown) => {
+  /** kafkajs looks for a broker for up to 10 s, which nothing ends: it is left behind, and hung up on where it arrives. */
+  const unlessEnded = async <T>(work: Promise<T>): Promise<T> => {
+    try {
+      return await unlessAborted(signal, work)
+    } catch (error) {
+      const hangUpLater = () => hangUp(cluster, CLOSED)
+      if (signal.aborted) work.then(hangUpLater, hangUpLater).catch(() => {}) // it had no connection
+      throw error
+    }
+  }
+  await unlessEnded(cluster.connect()).catch((error: unknown) => {
     throw asUpstreamError('KAFKA_UNAVAILABLE', 'No broker could be reached', error)
   })
-  let closed = false
 
   const patiently = async <T>(topic: string, partition: number, act: () => Promise<T>): Promise<T> => {
     const deadline = Date.now() + patienceMs
     for (let waitMs = FIRST_RETRY_MS; ; waitMs = Math.min(waitMs * 2, LONGEST_RETRY_MS)) {
       try {
-        return await act()
+        return await unlessEnded(act())
       } catch (error) {
-        if (closed || !isWorthRetrying(error) || Date.now() + waitMs > deadline) {
+        if (signal.aborted || !isWorthRetrying(error) || Date.now() + waitMs > deadline) {
           throw unreadable(error, topic, partition)
         }
-        await sleep(waitMs * (0.5 + Math.random()))
-        if (closed) throw unreadable(error, topic, partition)
-        await recover(cluster, error)
+        try {
+          await sleep(waitMs * (0.5 + Math.random()), undefined, { signal })
+          await unlessEnded(recover(cluster, error))
+        } catch {
+          throw unreadable(error, topic, partition) // ended meanwhile
+        }
       }
     }
   }
@@ -198,10 +214,7 @@ const connect = async (kafka: Kafka, patienceMs: number): Promise<Connection> =>
     offsets: (topic, partition) => patiently(topic, partition, () => offsetsOf(cluster, topic, partition)),
     fetch: (topic, partition, from, maxWaitMs) =>
       patiently(topic, partition, () => fetchOne(cluster, { topic, partition, fromOffset: from }, maxWaitMs)),
-    close: async () => {
-      closed = true
-      await hangUp(cluster, CLOSED)
-    },
+    close: () => hangUp(cluster, CLOSED),
   }
 }
 

@@ -82,6 +82,7 @@ t.test('Kafka away: they wait without spinning, say so once, end when asked, and
   )
   const end = await endOf(of('projections'))
   t.ok(end.tookMs <= ENDED_WITHIN_MS, `projections ended after ${end.tookMs} ms`)
+  t.equal(end.code, 0, 'projections ended in order')
   const lateProjections = roles.launch('projections')
 
   await broker?.start()
