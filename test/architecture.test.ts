@@ -128,6 +128,16 @@ t.test('the environment is read in platform/config.ts alone', async (t) => {
   )
 })
 
+t.test('what is stored of an upload is counted in one place', async (t) => {
+  const files = globSync('{prisma,api,ingest,processors,cli,web,local}/**/*.ts', {
+    cwd: ROOT,
+    exclude: ['prisma/generated/**'],
+  })
+  t.ok(files.length > 150)
+  const counting = files.filter((file) => readFileSync(path.join(ROOT, file), 'utf8').includes('read.upload_parts'))
+  t.same(counting, ['prisma/stored-parts.ts'])
+})
+
 /** A small tree that breaks every rule once. */
 const plant = (folder: string): string => {
   writeModules(folder, [...Object.values(FORBIDDEN), ['runtime/round.ts', 'runtime/about.ts']])

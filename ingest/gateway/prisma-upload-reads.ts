@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Database } from '../../prisma/client.ts'
+import { type Database, Prisma } from '../../prisma/client.ts'
 import { reading } from '../../prisma/reading.ts'
-import { sumStoredParts } from '../../prisma/stored-parts.ts'
+import { joinStoredParts, storedPartsOf, sumStoredParts } from '../../prisma/stored-parts.ts'
 import type { Visibility } from '../../schemas/generated.ts'
 import type { RecordedUpload, UploadReads } from './upload-reads.ts'
 
@@ -39,7 +39,7 @@ export const prismaUploadReads = (
 
     findParts: (videoId, after, limit) =>
       asking(async () => {
-        const where = { videoId, partNumber: { gt: after }, code: null }
+        const where = { ...storedPartsOf(videoId), partNumber: { gt: after } }
         const rows = await database.uploadPart.findMany({ where, orderBy: { partNumber: 'asc' }, take: limit })
         return rows.map(({ partNumber, sizeBytes, checksum, etag }) => ({
           partNumber,
@@ -55,9 +55,7 @@ export const prismaUploadReads = (
       asking(async () => {
         const [row] = await database.$queryRaw<{ uploads: number; bytes: number }[]>`
         SELECT count(*)::int AS uploads, coalesce(sum(coalesce(u.size_bytes, stored.bytes)), 0)::float8 AS bytes
-          FROM read.uploads u
-          LEFT JOIN LATERAL (SELECT sum(p.size_bytes) AS bytes FROM read.upload_parts p
-                              WHERE u.size_bytes IS NULL AND p.video_id = u.video_id AND p.code IS NULL) stored ON true
+          FROM read.uploads u ${joinStoredParts(Prisma.sql`u.size_bytes IS NULL`)}
          WHERE u.author_id = ${authorId} AND u.status = 'open'`
         return row ?? { uploads: 0, bytes: 0 }
       }),

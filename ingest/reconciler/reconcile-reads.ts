@@ -1,5 +1,6 @@
 import type { Database } from '../../prisma/client.ts'
 import { reading } from '../../prisma/reading.ts'
+import { storedPartsOf } from '../../prisma/stored-parts.ts'
 import type { OpenUpload, RecordedGeneration, RecordedUpload, RecordedVideo } from './decide.ts'
 
 /** What the reconciler asks of the read models. Every method throws UpstreamError DATABASE_UNAVAILABLE (retryable). */
@@ -56,7 +57,7 @@ export const prismaReconcileReads = (database: Database): ReconcileReads => ({
 
   partNumbers: (videoId) =>
     reading(async () => {
-      const rows = await database.uploadPart.findMany({ where: { videoId, code: null }, select: { partNumber: true } })
+      const rows = await database.uploadPart.findMany({ where: storedPartsOf(videoId), select: { partNumber: true } })
       return new Set(rows.map(({ partNumber }) => partNumber))
     }),
 

@@ -4,6 +4,7 @@ import { BadInputError } from '../../../platform/errors.ts'
 import { problemResponses } from '../../../platform/http/problem-schema.ts'
 import { Prisma } from '../../../prisma/client.ts'
 import { reading } from '../../../prisma/reading.ts'
+import { joinStoredParts, storedOf } from '../../../prisma/stored-parts.ts'
 import type { RouteOptions } from '../../context.ts'
 import { AfterQuery, waitForAfter } from '../../reading/after.ts'
 import { decodeCursor, encodeCursor } from '../../reading/cursor.ts'
@@ -13,8 +14,6 @@ import { viewerOf } from '../../reading/viewer.ts'
 /**
  * GET /uploads: the caller's own uploads, newest first, so that what is open can be resumed or given up from anywhere.
  * Nobody else's, not for an admin either: what it is for is to go on with something of one's own.
- *
- * Parts are counted only where that says something: a completed upload has all of them, an aborted one has none any more.
  */
 const Query = Type.Object({
   status: Type.Optional(
@@ -34,8 +33,9 @@ interface UploadListRow {
   readonly size_bytes: bigint | null
   readonly part_size_bytes: bigint
   readonly part_count: number | null
-  readonly stored_parts: number
-  readonly stored_bytes: bigint
+  /** Stored, of an open one. */
+  readonly parts: number
+  readonly bytes: number
   readonly created_at: Date
   readonly expires_at: Date
   readonly code: string | null
@@ -83,32 +83,30 @@ const conditions = (authorId: string, status: string | undefined, cursor: string
 
 const listing = (where: Prisma.Sql, limit: number): Prisma.Sql => Prisma.sql`
   SELECT u.video_id, v.title, u.status, u.size_bytes, u.part_size_bytes, u.part_count, u.created_at, u.expires_at,
-         u.code, u.detail,
-         CASE u.status WHEN 'open' THEN stored.parts WHEN 'completed' THEN coalesce(u.part_count, 0) ELSE 0 END
-           AS stored_parts,
-         CASE u.status WHEN 'open' THEN stored.bytes WHEN 'completed' THEN coalesce(u.size_bytes, 0) ELSE 0 END
-           AS stored_bytes
+         u.code, u.detail, stored.parts, stored.bytes
     FROM (SELECT * FROM read.uploads u WHERE ${where} ORDER BY u.created_at DESC, u.video_id DESC LIMIT ${limit}) u
     JOIN read.videos v ON v.id = u.video_id
-    LEFT JOIN LATERAL (SELECT count(*)::int AS parts, coalesce(sum(p.size_bytes), 0)::bigint AS bytes
-                         FROM read.upload_parts p
-                        WHERE u.status = 'open' AND p.video_id = u.video_id AND p.code IS NULL) stored ON true
+    ${joinStoredParts(Prisma.sql`u.status = 'open'`)}
    ORDER BY u.created_at DESC, u.video_id DESC`
 
-const itemOf = (row: UploadListRow) => ({
-  uploadId: row.video_id,
-  videoId: row.video_id,
-  title: row.title,
-  status: row.status,
-  sizeBytes: row.size_bytes === null ? null : Number(row.size_bytes),
-  partSizeBytes: Number(row.part_size_bytes),
-  partCount: row.part_count,
-  storedParts: row.stored_parts,
-  storedBytes: Number(row.stored_bytes),
-  createdAt: row.created_at.toISOString(),
-  expiresAt: row.expires_at.toISOString(),
-  code: row.code,
-  detail: row.detail,
-})
+const itemOf = (row: UploadListRow) => {
+  const { status, size_bytes: sizeBytes, part_count: partCount } = row
+  const stored = storedOf({ status, sizeBytes, partCount }, row)
+  return {
+    uploadId: row.video_id,
+    videoId: row.video_id,
+    title: row.title,
+    status,
+    sizeBytes: sizeBytes === null ? null : Number(sizeBytes),
+    partSizeBytes: Number(row.part_size_bytes),
+    partCount,
+    storedParts: stored.parts,
+    storedBytes: stored.bytes,
+    createdAt: row.created_at.toISOString(),
+    expiresAt: row.expires_at.toISOString(),
+    code: row.code,
+    detail: row.detail,
+  }
+}
 
 export default listUploads

@@ -2,9 +2,8 @@ import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Type } from 'typebox'
 import { BadInputError } from '../../../../platform/errors.ts'
 import { problemResponses } from '../../../../platform/http/problem-schema.ts'
-import type { Database, Prisma } from '../../../../prisma/client.ts'
 import { reading } from '../../../../prisma/reading.ts'
-import { sumStoredParts } from '../../../../prisma/stored-parts.ts'
+import { countStoredOf } from '../../../../prisma/stored-parts.ts'
 import type { RouteOptions } from '../../../context.ts'
 import { AfterQuery, waitForAfter } from '../../../reading/after.ts'
 import { UploadBody, type UploadStatus, VideoParams } from '../../../reading/schemas.ts'
@@ -34,6 +33,7 @@ const getUpload: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { context
       const upload = await reading(() => context.db.upload.findUnique({ where: { videoId: request.params.id } }))
       if (upload === null || !isOwner(upload, viewer))
         throw new BadInputError('UPLOAD_NOT_FOUND', 'There is no such upload.')
+      const stored = await reading(() => countStoredOf(context.db, upload))
       void reply.header('vary', 'authorization').header('cache-control', 'private, no-cache')
       return {
         videoId: upload.videoId,
@@ -41,21 +41,14 @@ const getUpload: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { context
         sizeBytes: upload.sizeBytes === null ? null : Number(upload.sizeBytes),
         partSizeBytes: Number(upload.partSizeBytes),
         partCount: upload.partCount,
-        ...(await reading(() => storedOf(context.db, upload))),
+        storedParts: stored.parts,
+        storedBytes: stored.bytes,
         code: upload.code,
         detail: upload.detail,
         expiresAt: upload.expiresAt.toISOString(),
       }
     },
   )
-}
-
-/** As the list of uploads counts it: nothing is left of one that was aborted. */
-const storedOf = async (db: Database, { videoId, status, partCount, sizeBytes }: Prisma.UploadModel) => {
-  if (status === 'aborted') return { storedParts: 0, storedBytes: 0 }
-  if (status === 'completed') return { storedParts: partCount ?? 0, storedBytes: Number(sizeBytes ?? 0) }
-  const { parts, bytes } = await sumStoredParts(db, videoId)
-  return { storedParts: parts, storedBytes: bytes }
 }
 
 export default getUpload
