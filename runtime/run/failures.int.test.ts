@@ -215,16 +215,19 @@ t.test('the registry away: the task waits, and goes on when it is back', async (
   t.teardown(() => door.close())
   const running = await runShop(shop.suffix, { boxMs: 1, fetchSchema: (id) => fetchSchema(door.url, id) })
   t.teardown(() => running.stop())
-  await shop.producer.send([withSchemaId(orderOf(shop, 'foreign', 1), schemaId), orderOf(shop, 'fine', 1)])
+  const foreign = withSchemaId(orderOf(shop, 'foreign', 1), schemaId)
+  // Without a header it is the schema alone that says whether the task wants the record.
+  const bare = { ...withSchemaId(orderOf(shop, 'bare', 1), schemaId), headers: {} }
+  await shop.producer.send([bare, foreign, orderOf(shop, 'fine', 1)])
   await until('the task waits', () => running.report().some(({ state }) => state === 'waiting'))
   t.same(await shop.sent('OrderSent'), [])
   t.match(running.report(), [{ blocked: 0 }])
   await door.open()
-  await until('both orders', async () => (await shop.sent('OrderSent')).length === 2)
+  await until('all orders', async () => (await shop.sent('OrderSent')).length === 3)
   t.match(running.report(), [{ blocked: 0 }])
   t.same(
     (await shop.sent('OrderSent')).map(({ key }) => key),
-    ['foreign', 'fine'],
+    ['bare', 'foreign', 'fine'],
   )
 })
 

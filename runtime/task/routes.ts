@@ -6,6 +6,8 @@ import { type Edge, inputsOf, type Processor } from '../processor.ts'
 /**
  * Which records of its inputs a processor cares about. A record is routed by its `ce_type` header before anything is
  * decoded, so that events nobody asked for cost nothing; a producer that sent no header is routed by its schema's name.
+ * One that sent neither a header nor a schema that is known (yet) may have sent anything: its record is nobody's to pass
+ * over. It gets a route of its own, by which it cannot be decoded: the schema is learned, or the record refused.
  */
 export interface Route {
   readonly topic: string
@@ -21,37 +23,57 @@ export interface Route {
   readonly isDoor: boolean
 }
 
-export type Routes = ReadonlyMap<string, ReadonlyMap<string, Route>>
+/** Routes of one topic. */
+interface TopicRoutes {
+  readonly byType: Map<string, Route>
+  /** Of a record of which nobody can tell (yet) what it is. */
+  readonly unnamed: Route
+}
+
+export type Routes = ReadonlyMap<string, TopicRoutes>
 
 export const routesOf = (processor: Processor): Routes => {
-  const routes = new Map<string, Map<string, Route>>()
+  const routes = new Map<string, TopicRoutes>()
   for (const { topic, events } of inputsOf(processor)) {
-    const ofTopic = routes.get(topic.name) ?? new Map<string, Route>()
-    routes.set(topic.name, ofTopic)
     for (const event of events) {
       const schema = topic.events[event] as AvroSchema<unknown>
-      const closes = names(processor.closedBy, topic.name, event)
-      ofTopic.set(schema.name, {
+      const route: Route = {
         topic: topic.name,
         event,
         schema,
-        closes,
+        closes: names(processor.closedBy, topic.name, event),
         afterClose: names(processor.afterClose, topic.name, event),
         confirms: confirmedBy(processor, topic.name, event),
         isDoor: topic.door === true,
-      })
+      }
+      const ofTopic = routes.get(topic.name) ?? { byType: new Map(), unnamed: unnamed(route, processor) }
+      routes.set(topic.name, ofTopic)
+      ofTopic.byType.set(schema.name, route)
     }
   }
   return routes
 }
 
+/** Its schema is any of the topic's: there is none that can read the record. It may be for a key that is over. */
+const unnamed = ({ topic, schema, isDoor }: Route, { afterClose }: Processor): Route => ({
+  topic,
+  event: UNNAMED,
+  schema,
+  closes: false,
+  afterClose: afterClose.some((edge) => edge.topic.name === topic),
+  confirms: [],
+  isDoor,
+})
+const UNNAMED = ''
+
+/** Undefined: the processor does not read the record. A tombstone is no event. */
 export const routeOf = (routes: Routes, codec: Codec, record: LogRecord): Route | undefined => {
   const ofTopic = routes.get(record.topic)
   if (ofTopic === undefined) return undefined
   const { value } = record
   if (value === null) return undefined
   const type = headerOf(record, 'ce_type') ?? codec.writerName(value)
-  return type === undefined ? undefined : ofTopic.get(type)
+  return type === undefined ? ofTopic.unnamed : ofTopic.byType.get(type)
 }
 
 const confirmedBy = (processor: Processor, topic: string, event: string): readonly string[] =>

@@ -163,7 +163,9 @@ export class ViewFeed<V> {
     if (said !== undefined && !this.#routes.has(said)) return undefined
     const schemaId = codec.schemaId(value)
     if (schemaId !== undefined && !codec.knows(schemaId)) await this.#learn(schemaId)
-    return this.#routes.get(said ?? codec.writerName(value) ?? '')
+    const type = said ?? codec.writerName(value)
+    if (type === undefined) throw new BadInputError('UNDECODABLE', 'neither a header nor a schema id says what it is')
+    return this.#routes.get(type)
   }
 
   async #learn(schemaId: number): Promise<void> {

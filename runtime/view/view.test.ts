@@ -202,6 +202,13 @@ t.test('what cannot be read ends it, with the place', async (t) => {
   })
 })
 
+t.test('so does what does not even say of what type it is', async (t) => {
+  await ends(t, ({ append }) => append(1, 'b', Buffer.from('junk'), {}), {
+    code: 'VIEW_FAILED',
+    message: /UNDECODABLE/,
+  })
+})
+
 t.test('so does a schema that an answering registry does not know, after a while', async (t) => {
   const { asked } = await ends(t, ({ append }) => append(0, 'a', Buffer.from([0, 0, 0, 18, 103, 0])), {
     code: 'VIEW_FAILED',

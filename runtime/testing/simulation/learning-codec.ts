@@ -17,6 +17,7 @@ export const learningCodec = (
         }
         return codec.decode(schema, bytes)
       },
+      writerName: (bytes) => (known.has(codec.schemaId(bytes) ?? -1) ? codec.writerName(bytes) : undefined),
       knows: (schemaId) => known.has(schemaId),
     },
     learn: async (schemaId) => void known.add(await ask(schemaId)),
