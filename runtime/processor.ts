@@ -80,7 +80,7 @@ export interface EffectDeclaration<Input = unknown, Result = unknown, Report = u
   readonly input: AvroSchema<Input>
   readonly outcome: AvroSchema<Result>
   readonly report: AvroSchema<Report> | null
-  /** Collections whose entries of the key the executor may `read`, as of the commit that journaled the effect. */
+  /** Collections whose entries of the key the executor may `read`, as of the commit that journaled the effect or a later one. */
   readonly reads: readonly string[]
   readonly policy: EffectPolicy
 }
@@ -215,7 +215,7 @@ export interface Declaration<
    * same key confirms the oldest effect of that name, unless it is the outcome of an effect that is known by its id.
    */
   readonly confirmedBy?: { readonly [E in keyof Effects]?: Edges }
-  /** Due on the wall clock: deadlines. */
+  /** Due on the wall clock, but for those that are in `recordTimers`, too: deadlines. */
   readonly timers?: readonly Timer[]
   /**
    * Those of `timers` that are due on record time, the latest broker time of what the task has folded: windows. They fire
@@ -282,7 +282,7 @@ export interface Processor {
 }
 
 // The engine calls handlers by name; their argument types were checked where the processor was defined.
-type ErasedHandler = (ctx: unknown, ...rest: unknown[]) => void
+type ErasedHandler = (ctx: unknown, ...rest: unknown[]) => unknown
 export interface ErasedBehaviour {
   readonly on: { readonly [topic: string]: { readonly [event: string]: ErasedHandler } | undefined }
   readonly closing: { readonly [topic: string]: { readonly [event: string]: ErasedHandler } | undefined }
@@ -293,7 +293,10 @@ export interface ErasedBehaviour {
   readonly closed: ErasedHandler | null
 }
 
-/** Throws ConfigError RECORD_TIME_AMBIGUOUS when it has timers on record time and more than one input topic. */
+/**
+ * Throws ConfigError RECORD_TIME_AMBIGUOUS when it has timers on record time and more than one input topic, and
+ * TIMER_UNDECLARED when one of those is not among its timers.
+ */
 export const defineProcessor = <
   const Reads extends Edges,
   const Writes extends Edges,
@@ -332,7 +335,21 @@ export const defineProcessor = <
     },
   }
   requireOneTime(processor)
+  requireDeclaredTimers(processor)
   return processor
+}
+
+/** The types cannot tell: they learn the names from either list. */
+const requireDeclaredTimers = ({ name, timers, recordTimers }: Processor): void => {
+  const undeclared = recordTimers.filter((timer) => !timers.includes(timer))
+  if (undeclared.length === 0) return
+  throw new ConfigError(
+    'TIMER_UNDECLARED',
+    `${name} has ${undeclared.join(', ')} on record time, not among its timers`,
+    {
+      facts: { processor: name },
+    },
+  )
 }
 
 /** Record time depends on the order of the records, which is given within a topic only. */

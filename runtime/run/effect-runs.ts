@@ -1,6 +1,6 @@
 import { atMost } from '../../platform/at-most.ts'
 import type { Scheduler } from '../../platform/clock.ts'
-import { ConfigError, isRetryable, ReelstreamError, UpstreamError } from '../../platform/errors.ts'
+import { isRetryable, ReelstreamError, UpstreamError } from '../../platform/errors.ts'
 import type { Logger } from '../../platform/log.ts'
 import { parseTraceparent } from '../../platform/trace-context.ts'
 import type { AvroSchema, Codec } from '../codec/avro.ts'
@@ -10,7 +10,7 @@ import type { LiveEffect } from '../task/effect-ledger.ts'
 import { spanOfRun } from '../task/effect-span.ts'
 import { withinLimit } from '../task/step.ts'
 import type { Failure } from '../task/task-core.ts'
-import type { AnyExecutors, EffectRun, EffectSlots } from './executors.ts'
+import type { AnyExecutors, EffectRun, EffectSlots, Executor } from './executors.ts'
 import type { EndedRun, EngineObserver, RunEnd } from './observer.ts'
 
 /** What a running effect tells its task. `done` is called once it is committed; until then it is told again. */
@@ -211,10 +211,7 @@ export class EffectRuns {
   }
 
   async #start(name: string, input: unknown, context: EffectRun<unknown>): Promise<unknown> {
-    const executor = this.#settings.executors[name]
-    if (executor === undefined) {
-      throw new ConfigError('EFFECT_UNBOUND', `no executor is bound to ${this.#settings.processor.name}/${name}`)
-    }
+    const executor = this.#settings.executors[name] as Executor // `bound` makes sure of it
     return executor(input, context)
   }
 

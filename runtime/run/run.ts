@@ -1,3 +1,4 @@
+import { ConfigError } from '../../platform/errors.ts'
 import type { Kafka } from '../kafka/client.ts'
 import { joinGroup } from '../kafka/group-member.ts'
 import type { PartitionReader } from '../kafka/partition-reader.ts'
@@ -13,8 +14,19 @@ export interface RunningTopology {
   stop(): Promise<void>
 }
 
-/** A processor with the executors of its effects, by name. One that is missing fails the effect with EFFECT_UNBOUND. */
-export const bound = (processor: Processor, executors: AnyExecutors = {}): BoundProcessor => ({ processor, executors })
+/**
+ * A processor with the executors of its effects, by name. Throws ConfigError EFFECT_UNBOUND unless each effect has one and
+ * each is of an effect: an effect that nobody carries out would look like one that failed.
+ */
+export const bound = (processor: Processor, executors: AnyExecutors = {}): BoundProcessor => {
+  const { name, effects } = processor
+  const misfits = [
+    ...Object.keys(effects).flatMap((effect) => (effect in executors ? [] : `no executor is bound to ${effect}`)),
+    ...Object.keys(executors).flatMap((effect) => (effect in effects ? [] : `it has no effect ${effect}`)),
+  ]
+  if (misfits.length === 0) return { processor, executors }
+  throw new ConfigError('EFFECT_UNBOUND', `${name}: ${misfits.join('; ')}`, { facts: { processor: name } })
+}
 
 export interface RunSettings extends Omit<HostSettings, 'join' | 'taskLog'> {
   readonly kafka: Kafka

@@ -67,6 +67,16 @@ export class HandlerContext {
   }
 }
 
+/**
+ * Throws BugError HANDLER_ASYNC when the handler has returned a promise. Types let an `async` one pass, but what it does
+ * after its first `await` is done when its step is over, and that it fails would be nobody's to hear.
+ */
+export const requireSynchronous = (returned: unknown): void => {
+  if (returned === undefined || typeof (returned as PromiseLike<unknown> | null)?.then !== 'function') return
+  Promise.resolve(returned as PromiseLike<unknown>).catch(() => {}) // it fails with its step, and is told there
+  throw new BugError('HANDLER_ASYNC', 'a handler has returned a promise: handlers are synchronous')
+}
+
 /** A function per event that is written, for whichever step is meant. */
 export const emittersOf = (
   writes: readonly Edge[],

@@ -15,7 +15,7 @@ import type { Refusal } from './dead-letter.ts'
 import type { LiveEffect } from './effect-ledger.ts'
 import { spanOfRun } from './effect-span.ts'
 import type { Failures } from './failures.ts'
-import { HandlerContext } from './handler-context.ts'
+import { HandlerContext, requireSynchronous } from './handler-context.ts'
 import type { History } from './history.ts'
 import type { Journal } from './journal.ts'
 import { derivedOrigin, originOf } from './origin.ts'
@@ -175,7 +175,7 @@ export class StepRunner {
         const { name, timer } = input
         this.#step(derivedOrigin(key, `timer/${timer.timerId}`, timer, nowMs), (step) => {
           step.fired(name)
-          this.#context.during(step, (context) => behaviour.due[name]?.(context))
+          this.#context.during(step, (context) => requireSynchronous(behaviour.due[name]?.(context)))
           if (this.#memory.isOnRecordTime(name)) this.#requireLater(step, timer)
         })
         return true
@@ -188,7 +188,9 @@ export class StepRunner {
         const { effect } = before.record
         try {
           this.#step(this.#originOfEffect(before, n, nowMs), (step) =>
-            this.#context.during(step, (context) => behaviour.reported[effect]?.(context, before.input, n, value)),
+            this.#context.during(step, (context) =>
+              requireSynchronous(behaviour.reported[effect]?.(context, before.input, n, value)),
+            ),
           )
         } catch (error) {
           effects.put(before)
@@ -202,7 +204,9 @@ export class StepRunner {
         if (effect === undefined) return false
         const { effect: name } = effect.record
         this.#step(this.#originOfEffect(effect, 'settled', nowMs), (step) =>
-          this.#context.during(step, (context) => behaviour.settled[name]?.(context, effect.input, input.outcome)),
+          this.#context.during(step, (context) =>
+            requireSynchronous(behaviour.settled[name]?.(context, effect.input, input.outcome)),
+          ),
         )
         this.#writer.removeEffect(effect)
         return true
@@ -233,9 +237,9 @@ export class StepRunner {
     const confirmed = this.#past === null ? NOTHING : this.#confirmedBy(record, key, route)
     this.#step(originOf(record, key, nowMs), (step) =>
       this.#context.during(step, (context) => {
-        on[route.topic]?.[route.event]?.(context, event)
+        requireSynchronous(on[route.topic]?.[route.event]?.(context, event))
         if (!route.closes) return
-        closing[route.topic]?.[route.event]?.(context, event)
+        requireSynchronous(closing[route.topic]?.[route.event]?.(context, event))
         step.close()
       }),
     )

@@ -12,7 +12,7 @@ import type { Refusal } from './dead-letter.ts'
 import { DueTimers } from './due-timers.ts'
 import type { LiveEffect } from './effect-ledger.ts'
 import { type Alert, Failures } from './failures.ts'
-import { emittersOf } from './handler-context.ts'
+import { emittersOf, requireSynchronous } from './handler-context.ts'
 import { HeldOutputs } from './held-outputs.ts'
 import type { History } from './history.ts'
 import { type Batch, Journal } from './journal.ts'
@@ -355,7 +355,9 @@ export class TaskCore {
       .all()
       .map(({ id: effectId, key, record }) => ({ key, effect: record.effect, effectId }))
     this.#steps.takeHook(derivedOrigin('', identity, { causeId: id, traceparent: null }, nowMs), (step) =>
-      run({ task, instanceId, now: nowMs, pending, emit: emittersOf(this.settings.processor.writes, () => step) }),
+      requireSynchronous(
+        run({ task, instanceId, now: nowMs, pending, emit: emittersOf(this.settings.processor.writes, () => step) }),
+      ),
     )
   }
 

@@ -1,11 +1,20 @@
 import t from 'tap'
+import { createCodec } from '../codec/avro.ts'
+import { memoryDirectory } from '../codec/schema-directory.ts'
 import { MAX_RECORD_BYTES } from '../kafka/log-records.ts'
 import type { Collection, ErasedBehaviour, Processor } from '../processor.ts'
-import { type Count, deliveries, OrderPlacedSchema, orders, sendOrders } from './example.ts'
+import { TaskCore } from '../task/task-core.ts'
+import { type Count, deliveries, LATE_MS, OrderPlacedSchema, orders, sendOrders } from './example.ts'
 import { type TestDriver, testDriver } from './test-driver.ts'
 
 /** A handler that fails blocks its key, nobody else's, and loses nothing. */
 const open = () => testDriver([sendOrders], { blocking: 'keep' })
+/** The same, where anybody may write to the topic. */
+const onDoor = () => {
+  const door = { ...orders, door: true }
+  const reads = sendOrders.reads.map((edge) => ({ ...edge, topic: door }))
+  return testDriver([{ ...sendOrders, reads }], { blocking: 'keep' })
+}
 const BAD = { boxes: -1 }
 const NAME = sendOrders.name
 
@@ -303,6 +312,28 @@ t.test(
   },
 )
 
+t.test('a handler that is asynchronous blocks its key: what it does later would be lost', async (t) => {
+  const { on, settled, due } = sendOrders.behaviour
+  const later = async (ctx: unknown) => {
+    await undefined
+    ;(ctx as { emit: { OrderLost(event: object): void } }).emit.OrderLost({ code: 'LATE' })
+  }
+  const whole = { on, settled, due }
+  for (const part of [
+    { on: { orders: { OrderPlaced: later } } },
+    { settled: { send: later } },
+    { due: { late: later } },
+  ]) {
+    const behaviour = { ...sendOrders.behaviour, ...whole, ...part } as unknown as ErasedBehaviour
+    const driver = testDriver([{ ...sendOrders, behaviour }], { blocking: 'keep' })
+    driver.pipe(orders, 'OrderPlaced', 'o-1', { boxes: 1 })
+    if ('settled' in part) driver.fail(driver.effects()[0]?.id ?? '', { code: 'X', detail: '', retryable: false })
+    if ('due' in part) driver.advance(LATE_MS)
+    t.match(driver.blocked(NAME), [{ key: 'o-1', code: 'HANDLER_ASYNC' }], Object.keys(part).join())
+    await new Promise(setImmediate) // what it still says must not end the process
+  }
+})
+
 t.test('bytes that nobody can read', async (t) => {
   const garbage = Buffer.from([0, 0, 0, 0, 1, 255, 255, 255, 255, 255, 255])
   const headers = { ce_type: OrderPlacedSchema.name }
@@ -315,10 +346,34 @@ t.test('bytes that nobody can read', async (t) => {
     t.same(driver.dlq(), [])
   })
 
+  t.test('and that do not say of what type they are, are not passed over either', async (t) => {
+    const bytes = Buffer.from('{"boxes": 1}')
+    const driver = open()
+    driver.pipeBytes(orders, 'o-1', bytes)
+    t.match(driver.blocked(NAME), [{ key: 'o-1', code: 'UNDECODABLE_RECORD' }])
+    const door = onDoor()
+    door.pipeBytes(orders, 'o-1', bytes)
+    t.match(door.dlq(), [{ key: 'o-1', value: bytes, headers: { 'dlq-error-code': 'UNDECODABLE_RECORD' } }])
+    t.same(door.blocked(NAME), [])
+  })
+
+  t.test('until their schema is learned, when it alone says of what type they are', async (t) => {
+    const directory = memoryDirectory()
+    const known = createCodec(directory)
+    const value = known.encode(OrderPlacedSchema, { boxes: 1 })
+    let isKnown = false
+    const codec = createCodec({ ...directory, schemaOf: (id) => (isKnown ? directory.schemaOf(id) : undefined) })
+    const core = new TaskCore({ processor: sendOrders, codec, source: '', task: 0, instanceId: 'test' })
+    const record = { topic: 'orders', partition: 0, offset: 0n, timestampMs: 0, key: 'o-1', value, headers: {} }
+    t.ok(core.isRelevant(record))
+    t.throws(() => core.fold(record, 0), { code: 'SCHEMA_UNKNOWN', facts: { schemaId: codec.schemaId(value) } })
+    isKnown = true
+    t.ok(core.fold(record, 0))
+    t.match(core.effects(), [{ key: 'o-1' }])
+  })
+
   t.test('go to the dead letters on a door, as they came', async (t) => {
-    const door = { ...orders, door: true }
-    const reads = sendOrders.reads.map((edge) => ({ ...edge, topic: door }))
-    const driver = testDriver([{ ...sendOrders, reads }], { blocking: 'keep' })
+    const driver = onDoor()
     driver.pipe(orders, 'OrderPlaced', 'o-2', { boxes: 1 })
     driver.pipeBytes(orders, 'o-1', garbage, headers)
     driver.pipe(orders, 'OrderNoted', 'o-1', { count: 1 })

@@ -512,6 +512,14 @@ t.test('a processor of two topics has no record time', async (t) => {
   t.doesNotThrow(one)
 })
 
+t.test('a timer on record time is one of its timers', async (t) => {
+  const declaration = { name: 'windows', reads: sendOrders.reads, writes: [], timers: ['end'], recordTimers: ['edn'] }
+  t.throws(() => defineProcessor(declaration as never, { on: {} } as never), {
+    code: 'TIMER_UNDECLARED',
+    message: /edn/,
+  })
+})
+
 /** Windows of ten minutes: each notes when it ended, and begins the next one. */
 const WINDOW_MS = 600_000
 const windows = (next: (atMs: number) => number): Processor =>

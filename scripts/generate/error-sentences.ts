@@ -102,7 +102,7 @@ export const ERROR_SENTENCES: Readonly<Record<string, string>> = {
   // Settings and deployment.
   CONFIG_INVALID: 'Settings cannot be used; the message names all of them.',
   CONFIG_MISSING: 'Settings are missing that this process cannot start without.',
-  EFFECT_UNBOUND: 'A process runs a processor without binding an executor to one of its effects.',
+  EFFECT_UNBOUND: 'A process binds other executors to a processor than it has effects.',
   FFMPEG_MISSING: 'FFmpeg or ffprobe was not found: install it, or set FFMPEG_PATH and FFPROBE_PATH.',
   JWT_SETTINGS: 'Neither JWT_SECRET (32 characters or more) nor JWKS_URL with JWT_AUDIENCE can be used.',
   KAFKAJS_LOADED_FIRST: 'kafkajs was imported before its patches.',
@@ -203,6 +203,7 @@ export const ERROR_SENTENCES: Readonly<Record<string, string>> = {
   CHUNK_GRID: 'A chunk does not begin at a segment.',
   COLLECTION_UNKNOWN: 'State names a collection that is not declared.',
   COMPRESSION_UNSUPPORTED: 'A producer asked for compression, which our batches do not have.',
+  HANDLER_ASYNC: 'A handler returned a promise: handlers are synchronous.',
   CONTEXT_OUTLIVED: 'A handler used its context after it had returned: handlers are synchronous.',
   EFFECT_UNDECLARED:
     'A pending effect is not known to this code (any more). It is never dropped: its key waits until the code knows it again.',
@@ -243,6 +244,7 @@ export const ERROR_SENTENCES: Readonly<Record<string, string>> = {
   RANGE_PROXY_CLOSED: 'A source was registered with a proxy that is closed.',
   RANGE_PROXY_EMPTY: 'A source of no objects was registered.',
   RENDITION_MISSING: 'A final playlist lacks a rendition.',
+  TIMER_UNDECLARED: 'A processor has a timer on record time that is not among its timers.',
   RECORD_TIME_AMBIGUOUS:
     'A processor with timers on record time reads more than one topic; their order is another each time.',
   REPORT_GAP: 'An executor reported its pieces out of order.',
