@@ -133,6 +133,7 @@ module.exports = {
     fence('fluent-ffmpeg', 'media/ffmpeg\\.ts'),
     fence('@prisma', 'prisma/|projections/|api/|ingest/gateway/|ingest/reconciler/|local/|cli/|scripts/'),
     fence('prom-client', 'platform/metrics\\.ts'),
+    fence('@opentelemetry', 'platform/otlp-span-exporter\\.ts'),
     fence('fastify', 'api/|cli/testing/|ingest/gateway/|local/|platform/http/|web/'),
   ],
   options: {

@@ -21,7 +21,7 @@ import { createAuthenticator } from '../platform/http/author-token.ts'
 import { clientPolicy } from '../platform/http/client-policy.ts'
 import { answerUnknownPaths } from '../platform/http/fastify-problems.ts'
 import { createLogger } from '../platform/log.ts'
-import { createSpanExporter } from '../platform/span-exporter.ts'
+import { openSpanExporter } from '../platform/span-exporter.ts'
 import { createDatabase } from '../prisma/client.ts'
 import { createIdempotentProducer } from '../runtime/kafka/idempotent-producer.ts'
 import { openSession } from '../runtime/run/session.ts'
@@ -35,7 +35,7 @@ const config = readConfig()
 requireSettings(config, ['kafkaBrokers', 'schemaRegistryUrl', 'databaseUrl', 's3Endpoint'])
 const log = createLogger('front', config.logLevel)
 const atEnd = endGracefully(log)
-const spans = createSpanExporter({ endpoint: config.otlpEndpoint, service: 'front', log })
+const spans = await openSpanExporter({ endpoint: config.otlpEndpoint, service: 'front', log })
 const s3Settings = s3SettingsOf(config, 'gateway')
 const s3 = createS3Client(s3Settings)
 const presigner = createPresignClient(s3Settings)

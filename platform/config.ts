@@ -90,7 +90,7 @@ export const SETTINGS = {
   otlpEndpoint: text(
     'OTEL_EXPORTER_OTLP_ENDPOINT',
     '',
-    'base URL of an OpenTelemetry collector that takes traces as OTLP/HTTP, http://host:4318; empty = none are sent',
+    'base URL of an OpenTelemetry collector that takes traces as OTLP/HTTP, http://host:4318; empty = none are sent; OpenTelemetry reads the other variables itself, such as OTEL_EXPORTER_OTLP_HEADERS',
   ),
   dataDir: text('DATA_DIR', '.data', 'folder of all local state; emptied by `npm run reset`'),
   cacheDir: text('CACHE_DIR', '', "folder of the downloaded local servers, no spaces; empty = the user's cache folder"),

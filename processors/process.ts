@@ -6,7 +6,7 @@ import { endGracefully, patiently } from '../platform/graceful-end.ts'
 import { startHealthServer } from '../platform/http/health-server.ts'
 import { createLogger } from '../platform/log.ts'
 import { createMetrics } from '../platform/metrics.ts'
-import { createSpanExporter } from '../platform/span-exporter.ts'
+import { openSpanExporter } from '../platform/span-exporter.ts'
 import { requireTopics } from '../runtime/kafka/topics.ts'
 import { engineMetrics, taskGauges } from '../runtime/run/engine-metrics.ts'
 import { withSpans } from '../runtime/run/engine-spans.ts'
@@ -68,7 +68,7 @@ export const runRole = async (role: RoleDefinition): Promise<void> => {
   const processors = bound.map(({ processor }) => processor)
   await patiently(() => requireTopics(session.kafka, topicSpecs(config, processors), log), log)
   const metrics = createMetrics(role.name)
-  const spans = createSpanExporter({ endpoint: config.otlpEndpoint, service: role.name, log })
+  const spans = await openSpanExporter({ endpoint: config.otlpEndpoint, service: role.name, log })
   const running = await run(bound, {
     ...session,
     appId: config.appId,

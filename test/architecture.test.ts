@@ -72,6 +72,7 @@ const FORBIDDEN: Readonly<Record<string, readonly [from: string, to: string]>> =
   'fence-prisma': ['runtime/database.ts', 'node_modules/@prisma/client'],
   'fence-fastify': ['runtime/server.ts', 'node_modules/fastify'],
   'fence-promclient': ['runtime/engine.ts', 'node_modules/prom-client'],
+  'fence-opentelemetry': ['runtime/spans.ts', 'node_modules/@opentelemetry/api'],
 }
 
 t.test('the tree keeps the rules', async (t) => {

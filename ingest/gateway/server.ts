@@ -6,7 +6,7 @@ import { endGracefully, patiently } from '../../platform/graceful-end.ts'
 import { clientPolicy } from '../../platform/http/client-policy.ts'
 import { answerUnknownPaths } from '../../platform/http/fastify-problems.ts'
 import { createLogger } from '../../platform/log.ts'
-import { createSpanExporter } from '../../platform/span-exporter.ts'
+import { openSpanExporter } from '../../platform/span-exporter.ts'
 import { createDatabase } from '../../prisma/client.ts'
 import { createIdempotentProducer } from '../../runtime/kafka/idempotent-producer.ts'
 import { openSession } from '../../runtime/run/session.ts'
@@ -28,7 +28,7 @@ const config = readConfig()
 requireSettings(config, ['kafkaBrokers', 'schemaRegistryUrl', 'databaseUrl', 's3Endpoint'])
 const log = createLogger('gateway', config.logLevel)
 const atEnd = endGracefully(log)
-const spans = createSpanExporter({ endpoint: config.otlpEndpoint, service: 'gateway', log })
+const spans = await openSpanExporter({ endpoint: config.otlpEndpoint, service: 'gateway', log })
 const session = await patiently(
   () =>
     openSession({

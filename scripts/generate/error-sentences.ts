@@ -160,7 +160,6 @@ export const ERROR_SENTENCES: Readonly<Record<string, string>> = {
   REGISTRY_UNAVAILABLE: 'The schema registry does not answer.',
   SCHEMA_UNKNOWN: 'A record was written with a schema id that neither schema-ids nor the registry knows.',
   SEND_FAILED: 'A producer could not send.',
-  SPANS_REFUSED: 'The OpenTelemetry collector did not take spans; they are missing from traces, nothing else is.',
   SEND_QUEUE_FULL: 'Kafka is slow or away, and too much waits for it already: nothing was written. Repeat the request.',
   TOPICS_MISSING: 'Topics that a process relies on do not exist: run the migrate step.',
   TOPICS_UNAVAILABLE: 'Topics could not be listed or created.',
