@@ -14,3 +14,20 @@ export const withAdmin = async <T>(kafka: Kafka, act: (admin: Admin) => Promise<
 /** How many processes are members of a consumer group; 0 for one that does not exist. */
 export const membersOf = (kafka: Kafka, group: string): Promise<number> =>
   withAdmin(kafka, async (admin) => (await admin.describeGroups([group])).groups[0]?.members.length ?? 0)
+
+/** What a consumer group has committed: topic → partition → next offset. Partitions of which it has not are missing. */
+export const committedOffsets = (
+  kafka: Kafka,
+  group: string,
+  topics: readonly string[],
+): Promise<ReadonlyMap<string, ReadonlyMap<number, bigint>>> =>
+  withAdmin(kafka, async (admin) => {
+    const found = await admin.fetchOffsets({ groupId: group, topics: [...topics] })
+    return new Map(
+      found.map(({ topic, partitions }) => {
+        const committed = partitions.filter(({ offset }) => offset !== NOTHING_COMMITTED)
+        return [topic, new Map(committed.map(({ partition, offset }) => [partition, BigInt(offset)]))]
+      }),
+    )
+  })
+const NOTHING_COMMITTED = '-1'

@@ -54,6 +54,18 @@ t.test('what is asked while nobody runs is done when somebody does', async (t) =
   t.same(await operator.blocked(processor), [])
 })
 
+t.test('what a task passes over is not behind it', async (t) => {
+  const { suffix, processor, operator, producer, place, sent } = await open(t)
+  const running = await runShop(suffix, { boxMs: 1 })
+  t.teardown(() => running.stop())
+  await place(['a', 1])
+  await until('the order', async () => (await sent('OrderSent')).length === 1)
+  const topic = `orders-${suffix}`
+  const foreign = { topic, key: 'b', value: Buffer.from([0]), headers: { ce_type: 'nobody.Asks' } }
+  await producer.send([foreign, foreign, foreign])
+  await until('no lag', async () => (await operator.tasks(processor)).every(({ lag }) => lag[topic] === 0))
+})
+
 t.test('a processor is planned, reset and replayed, and sends nothing again', async (t) => {
   const { suffix, processor, operator, place, sent } = await open(t)
   const first = await runShop(suffix, { boxMs: 1 })

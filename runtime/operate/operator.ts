@@ -1,7 +1,7 @@
 import { BadInputError, UpstreamError } from '../../platform/errors.ts'
 import { newId } from '../../platform/ids.ts'
 import type { Codec } from '../codec/avro.ts'
-import { membersOf } from '../kafka/admin.ts'
+import { committedOffsets, membersOf } from '../kafka/admin.ts'
 import type { Kafka } from '../kafka/client.ts'
 import type { IdempotentProducer } from '../kafka/idempotent-producer.ts'
 import type { PartitionReader } from '../kafka/partition-reader.ts'
@@ -53,7 +53,10 @@ export interface TaskSummary {
   readonly task: number
   /** `new`: no position; `other-version`, or one that read less: it will replay when it starts. */
   readonly state: 'new' | 'other-version' | 'replaying' | 'held' | 'live'
-  /** Records between the position and the end, by input. Markers count, so it may be a little more than there is. */
+  /**
+   * Records between the position and the end, by input. Markers count, so it may be a little more than there is; records
+   * that a running processor only passes over may count for ten seconds.
+   */
   readonly lag: Readonly<Record<string, number>>
   readonly pendingEffects: number
   readonly blockedKeys: number
@@ -142,9 +145,11 @@ export const openOperator = (settings: OperatorSettings): Operator => {
   return {
     tasks: async (processor) => {
       const summaries: TaskSummary[] = []
+      const committed = await committedOffsets(kafka, processor.name, inputTopicsOf(processor))
       for (const task of await tasksOf(processor)) {
         const memory = await memoryOf(processor, task)
-        summaries.push(summaryOf(task, memory, await logOf(processor, task).inputRanges()))
+        const passed = (topic: string) => committed.get(topic)?.get(task) ?? 0n
+        summaries.push(summaryOf(task, memory, await logOf(processor, task).inputRanges(), passed))
       }
       return summaries
     },
@@ -182,16 +187,27 @@ export const openOperator = (settings: OperatorSettings): Operator => {
   }
 }
 
-const summaryOf = (task: number, memory: TaskMemory, inputs: ReadonlyMap<string, InputRange>): TaskSummary => {
-  const lagOf = (topic: string, { beginning, end }: InputRange) =>
-    Number(end - (memory.position.get(topic) ?? beginning))
+/** `passed`: as the processes say of themselves, every ten seconds. */
+const summaryOf = (
+  task: number,
+  memory: TaskMemory,
+  inputs: ReadonlyMap<string, InputRange>,
+  passed: (topic: string) => bigint,
+): TaskSummary => {
   const isThrough = Object.entries(memory.replay?.until ?? {}).every(
     ([topic, end]) => (memory.position.get(topic) ?? 0n) >= BigInt(end),
   )
   const replayed = memory.replay === null ? 'live' : isThrough ? 'held' : 'replaying'
+  const state = memory.version === null ? 'new' : memory.isCurrent ? replayed : 'other-version'
+  const lagOf = (topic: string, { beginning, end }: InputRange) => {
+    const position = memory.position.get(topic) ?? beginning
+    // The changelog learns late of records that were only passed over. What a group committed before a replay is void.
+    const reached = state === 'live' && passed(topic) > position ? passed(topic) : position
+    return Math.max(0, Number(end - reached))
+  }
   return {
     task,
-    state: memory.version === null ? 'new' : memory.isCurrent ? replayed : 'other-version',
+    state,
     lag: Object.fromEntries([...inputs].map(([topic, range]) => [topic, lagOf(topic, range)])),
     pendingEffects: memory.effects.size,
     blockedKeys: memory.blocked.size,
