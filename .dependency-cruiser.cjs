@@ -134,6 +134,13 @@ module.exports = {
     fence('@prisma', 'prisma/|projections/|api/|ingest/gateway/|ingest/reconciler/|local/|cli/|scripts/'),
     fence('prom-client', 'platform/metrics\\.ts'),
     fence('@opentelemetry', 'platform/otlp-span-exporter\\.ts'),
+    {
+      name: 'servers-in-one-place',
+      comment: 'a server that is made elsewhere answers in the words of its framework',
+      severity: 'error',
+      from: { pathNot: ['^platform/http/http-server\\.ts$', TESTS, '/testing/', '^test/'] },
+      to: { path: '^node_modules/fastify/', dependencyTypesNot: ['type-only'] },
+    },
     fence('fastify', 'api/|cli/testing/|ingest/gateway/|local/|platform/http/|web/'),
   ],
   options: {

@@ -1,11 +1,12 @@
 /** The read API as a process of its own. `npm start` serves the same plugin beside the gateway and the pages. */
-import Fastify, { type FastifyBaseLogger } from 'fastify'
+import type { FastifyBaseLogger } from 'fastify'
 import pg from 'pg'
 import { readConfig, requireSettings } from '../platform/config.ts'
 import { endGracefully } from '../platform/graceful-end.ts'
 import { createAuthenticator } from '../platform/http/author-token.ts'
 import { clientPolicy } from '../platform/http/client-policy.ts'
-import { answerUnknownPaths } from '../platform/http/fastify-problems.ts'
+import { answerWithProblems } from '../platform/http/fastify-problems.ts'
+import { createHttpServer } from '../platform/http/http-server.ts'
 import { createLogger } from '../platform/log.ts'
 import { createDatabase } from '../prisma/client.ts'
 import { createS3Client, s3SettingsOf } from '../storage/s3-client.ts'
@@ -20,8 +21,8 @@ const atEnd = endGracefully(log)
 const db = createDatabase({ url: config.databaseUrl, maxConnections: CONNECTIONS, log })
 
 const { trustProxy, signIns } = clientPolicy(config)
-const app = Fastify({ loggerInstance: log as FastifyBaseLogger, trustProxy, forceCloseConnections: true })
-answerUnknownPaths(app)
+const app = createHttpServer({ loggerInstance: log as FastifyBaseLogger, trustProxy, forceCloseConnections: true })
+answerWithProblems(app)
 await app.register(api, {
   db,
   createClient: () => new pg.Client({ connectionString: config.databaseUrl, keepAlive: true }),

@@ -6,7 +6,7 @@
  * Everything is made while everything else is: the pages are built, Kafka is asked for the schemas, and the modules of
  * the plugins load at the same time, for the port is answered only when all are there.
  */
-import Fastify, { type FastifyBaseLogger, LogController } from 'fastify'
+import type { FastifyBaseLogger } from 'fastify'
 import plugin from 'fastify-plugin'
 import pg from 'pg'
 import api from '../api/app.ts'
@@ -19,7 +19,7 @@ import { readConfig, requireSettings } from '../platform/config.ts'
 import { endGracefully, patiently } from '../platform/graceful-end.ts'
 import { createAuthenticator } from '../platform/http/author-token.ts'
 import { clientPolicy } from '../platform/http/client-policy.ts'
-import { answerUnknownPaths } from '../platform/http/fastify-problems.ts'
+import { createHttpServer } from '../platform/http/http-server.ts'
 import { createLogger } from '../platform/log.ts'
 import { openSpanExporter } from '../platform/span-exporter.ts'
 import { createDatabase } from '../prisma/client.ts'
@@ -58,13 +58,11 @@ const [session] = await Promise.all([
 const producer = createIdempotentProducer(session.kafka)
 
 const { trustProxy, signIns } = clientPolicy(config)
-const app = Fastify({
+const app = createHttpServer({
   loggerInstance: log as FastifyBaseLogger,
   trustProxy,
-  logController: new LogController({ disableRequestLogging: true }),
   forceCloseConnections: true,
 })
-answerUnknownPaths(app)
 // Not encapsulated: its error handler, its refusal under load and its OpenAPI document are those of the whole origin.
 await app.register(plugin(api), {
   db: database,

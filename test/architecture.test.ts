@@ -71,6 +71,7 @@ const FORBIDDEN: Readonly<Record<string, readonly [from: string, to: string]>> =
   'fence-fluentffmpeg': ['media/planted-too.ts', 'node_modules/fluent-ffmpeg'],
   'fence-prisma': ['runtime/database.ts', 'node_modules/@prisma/client'],
   'fence-fastify': ['runtime/server.ts', 'node_modules/fastify'],
+  'servers-in-one-place': ['api/own-server.ts', 'node_modules/fastify'],
   'fence-promclient': ['runtime/engine.ts', 'node_modules/prom-client'],
   'fence-opentelemetry': ['runtime/spans.ts', 'node_modules/@opentelemetry/api'],
 }

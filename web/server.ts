@@ -1,8 +1,9 @@
 /** The pages as a process of their own, for a deployment behind a proxy. `npm start` serves the same plugin in one. */
-import Fastify, { type FastifyBaseLogger, LogController } from 'fastify'
+import type { FastifyBaseLogger } from 'fastify'
 import { readConfig, requireSettings } from '../platform/config.ts'
 import { endGracefully } from '../platform/graceful-end.ts'
-import { answerUnknownPaths, answerWithProblems } from '../platform/http/fastify-problems.ts'
+import { answerWithProblems } from '../platform/http/fastify-problems.ts'
+import { createHttpServer } from '../platform/http/http-server.ts'
 import { createLogger } from '../platform/log.ts'
 import web from './plugin.ts'
 
@@ -11,12 +12,10 @@ requireSettings(config, ['s3Endpoint'])
 const log = createLogger('web', config.logLevel)
 const atEnd = endGracefully(log)
 
-const app = Fastify({
+const app = createHttpServer({
   loggerInstance: log as FastifyBaseLogger,
-  logController: new LogController({ disableRequestLogging: true }),
 })
 answerWithProblems(app)
-answerUnknownPaths(app)
 const storage = config.s3PublicEndpoint === '' ? config.s3Endpoint : config.s3PublicEndpoint
 await app.register(web, { storageOrigins: [new URL(storage).origin] })
 app.get('/healthz', () => ({ status: 'ok' }))

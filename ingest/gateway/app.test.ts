@@ -1,8 +1,8 @@
-import Fastify, { type InjectOptions } from 'fastify'
+import type { InjectOptions } from 'fastify'
 import t, { type Test } from 'tap'
 import { localAuthorId, signLocalToken } from '../../platform/http/author-token.ts'
 import { createSignInLimit, type SignInLimit } from '../../platform/http/client-policy.ts'
-import { answerUnknownPaths } from '../../platform/http/fastify-problems.ts'
+import { createHttpServer } from '../../platform/http/http-server.ts'
 import { MiB } from '../../storage/part-size.ts'
 import gateway from './app.ts'
 import type { GatewayLimits } from './context.ts'
@@ -31,8 +31,7 @@ const startGateway = async (
 ) => {
   const { pipeline = fakePipeline() } = options
   const time = { nowMs: Date.now() }
-  const app = Fastify()
-  answerUnknownPaths(app)
+  const app = createHttpServer()
   await app.register(gateway, {
     localSignInSecret: options.signIn === true ? TEST_SECRET : undefined,
     context: testContext(pipeline, {
@@ -769,12 +768,31 @@ t.test('an address that signs in with bad tokens again and again is not asked an
   t.equal((await create()).status, 201)
 })
 
-t.test('what cannot be read is a problem, not a stack trace', async (t) => {
-  const { app, call } = await startGateway(t)
-  const headers = { authorization: `Bearer ${tokens.ada}`, 'content-type': 'application/json' }
-  const broken = await app.inject({ method: 'POST', url: '/uploads', headers, payload: '{' })
-  t.equal(broken.statusCode, 400)
-  const large = await app.inject({ method: 'POST', url: '/uploads', headers, payload: `"${'x'.repeat(600 * 1024)}"` })
-  t.match(large.json(), { status: 413, code: 'PAYLOAD_TOO_LARGE' })
-  t.match(await call('GET', '/nothing'), { status: 404, body: { code: 'NOT_FOUND' } })
+t.test('what cannot be read is a problem with a code, whatever reads it first', async (t) => {
+  const { app } = await startGateway(t)
+  const authorization = `Bearer ${tokens.ada}`
+  const json = 'application/json'
+  const asked = (method: 'GET' | 'POST', url: string, type?: string, payload?: string) =>
+    app.inject({
+      ...{ method, url },
+      headers: { authorization, ...(type === undefined ? {} : { 'content-type': type }) },
+      ...(payload === undefined ? {} : { payload }),
+    })
+  const refused: readonly [code: string, status: number, answer: ReturnType<typeof asked>][] = [
+    ['INVALID_JSON', 400, asked('POST', '/uploads', json, '{')],
+    ['EMPTY_BODY', 400, asked('POST', '/uploads', json, '')],
+    ['VALIDATION_FAILED', 400, asked('POST', '/uploads')],
+    ['UNSUPPORTED_MEDIA_TYPE', 415, asked('POST', '/uploads', 'text/html', '<p>')],
+    ['PAYLOAD_TOO_LARGE', 413, asked('POST', '/uploads', json, `"${'x'.repeat(600 * 1024)}"`)],
+    ['URI_TOO_LONG', 414, asked('GET', `/uploads/${'x'.repeat(300)}/parts`)],
+    ['BAD_URL', 400, asked('GET', '/uploads/%ff/parts')],
+    ['VALIDATION_FAILED', 400, asked('GET', '/uploads/%00/parts')],
+    ['NOT_FOUND', 404, asked('GET', '/nothing')],
+  ]
+  for (const [code, status, asking] of refused) {
+    const answer = await asking
+    t.hasStrict(answer.json(), { status, code }, code)
+    t.equal(answer.statusCode, status, code)
+    t.match(answer.headers['content-type'], /^application\/problem\+json/, code)
+  }
 })

@@ -4,7 +4,6 @@ import type { FastifyPluginAsync } from 'fastify'
 import { answerWithProblems } from '../../platform/http/fastify-problems.ts'
 import { authenticateAuthor, authenticateCaller, rateKey } from './access.ts'
 import type { GatewayContext } from './context.ts'
-import { gatewayProblem } from './problems.ts'
 import { abortRoute } from './routes/abort.ts'
 import { createRoute } from './routes/create.ts'
 import { partsRoutes } from './routes/parts.ts'
@@ -46,7 +45,7 @@ const MAX_BODY_BYTES = 512 * 1024
 
 const gateway: FastifyPluginAsync<GatewayOptions> = async (app, { context, localSignInSecret }) => {
   app.setValidatorCompiler(TypeBoxValidatorCompiler)
-  answerWithProblems(app, gatewayProblem)
+  answerWithProblems(app)
   app.decorateRequest('caller', null)
   await app.register(rateLimit, {
     max: context.limits.requestsPerMinute,

@@ -1,10 +1,11 @@
 import swagger from '@fastify/swagger'
-import Fastify, { type FastifyBaseLogger, LogController } from 'fastify'
+import type { FastifyBaseLogger } from 'fastify'
 import { systemClock } from '../../platform/clock.ts'
 import { readConfig, requireSettings } from '../../platform/config.ts'
 import { endGracefully, patiently } from '../../platform/graceful-end.ts'
 import { clientPolicy } from '../../platform/http/client-policy.ts'
-import { answerUnknownPaths } from '../../platform/http/fastify-problems.ts'
+import { answerWithProblems } from '../../platform/http/fastify-problems.ts'
+import { createHttpServer } from '../../platform/http/http-server.ts'
 import { createLogger } from '../../platform/log.ts'
 import { openSpanExporter } from '../../platform/span-exporter.ts'
 import { createDatabase } from '../../prisma/client.ts'
@@ -45,12 +46,11 @@ const s3 = createS3Client(s3SettingsOf(config, 'gateway'))
 const presigner = createPresignClient(s3SettingsOf(config, 'gateway'))
 
 const { trustProxy, signIns } = clientPolicy(config)
-const app = Fastify({
+const app = createHttpServer({
   loggerInstance: log as FastifyBaseLogger,
   trustProxy,
-  logController: new LogController({ disableRequestLogging: true }),
 })
-answerUnknownPaths(app)
+answerWithProblems(app)
 const { codec } = session
 await app.register(swagger, { openapi: { info: { title: 'Reelstream gateway', version: '1' } } })
 await app.register(

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { BadInputError, ReelstreamError } from '../errors.ts'
+import { frameworkProblem } from './framework-problems.ts'
 import { PROBLEM_CONTENT_TYPE, type Problem, problem, problemOf } from './problem.ts'
 
 /** Seconds after which a client may try again what failed because something of ours is away or behind. */
@@ -55,24 +56,21 @@ export const answerUnknownPaths = (app: FastifyInstance): void => {
   )
 }
 
-const sendProblem = (reply: FastifyReply, answer: Problem) =>
+export const sendProblem = (reply: FastifyReply, answer: Problem) =>
   reply.status(answer.status).header('cache-control', 'no-store').type(PROBLEM_CONTENT_TYPE).send(answer)
 
 const problemOfAny = (error: Error): Problem => {
   if (error instanceof ReelstreamError) return problemOf(error)
-  const { statusCode = 500, validation, code } = error as FrameworkError
+  const { validation } = error as RefusedByForm
   if (validation !== undefined) {
     const errors = validation.map(({ instancePath, message }) => ({ field: fieldOf(instancePath), message }))
     return problem(400, 'VALIDATION_FAILED', 'The request does not have the form that is documented.', errors)
   }
-  if (statusCode >= 400 && statusCode < 500) return problem(statusCode, code ?? 'BAD_REQUEST', error.message)
-  return problem(500, 'INTERNAL', 'The server failed. The log has the details.')
+  return frameworkProblem(error) ?? problem(500, 'INTERNAL', 'The server failed. The log has the details.')
 }
 
-/** What Fastify and its plugins throw. */
-interface FrameworkError extends Error {
-  readonly statusCode?: number
-  readonly code?: string
+/** What Fastify throws when a schema is not met. */
+interface RefusedByForm extends Error {
   readonly validation?: readonly { readonly instancePath: string; readonly message: string }[]
 }
 

@@ -1,3 +1,4 @@
+import { STATUS_CODES } from 'node:http'
 import { BadInputError, BugError, ConfigError, type ReelstreamError, UpstreamError } from '../errors.ts'
 
 /** RFC 9457 problem details, plus our stable `code`. `errors` names the fields that a validation refused. */
@@ -49,19 +50,11 @@ export const statusOf = (error: ReelstreamError): number => {
 /** Of a claim that was refused after it had been accepted: what the code says, else a conflict with what is. */
 export const statusOfRefusal = (code: string): number => STATUS_OF_CODE[code] ?? 409
 
+/** Those of RFC 9110 where Node still has the ones of the RFCs before it. */
 const TITLES: Readonly<Record<number, string>> = {
-  400: 'Bad Request',
-  401: 'Unauthorized',
-  403: 'Forbidden',
-  404: 'Not Found',
-  409: 'Conflict',
-  412: 'Precondition Failed',
+  ...STATUS_CODES,
   413: 'Content Too Large',
-  416: 'Range Not Satisfiable',
   422: 'Unprocessable Content',
-  429: 'Too Many Requests',
-  500: 'Internal Server Error',
-  503: 'Service Unavailable',
 }
 
 /** Builds the problem body for a code. A 5xx never carries the inner message: that belongs into the log. */
