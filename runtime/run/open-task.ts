@@ -1,5 +1,6 @@
 import type { Scheduler } from '../../platform/clock.ts'
 import type { Logger } from '../../platform/log.ts'
+import type { LogRecord } from '../kafka/log-records.ts'
 import type { Processor } from '../processor.ts'
 import type { TaskCore } from '../task/task-core.ts'
 import type { EffectRuns } from './effect-runs.ts'
@@ -40,6 +41,8 @@ export class OpenTask {
   #isLive = false
   /** It lives, and has not yet done all that comes before the first record. */
   #isEntering = false
+  /** Bootstrap inputs are folded; what waits in the mailbox comes after them. */
+  #isBootstrapping = false
 
   constructor(parts: TaskParts, core: TaskCore) {
     this.#parts = parts
@@ -53,7 +56,7 @@ export class OpenTask {
 
   /** What is to be done before the work: replays begin, bootstrap inputs are folded, the others are fetched. */
   async begin({ needsReplay }: Restored): Promise<void> {
-    const { commits, operators, fetching, log } = this.#parts
+    const { commits, operators, fetching, signal, log } = this.#parts
     const { core } = this
     if (needsReplay) await this.#beginReplay()
     await operators.serve(core)
@@ -63,6 +66,7 @@ export class OpenTask {
       await commits.commit(core, needsReplay)
     } while (this.#isEntering)
     await this.#bootstrap()
+    if (signal.isStopping) return
     // A dormant task fetches already, from the same position or an earlier one, which folding skips: seeking again would
     // cost the first event the rest of a long poll. A replay begins at another.
     if (needsReplay || !fetching.isOn) this.#startFetching()
@@ -71,27 +75,7 @@ export class OpenTask {
 
   /** Folds and commits until the task is to stop. */
   async work(): Promise<void> {
-    const { clock, folding, commits, operators, signal } = this.#parts
-    const { core } = this
-    while (!signal.isStopping) {
-      signal.throwIfFailed()
-      if (core.isOperable || core.hasRequests) await operators.poll(core)
-      if (this.#isFolding) await folding.foldSlice(core)
-      else if (!this.#isEntering) folding.foldEffectMessages(core)
-      this.#proceed()
-      if (this.#isLive) {
-        core.fireDue(clock.now())
-        commits.beginEffects(core)
-      }
-      if (!commits.isSending && commits.isDue(core)) commits.start(core)
-      commits.throwIfFailed()
-      if (folding.count > 0 && !commits.isSending && core.pendingRecords === 0) {
-        folding.finish()
-        continue // an effect may have become free to run again
-      }
-      if (this.#canFold || this.#isUnfinished) await clock.nextTurn()
-      else await signal.next(this.#waitMs())
-    }
+    while (!this.#parts.signal.isStopping) await this.#turn()
   }
 
   /** Gives the task up: effects are interrupted, the last batch is committed. */
@@ -116,21 +100,70 @@ export class OpenTask {
     while (!this.core.forgetSome(limits.batchRecords)) await commits.commit(this.core)
   }
 
-  /** Bootstrap inputs are folded to their end as of now before any record of the others. */
-  async #bootstrap(): Promise<void> {
-    const { processor, taskLog, folding, commits } = this.#parts
+  /** All that there is to do now; then it waits until there may be more. */
+  async #turn(): Promise<void> {
+    const { clock, folding, commits, operators, signal } = this.#parts
     const { core } = this
-    for (const { topic, bootstrap } of processor.reads) {
-      if (!bootstrap) continue
-      await taskLog.readInput(topic.name, core.position(topic.name) ?? 0n, async (records, nextOffset) => {
-        for (const record of records) {
-          while (!core.advanceTo(record)) await commits.commit(core, true)
-          await folding.fold(core, { kind: 'record', record })
-          if (folding.isBatchFull(core)) await commits.commit(core, true)
-        }
-        core.skipTo(topic.name, nextOffset)
-      })
+    signal.throwIfFailed()
+    if (core.isOperable || core.hasRequests) await operators.poll(core)
+    if (this.#isFolding) await folding.foldSlice(core)
+    else if (!this.#isEntering) folding.foldEffectMessages(core)
+    this.#proceed()
+    if (this.#isLive) {
+      core.fireDue(clock.now())
+      commits.beginEffects(core)
     }
+    if (!commits.isSending && commits.isDue(core)) commits.start(core)
+    commits.throwIfFailed()
+    if (folding.count > 0 && !commits.isSending && core.pendingRecords === 0) {
+      folding.finish()
+      return // an effect may have become free to run again
+    }
+    if (this.#canFold || this.#isUnfinished) await clock.nextTurn()
+    else await signal.next(this.#waitMs())
+  }
+
+  /** Bootstrap inputs are folded to their end as of now before any record of the others, or until the task is to stop. */
+  async #bootstrap(): Promise<void> {
+    const { processor, taskLog } = this.#parts
+    this.#isBootstrapping = true
+    try {
+      for (const { topic, bootstrap } of processor.reads) {
+        if (!bootstrap) continue
+        const position = this.core.position(topic.name) ?? 0n
+        await taskLog.readInput(topic.name, position, async (records, nextOffset) => {
+          await this.#foldBootstrap(records)
+          this.core.skipTo(topic.name, nextOffset)
+        })
+      }
+    } catch (error) {
+      if (error !== STOPPING) throw error
+    } finally {
+      this.#isBootstrapping = false
+    }
+  }
+
+  async #foldBootstrap(records: readonly LogRecord[]): Promise<void> {
+    const { clock, folding, commits, limits } = this.#parts
+    const { core } = this
+    for (const [n, record] of records.entries()) {
+      if (n % limits.slice === 0) await clock.nextTurn()
+      await this.#untilRoom()
+      while (!core.advanceTo(record)) await commits.commit(core, true)
+      await folding.fold(core, { kind: 'record', record })
+      if (folding.isBatchFull(core)) await commits.commit(core, true)
+    }
+  }
+
+  /** Lives on without another record until there is room for one. Throws STOPPING when the task is to stop meanwhile. */
+  async #untilRoom(): Promise<void> {
+    const { signal, commits } = this.#parts
+    if (this.core.isFull) {
+      while (this.core.isFull && !signal.isStopping) await this.#turn()
+      await commits.finish()
+    }
+    signal.throwIfFailed()
+    if (signal.isStopping) throw STOPPING
   }
 
   /** Fetches from the position on; what was fetched before is fetched again. */
@@ -146,7 +179,8 @@ export class OpenTask {
     const now = clock.now()
     core.endReplay(now)
     const { phase } = core
-    this.#state = folding.isAwaitingSchema ? 'waiting' : phase === 'live' ? (core.isFull ? 'full' : 'running') : phase
+    const isFull = core.isFull && phase !== 'held' // a held replay has read its inputs: another wait, another command
+    this.#state = folding.isAwaitingSchema ? 'waiting' : isFull ? 'full' : phase === 'live' ? 'running' : phase
     if (phase === 'live' && !this.#isLive) this.#enter(now)
   }
 
@@ -171,6 +205,7 @@ export class OpenTask {
   }
 
   get #isFolding(): boolean {
+    if (this.#isBootstrapping) return false
     const schemaMs = this.#parts.folding.untilSchemaMs()
     if (schemaMs !== null) return schemaMs <= 0
     return (this.#state === 'running' && this.#isLive) || this.#state === 'replaying'
@@ -200,3 +235,6 @@ export class OpenTask {
     return waits.length === 0 ? null : Math.min(...waits)
   }
 }
+
+/** Ends the reading of an input when the task is to stop. */
+const STOPPING = new Error('the task is to stop')

@@ -85,7 +85,12 @@ const bootstrapping: Processor = {
         else ctx.emit.OrderLate(opened)
       },
     },
-    deliveries: { ShopOpened: (ctx, opened) => ctx.state.count.put(opened) },
+    deliveries: {
+      ShopOpened: (ctx, opened) => {
+        if (opened.count < 0) throw new RangeError('opened less than never')
+        ctx.state.count.put(opened)
+      },
+    },
   }),
   reads: [from(orders, ['OrderPlaced']), from(deliveries, ['ShopOpened'], { bootstrap: true })],
 }
@@ -101,6 +106,64 @@ t.test('a bootstrap input is read to its end before any record of another', asyn
   t.same(bed.facts('o-1'), ['ShopOpened', 'OrderLate'])
 })
 
+t.test('a bootstrap input waits until there is room for what fails of it', async (t) => {
+  const bed = await runnerBed(() => ({}), { processor: bootstrapping })
+  const open = bed.hold('initProducer')
+  bed.place('o-1', 0)
+  await bed.pass(1_000)
+  const note = { note: 'x'.repeat(1024 * 1024) }
+  for (let n = 0; n < 10; n++) bed.pipe(deliveries, 'ShopOpened', 'bad', { count: -1 }, note)
+  bed.pipe(deliveries, 'ShopOpened', 'o-1', { count: 7 })
+  open()
+  await bed.pass(10_000)
+  t.equal(bed.runner.state, 'full')
+  t.match(bed.blocked(), [{ key: 'bad', queued: 8 }], 'of a mebibyte each, as many as it has room for')
+  t.same(bed.facts('o-1'), ['ShopOpened'], 'and nothing of another input before that')
+  for (let n = 0; n < 3; n++) {
+    bed.ask('SKIP', 'bad')
+    await bed.pass(10_000)
+  }
+  t.equal(bed.runner.state, 'running')
+  t.match(bed.blocked(), [{ key: 'bad', queued: 7 }])
+  t.same(bed.facts('o-1'), ['ShopOpened', 'OrderLate'])
+})
+
+t.test('a task that is to stop reads no bootstrap input to its end', async (t) => {
+  const opened: number[] = []
+  let stop = (): unknown => undefined
+  const counting: Processor = {
+    ...bootstrapping,
+    behaviour: {
+      ...bootstrapping.behaviour,
+      on: {
+        ...bootstrapping.behaviour.on,
+        deliveries: {
+          ShopOpened: (_ctx, event) => {
+            const { count } = event as Count
+            opened.push(count)
+            if (count === 700) stop()
+          },
+        },
+      },
+    },
+  }
+  const bed = await runnerBed(() => ({}), { processor: counting })
+  const open = bed.hold('initProducer')
+  bed.place('o-1', 0)
+  await bed.pass(1_000)
+  const all = Array.from({ length: 3_000 }, (_, n) => n)
+  for (const count of all) bed.pipe(deliveries, 'ShopOpened', 'shop', { count })
+  stop = () => void bed.runner.close()
+  open()
+  await bed.pass(10_000)
+  t.equal(bed.runner.state, 'closed')
+  t.equal(opened.length, 701)
+  bed.restart()
+  await bed.pass(10_000)
+  t.same(opened, all, 'the next owner goes on behind the last batch, which the end has committed')
+  t.same(bed.facts('o-1'), ['OrderLost'])
+})
+
 t.test('a task without room for what waits behind failures takes nothing more until there is some', async (t) => {
   const bed = await runnerBed(sending())
   const note = { note: 'x'.repeat(1024 * 1024) }
@@ -110,6 +173,23 @@ t.test('a task without room for what waits behind failures takes nothing more un
   t.equal(bed.runner.state, 'full')
   t.equal(bed.committed(), 8, 'of a mebibyte each, as many as it has room for')
   t.same(bed.facts('fine'), [])
+  for (let n = 0; n < 3; n++) {
+    bed.ask('SKIP', 'bad')
+    await bed.pass(10_000)
+  }
+  t.equal(bed.runner.state, 'running')
+  t.same(bed.facts('fine'), ['OrderSent'])
+})
+
+t.test('so does one that replays its inputs', { timeout: 20_000 }, async (t) => {
+  const bed = await runnerBed(sending())
+  const note = { note: 'x'.repeat(1024 * 1024) }
+  for (let n = 0; n < 10; n++) bed.pipe(orders, 'OrderPlaced', 'bad', { boxes: -1 }, note)
+  bed.place('fine', 0)
+  bed.forget()
+  bed.restart()
+  await bed.pass(10_000)
+  t.equal(bed.runner.state, 'full')
   for (let n = 0; n < 3; n++) {
     bed.ask('SKIP', 'bad')
     await bed.pass(10_000)
