@@ -60,6 +60,12 @@ export interface OffsetOf {
   readonly offset: bigint
 }
 
+export interface SeenEnd {
+  readonly offset: bigint
+  /** How long ago that was, ms. One that flows is fetched every few seconds. */
+  readonly ageMs: number
+}
+
 /** What concerns a partition that is not (any more) this member's does nothing: a task may be lost while it opens. */
 export interface GroupMember {
   /** Stops fetching. Nothing comes until `resume`, then it goes on where it was. */
@@ -72,7 +78,7 @@ export interface GroupMember {
    * Where a partition ended when it was last fetched, what is undecided included; undefined before, and for one that is not
    * this member's.
    */
-  endOffset(topic: string, partition: number): bigint | undefined
+  endOffset(topic: string, partition: number): SeenEnd | undefined
   /** Whether a partition that should flow cannot be fetched at the moment; it is being tried again. */
   isFailing(): boolean
   /** For lag gauges only; what has not moved is not written again. Throws UpstreamError OFFSETS_NOT_COMMITTED; the next call makes up for it. */
@@ -177,8 +183,8 @@ interface PartitionState {
   /** The next offset to be handed out; undefined until the engine has sought. */
   position: bigint | undefined
   flowing: boolean
-  /** Its high watermark when it was last fetched. */
-  end: bigint | undefined
+  /** Its high watermark when it was last fetched, and when that was. */
+  end: { readonly offset: bigint; readonly atMs: number } | undefined
 }
 
 /** What is assigned, where each partition stands and whether it flows; and the fetching of what does. */
@@ -204,7 +210,7 @@ const createPump = (kafka: Kafka, groupId: string, handlers: GroupHandlers, cras
     )
   const fetched = ({ topic, partition, fromOffset, records, nextOffset, highWatermark }: FetchedPartition): void => {
     const state = stateOf(topic, partition)
-    if (state !== undefined) state.end = highWatermark
+    if (state !== undefined) state.end = { offset: highWatermark, atMs: performance.now() }
     if (stopped || state?.flowing !== true || state.position !== fromOffset || nextOffset === fromOffset) return
     state.position = nextOffset
     guarded(() => handlers.records(topic, partition, records, nextOffset))
@@ -243,7 +249,10 @@ const createPump = (kafka: Kafka, groupId: string, handlers: GroupHandlers, cras
       await poller.close()
     },
     isFailing: () => poller.isFailing(),
-    endOffset: (topic: string, partition: number) => stateOf(topic, partition)?.end,
+    endOffset: (topic: string, partition: number): SeenEnd | undefined => {
+      const end = stateOf(topic, partition)?.end
+      return end && { offset: end.offset, ageMs: performance.now() - end.atMs }
+    },
     pause: (topic: string, partition: number): void => {
       const state = stateOf(topic, partition)
       if (state !== undefined) state.flowing = false

@@ -121,7 +121,7 @@ export const taskGauges = (registry: Registry, report: () => readonly TaskReport
   )
   gauge(
     'reelstream_task_lag_records',
-    'Offsets of an input that a task has not folded, to its end as of the last fetch (one that is stopped fetches no more).',
+    'Offsets of an input that a task has not folded, to its end as of at most 30 s ago, also of a task that has stopped; none while nobody knows the end.',
     ['topic'],
     ({ inputs }) => inputs.flatMap(({ topic, lag }) => (lag === null ? [] : [[{ topic }, lag]])),
   )

@@ -5,16 +5,31 @@ import { UpstreamError } from '../../platform/errors.ts'
 import { silentLogger } from '../../platform/log.ts'
 import { createCodec } from '../codec/avro.ts'
 import { memoryDirectory } from '../codec/schema-directory.ts'
-import type { GroupHandlers } from '../kafka/group-member.ts'
+import type { GroupHandlers, SeenEnd } from '../kafka/group-member.ts'
 import { sendOrders } from '../testing/example.ts'
+import { MemoryLog } from '../testing/memory-log.ts'
+import { memoryTaskLog } from '../testing/memory-task-log.ts'
 import { seededRandom } from '../testing/simulation/random.ts'
 import { SimulatedProcess } from '../testing/simulation/simulated-process.ts'
 import { VirtualTime } from '../testing/simulation/virtual-time.ts'
+import { initialPositions } from './initial-positions.ts'
 import { ProcessorHost } from './processor-host.ts'
 import type { TaskLog } from './task-log.ts'
 
+const CODEC = createCodec(memoryDirectory())
+
+interface Options {
+  readonly isMute?: boolean
+  /** Default: one that answers when the test says so, and then is gone. */
+  readonly logOf?: (task: number) => TaskLog
+  readonly endOffset?: () => SeenEnd | undefined
+}
+
 /** A host in a group that says what the test says, on logs that take as long to answer as the test likes. */
-const open = async (clock: Scheduler = systemClock, { isMute = false } = {}) => {
+const open = async (
+  clock: Scheduler = systemClock,
+  { isMute = false, logOf, endOffset = () => undefined }: Options = {},
+) => {
   let group: GroupHandlers | undefined
   let joins = 0
   let leaves = 0
@@ -38,7 +53,7 @@ const open = async (clock: Scheduler = systemClock, { isMute = false } = {}) => 
           pause: () => undefined,
           resume: () => undefined,
           seek: () => undefined,
-          endOffset: () => undefined,
+          endOffset,
           isFailing: () => false,
           commitOffsets: async () => undefined,
           leave: () => {
@@ -47,8 +62,8 @@ const open = async (clock: Scheduler = systemClock, { isMute = false } = {}) => 
           },
         }
       },
-      taskLog: (_processor, task) => taskLog(task),
-      codec: createCodec(memoryDirectory()),
+      taskLog: (_processor, task) => (logOf ?? taskLog)(task),
+      codec: CODEC,
       learn: async () => undefined,
       appId: 'test',
       instanceId: 'p1',
@@ -148,4 +163,41 @@ t.test('a group that does not answer either is left as it is', async (t) => {
   await time.runUntil(4_700)
   await stopped
   t.pass('stopped within 5 s')
+})
+
+t.test('the lag of a task that has stopped grows with its input, and is nobody’s guess', async (t) => {
+  const { time, clock } = virtual()
+  const log = new MemoryLog({ now: () => time.nowMs })
+  for (const topic of ['orders', 'deliveries', 'send-orders-state']) log.createTopic(topic, 1)
+  const offsets = async (topic: string, partition: number) => log.offsets(topic, partition)
+  for (const record of await initialPositions([sendOrders], () => 1, { offsets }, CODEC)) log.produce(record)
+  let isAway = false
+  const durable = memoryTaskLog({
+    log,
+    transactionalId: 'test.send-orders.0',
+    changelog: 'send-orders-state',
+    task: 0,
+    inputs: ['orders'],
+    outputs: ['deliveries'],
+  })
+  const inputRanges = () =>
+    isAway ? Promise.reject(new UpstreamError('PARTITION_UNREADABLE', 'away')) : durable.inputRanges()
+  // It was fetched once, when it was empty.
+  const fetchedAtMs = time.nowMs
+  const endOffset = () => ({ offset: 0n, ageMs: time.nowMs - fetchedAtMs })
+  const { host, group } = await open(clock, { logOf: () => ({ ...durable, inputRanges }), endOffset })
+  const lag = () => host.report().map(({ state, inputs }) => [state, inputs[0]?.lag])
+  group.assigned([0], [])
+  for (let n = 0; n < 20; n++) await nextTurn()
+  t.same(lag(), [['dormant', 0]])
+
+  group.lost('orders', 0, new UpstreamError('POSITION_LOST', 'gone', { retryable: false }))
+  for (let n = 0; n < 3; n++) log.produce({ topic: 'orders', partition: 0, key: 'o', value: Buffer.of(), headers: {} })
+  await time.runUntil(time.nowMs + 25_000)
+  t.same(lag(), [['failed', 3]])
+
+  isAway = true
+  await time.runUntil(time.nowMs + 45_000)
+  t.same(lag(), [['failed', null]], 'what nobody can look up is not known')
+  await host.stop()
 })

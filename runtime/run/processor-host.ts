@@ -7,6 +7,7 @@ import type { GroupHandlers, GroupMember, GroupOptions } from '../kafka/group-me
 import { inputTopicsOf, type Processor } from '../processor.ts'
 import type { Remaining } from '../task/replay.ts'
 import { type BoundProcessor, EffectSlots } from './executors.ts'
+import { InputEnds } from './input-ends.ts'
 import type { TaskLimits } from './limits.ts'
 import { type EngineObserver, unobserved } from './observer.ts'
 import { type PendingEffects, pendingByName } from './pending-effects.ts'
@@ -50,7 +51,7 @@ export interface TaskReport {
   readonly held: Remaining | null
   /** How far its memory is rebuilt, while it is; else null. */
   readonly restoring: RestoreProgress | null
-  /** Where it is in each input, and how many offsets behind the end as of its last fetch; null before the first. */
+  /** Where it is in each input, and how many offsets behind its end; null while nobody knows that (input-ends.ts). */
   readonly inputs: readonly { readonly topic: string; readonly position: number; readonly lag: number | null }[]
   /**
    * Age of the oldest record that was fetched and is not folded, ms; 0 without one. Null when nobody knows: the task is
@@ -61,7 +62,7 @@ export interface TaskReport {
   readonly effects: readonly PendingEffects[]
 }
 
-/** Lag gauge only, so rarely. */
+/** Lag gauges only, so rarely. */
 const GAUGE_INTERVAL_MS = 10_000
 const REJOIN_DELAY_MS = 1_000
 const LONGEST_REJOIN_DELAY_MS = 30_000
@@ -85,6 +86,7 @@ export class ProcessorHost {
   /** What the group says now; a runner may follow later, when the one before it has let go. */
   #assignment: readonly number[] = []
   readonly #slots: EffectSlots
+  readonly #ends: InputEnds
   readonly #log: Logger
   #member: GroupMember | null = null
   #joined = false
@@ -100,6 +102,7 @@ export class ProcessorHost {
     this.#s = settings
     this.#topics = inputTopicsOf(bound.processor)
     this.#slots = new EffectSlots(bound.processor.effects)
+    this.#ends = new InputEnds(settings.clock)
     this.#log = settings.log.child({ processor: bound.processor.name })
   }
 
@@ -146,7 +149,7 @@ export class ProcessorHost {
     return this.#topics.flatMap((topic) => {
       const position = runner.position(topic)
       if (position === undefined) return []
-      const end = this.#member?.endOffset(topic, task)
+      const end = this.#ends.of(topic, task, this.#member?.endOffset(topic, task))
       const lag = end === undefined ? null : Math.max(0, Number(end - position))
       return [{ topic, position: Number(position), lag }]
     })
@@ -271,7 +274,17 @@ export class ProcessorHost {
     this.#stopGauge = this.#s.clock.after(GAUGE_INTERVAL_MS, () => {
       this.#gaugeLater()
       void this.#commitGauge()
+      this.#refreshEnds()
     })
+  }
+
+  #refreshEnds(): void {
+    const tasks = Array.from(this.#tasks.keys(), (task) => ({
+      task,
+      log: this.#s.taskLog(this.#bound.processor, task),
+      fetched: this.#topics.map((topic) => this.#member?.endOffset(topic, task)),
+    }))
+    void this.#ends.refresh(tasks)
   }
 
   async #commitGauge(): Promise<void> {

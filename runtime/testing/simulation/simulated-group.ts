@@ -76,7 +76,7 @@ export class SimulatedGroup {
       pause: (topic, partition) => pump.pause(topic, partition),
       resume: (topic, partition) => pump.resume(topic, partition),
       seek: (topic, partition, offset) => pump.seek(topic, partition, offset),
-      endOffset: () => undefined,
+      endOffset: (topic, partition) => ({ offset: log.offsets(topic, partition).highWatermark, ageMs: 0 }),
       isFailing: () => false,
       commitOffsets: async () => undefined,
       leave: async () => {
