@@ -1,15 +1,15 @@
-import { deriveId } from '../../platform/ids.ts'
 import { headerOf } from '../kafka/fetched-records.ts'
 import type { LogRecord } from '../kafka/log-records.ts'
 import type { Edge, Processor } from '../processor.ts'
-import { outputIdOf } from './step.ts'
+import { effectIdOf, outputIdOf } from './step.ts'
 
 /**
  * What a processor did before, read from the topics it writes: how a replay knows what it must not do again.
  *
  * Ids are derived from causes, so the same step done again would emit the same ids. An event whose id is in the log was
  * emitted; an effect whose reports or outcome made events that are there has come that far; a timer whose events are
- * there has fired. Only what leaves no event behind cannot be known, and is done again.
+ * there has fired. Which effects a step asked for is not in the log: every name that is declared is tried. Only what leaves
+ * no event behind cannot be known, and is done again.
  *
  * A topic that forgets (retention) no longer says what it held. What a replay would emit there as of before its first
  * record is taken for done: the topic would have forgotten it, too.
@@ -18,6 +18,8 @@ export class History {
   readonly #processor: Processor
   readonly #source: string
   readonly #ids = new Set<string>()
+  /** What caused them: most steps that left nothing are known by that, without a search. */
+  readonly #causes = new Set<string>()
   readonly #knownSinceMs = new Map<string, number>()
 
   constructor(processor: Processor, source: string) {
@@ -32,30 +34,31 @@ export class History {
     if (headerOf(record, 'ce_source') !== this.#source) return
     const id = headerOf(record, 'ce_id')
     if (id !== undefined) this.#ids.add(id)
+    const cause = headerOf(record, 'causationid')
+    if (cause !== undefined) this.#causes.add(cause)
   }
 
   emitted(outputId: string, topic: string, atMs: number): boolean {
     return this.#ids.has(outputId) || atMs < (this.#knownSinceMs.get(topic) ?? 0)
   }
 
-  /** Whether the step of this identity emitted anything, itself or by what it asked for. */
-  happened(identity: string): boolean {
-    return this.#emitted(identity) || this.#finished(this.#effectOf(identity), CHAIN)
+  /** Whether the step of this identity, of this cause, emitted anything, itself or by what it asked for. */
+  happened(identity: string, causeId: string): boolean {
+    if (!this.#causes.has(causeId)) return false
+    return this.#emitted(identity) || this.#emittedByAny(this.#settlingsBehind(identity, CHAIN + 1))
   }
 
-  /** Whether the effect settled, itself or by an effect that its settling asked for. */
-  settled(effectId: string): boolean {
-    return this.#finished(effectId, CHAIN)
+  /** Whether the effect, of this cause, settled, itself or by an effect that its settling asked for. */
+  settled(effectId: string, causeId: string): boolean {
+    return this.#causes.has(causeId) && this.#emittedByAny(this.#settlingsOf(effectId))
   }
 
   /** Ids of the events of these edges that say that the effect settled: its own, or those of what its settling asked for. */
   settledAs(effectId: string, edges: readonly Edge[]): readonly string[] {
     const types = new Set(edges.flatMap(({ topic, events }) => events.map((event) => topic.events[event]?.name ?? '')))
     const found: string[] = []
-    for (let id = effectId, chain = 0; chain <= CHAIN; chain++) {
-      const identity = `effect/${id}/settled`
+    for (const identity of this.#settlingsOf(effectId)) {
       for (const type of types) found.push(...this.#emittedBy(identity, type))
-      id = this.#effectOf(identity)
     }
     return found
   }
@@ -75,13 +78,28 @@ export class History {
     return n
   }
 
-  #finished(effectId: string, chain: number): boolean {
-    const identity = `effect/${effectId}/settled`
-    return this.#emitted(identity) || (chain > 0 && this.#finished(this.#effectOf(identity), chain - 1))
+  *#settlingsOf(effectId: string): Generator<string> {
+    const identity = settlingOf(effectId)
+    yield identity
+    yield* this.#settlingsBehind(identity, CHAIN)
   }
 
-  #effectOf(identity: string): string {
-    return deriveId(this.#processor.name, identity, 'effect', 0)
+  /** Identities of the steps in which effects settle that this step may have asked for, and those that they asked for. */
+  *#settlingsBehind(identity: string, links: number): Generator<string> {
+    if (links === 0) return
+    const { name: processor, effects } = this.#processor
+    for (const name of Object.keys(effects)) {
+      for (let n = 0; n < ALIKE; n++) {
+        const settling = settlingOf(effectIdOf(processor, identity, name, n))
+        yield settling
+        if (n === 0) yield* this.#settlingsBehind(settling, links - 1)
+      }
+    }
+  }
+
+  #emittedByAny(identities: Iterable<string>): boolean {
+    for (const identity of identities) if (this.#emitted(identity)) return true
+    return false
   }
 
   #emitted(identity: string): boolean {
@@ -92,5 +110,9 @@ export class History {
   }
 }
 
+const settlingOf = (effectId: string): string => `effect/${effectId}/settled`
+
 /** An effect that settles into another one, which settles into another one: as long as that is followed. */
 const CHAIN = 3
+/** So many effects of one name that one step asked for are looked at. Only the first of a name is followed further. */
+const ALIKE = 4

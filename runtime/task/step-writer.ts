@@ -101,7 +101,7 @@ export class StepWriter {
     const known = effects.get(id)
     // A replay meets again what was promised before it, by this very step.
     if (known !== undefined) return NOTHING
-    if (past?.settled(id) === true) return () => this.#expectConfirmation(key, id, past)
+    if (past?.settled(id, causeId) === true) return () => this.#expectConfirmation(key, id, past)
     const record = {
       effect,
       input: inputBytes,
@@ -152,7 +152,7 @@ export class StepWriter {
     const timerId = deriveId(this.#processor, identity, 'timer', name)
     const timers = this.#memory.timersOf(name)
     // On record time it fires again, at the same place; on the wall clock there is no such place.
-    const hasFired = timers === this.#memory.timers && past?.happened(`timer/${timerId}`) === true
+    const hasFired = timers === this.#memory.timers && past?.happened(`timer/${timerId}`, causeId) === true
     if (atMs === null || hasFired) return () => this.dropTimer(key, name)
     const timer = { timerId, atMs, causeId, traceparent }
     const entry = this.#journal.encode({ kind: 'timer', key, timer: name, value: timer })

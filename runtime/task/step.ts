@@ -53,6 +53,7 @@ export class Step {
   #closed = false
   #firstType: string | null = null
   #emitted: Map<string, number> | null = null
+  #asked: Map<string, number> | null = null
 
   constructor(settings: StepSettings, origin: StepOrigin) {
     this.#settings = settings
@@ -135,7 +136,10 @@ export class Step {
     const { processor, codec } = this.#settings
     const declared = processor.effects[name]
     if (declared === undefined) throw new BugError('EFFECT_UNKNOWN', `no effect ${name} is declared`)
-    const id = deriveId(processor.name, this.origin.identity, 'effect', this.#performs.length)
+    this.#asked ??= new Map()
+    const n = this.#asked.get(name) ?? 0
+    this.#asked.set(name, n + 1)
+    const id = effectIdOf(processor.name, this.origin.identity, name, n)
     // Kept for as long as the effect is pending: a copy, or it would keep the slab that it was encoded in.
     const inputBytes = Buffer.from(encodeWithin(codec, declared.input, input))
     this.#performs = [...this.#performs, { id, effect: name, input, inputBytes }]
@@ -182,6 +186,13 @@ const NO_HEADERS: Readonly<Record<string, string>> = {}
  */
 export const outputIdOf = (processor: string, identity: string, type: string, n: number): string =>
   deriveId(processor, identity, type, n)
+
+/**
+ * Id of the n-th effect of its name that a step asks for (n from 0), counted per name for the same reason. What is
+ * cancelled in the step that asked for it keeps its number: an id is never used again.
+ */
+export const effectIdOf = (processor: string, identity: string, name: string, n: number): string =>
+  deriveId(processor, identity, 'effect', name, n)
 
 const encodeWithin = <T>(codec: Codec, schema: AvroSchema<T>, value: T): Buffer =>
   withinLimit(codec.encode(schema, value), schema.name)

@@ -47,6 +47,87 @@ t.test('what is done is not done again, what is pending goes on where it was', a
   )
 })
 
+/** An order is packed by one effect, told of by another, and checked by a third; what each says is an event or nothing. */
+interface Asks {
+  readonly cancel: (effect: string) => void
+  readonly emit: { OrderSent(sent: { readonly boxes: number; readonly trackingId: string }): void }
+  readonly perform: Readonly<Record<'a' | 'b' | 'c', (input: { readonly boxes: number }) => string>>
+}
+type Asking = (ctx: Asks) => void
+const { send: declared } = sendOrders.effects
+const ONE = { boxes: 1 }
+const emitting: Asking = (ctx) => ctx.emit.OrderSent({ boxes: 1, trackingId: 'x' })
+const SILENT: Asking = () => undefined
+const asking = (
+  version: number,
+  OrderPlaced: Asking,
+  settled: Readonly<Record<'a' | 'b' | 'c', Asking>>,
+): Processor => ({
+  ...sendOrders,
+  version,
+  effects: { a: declared, b: declared, c: declared } as never,
+  behaviour: {
+    ...sendOrders.behaviour,
+    on: { orders: { OrderPlaced } } as never,
+    settled: settled as never,
+    reported: {},
+  },
+})
+const pendingNames = (driver: TestDriver) => driver.effects().map(({ name }) => name)
+const settleFirst = (driver: TestDriver) => driver.settle(first(driver), { ok: true, value: { trackingId: 'x' } })
+
+t.test('a version that asks for one effect more does not ask again for the others', async (t) => {
+  const settled = { a: emitting, b: emitting, c: emitting }
+  const driver = testDriver([asking(1, (ctx) => ctx.perform.a(ONE), settled)])
+  place(driver, 'o-1')
+  settleFirst(driver)
+  const both: Asking = (ctx) => {
+    ctx.perform.b(ONE)
+    ctx.perform.a(ONE)
+  }
+  driver.deploy(asking(2, both, settled))
+  t.same(pendingNames(driver), ['b'])
+})
+
+t.test('what a step asks for and cancels leaves its number to nobody', async (t) => {
+  const changing: Asking = (ctx) => {
+    ctx.perform.a(ONE)
+    ctx.perform.b(ONE)
+    ctx.cancel('a')
+    ctx.perform.a({ boxes: 2 })
+  }
+  const driver = testDriver([asking(1, changing, { a: emitting, b: emitting, c: SILENT })])
+  place(driver, 'o-1')
+  t.same(pendingNames(driver), ['b', 'a'])
+  t.equal(new Set(driver.effects().map(({ id }) => id)).size, 2)
+})
+
+t.test('an effect is done when any that its settling asked for has told of it', async (t) => {
+  const asksFor =
+    (...names: readonly ('a' | 'b' | 'c')[]): Asking =>
+    (ctx) => {
+      for (const name of names) ctx.perform[name](ONE)
+    }
+  for (const [what, asked, settled] of [
+    ['another one', ['a'], { a: asksFor('b', 'c'), b: SILENT, c: emitting }],
+    ['one behind that', ['a'], { a: asksFor('c'), b: emitting, c: asksFor('b') }],
+    ['the third of its name', ['a'], { a: asksFor('b', 'b', 'b'), b: 'third', c: SILENT }],
+  ] as const) {
+    let told = 0
+    const third: Asking = (ctx) => {
+      told += 1
+      if (told === 3) emitting(ctx)
+    }
+    const b = settled.b === 'third' ? third : settled.b
+    const driver = testDriver([asking(1, asksFor(...asked), { ...settled, b })])
+    place(driver, 'o-1')
+    while (driver.effects().length > 0) settleFirst(driver)
+    t.equal(driver.read(deliveries, 'OrderSent').length, 1)
+    driver.lose(NAME)
+    t.same(pendingNames(driver), [], what)
+  }
+})
+
 t.test('a timer that fired does not fire again; one that is to come is set', async (t) => {
   const driver = testDriver([sendOrders])
   place(driver, 'late')
