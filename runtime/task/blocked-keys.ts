@@ -53,6 +53,11 @@ export class BlockedKeys {
       .sort((a, b) => a.sequence - b.sequence)
   }
 
+  /** Whether the outcome of the effect waits with its key. */
+  holdsOutcome(key: string, effectId: string): boolean {
+    return this.queue(key).some(({ input: { kind, causeId } }) => kind === 'OUTCOME' && causeId === effectId)
+  }
+
   /** Everything that waits, of all keys. */
   *inputs(): Generator<QueuedInput> {
     for (const queue of this.#queues.values()) yield* queue.values()

@@ -232,6 +232,8 @@ export class TaskCore {
     }
     for (const effect of effects.all()) {
       if (!effects.isKiller(effect) || isRunning(effect.id)) continue
+      // Its handler could not fold that it crashed: it says so already, behind what its key waits for.
+      if (blocked.holdsOutcome(effect.key, effect.id)) continue
       const detail = `${effect.record.unproven} runs in succession ended with the death of their process`
       this.settle(effect.id, { ok: false, code: 'CRASHED', detail }, nowMs)
       yield

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { createCodec } from '../codec/avro.ts'
 import { memoryDirectory } from '../codec/schema-directory.ts'
+import { CRASH_LIMIT } from '../effect-policy.ts'
 import { MAX_RECORD_BYTES } from '../kafka/log-records.ts'
 import type { Collection, ErasedBehaviour, Processor } from '../processor.ts'
 import { TaskCore } from '../task/task-core.ts'
@@ -272,6 +273,28 @@ t.test('an outcome that its handler cannot fold blocks the key and is not lost',
   driver.deploy(sendOrders)
   driver.retry(NAME, 'o-1')
   t.match(driver.read(deliveries, 'OrderSent'), [{ data: { trackingId: 'x' } }])
+})
+
+t.test('that an effect has crashed waits with its key once, however often the task is opened again', async (t) => {
+  for (const [why, input] of [
+    ['its own handler fails', { boxes: 1 }],
+    ['its key waits already', BAD],
+  ] as const) {
+    const driver = testDriver([failingToSettle], { blocking: 'keep' })
+    driver.pipe(orders, 'OrderPlaced', 'o-1', { boxes: 1 })
+    const { id = '' } = driver.effects()[0] ?? {}
+    for (let n = 1; n < CRASH_LIMIT; n++) driver.crash(id)
+    if (input === BAD) driver.pipe(orders, 'OrderPlaced', 'o-1', input)
+    driver.crash(id)
+    const queued = input === BAD ? 2 : 1
+    t.match(driver.blocked(NAME), [{ key: 'o-1', queued }], why)
+    for (let n = 0; n < 3; n++) driver.restart()
+    t.match(driver.blocked(NAME), [{ key: 'o-1', queued }], `${why}, after three restarts`)
+    driver.deploy(repaired)
+    driver.retry(NAME, 'o-1')
+    t.match(driver.read(deliveries, 'OrderLost'), [{ data: { code: 'CRASHED' } }], 'it is told once')
+    t.same(driver.blocked(NAME), [])
+  }
 })
 
 t.test('a timer that its handler cannot fold waits with its key, without waking anybody', async (t) => {
