@@ -21,7 +21,7 @@ export const createPartReader = (
   const read = async (): Promise<PreparedPart | undefined> => {
     const part = await next()
     if (part === undefined) return undefined
-    const prepared = await prepare(part)
+    const prepared = await preparePart(part)
     const { partNumber, sizeBytes, checksumSha256 } = prepared
     facts.set(partNumber, { partNumber, sizeBytes, checksumSha256 })
     return prepared
@@ -44,7 +44,7 @@ export const createPartReader = (
 }
 
 /** SHA-256 runs beside the main thread: browsers and Node hash what crypto.subtle is given on threads of their own. */
-const prepare = async ({ partNumber, bytes }: SourcePart): Promise<PreparedPart> => {
+export const preparePart = async ({ partNumber, bytes }: SourcePart): Promise<PreparedPart> => {
   const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes))
   const checksumSha256 = btoa(String.fromCharCode(...digest))
   return { partNumber, sizeBytes: bytes.length, checksumSha256, bytes }

@@ -26,12 +26,15 @@ export interface StoredPart extends PartFacts {
   readonly etag: string
 }
 
-interface SignedPart {
+/** How a part is PUT: with these headers, and no others that S3 would look at. */
+export interface SignedPart {
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
 }
 
 export interface PartSender {
+  /** For one PUT of exactly these bytes, with repetitions. @throws UploadError */
+  sign(part: PartFacts): Promise<SignedPart>
   /**
    * Signs the part and PUTs it, as soon as `before` allows. ONE try; a signature is made for every try, so one that
    * expired while its part waited is not a special case. `onSent` is told how many bytes have left. Throws Retryable,
@@ -71,6 +74,7 @@ export const createPartSender = (
   }, MAX_WINDOW)
 
   return {
+    sign,
     async put({ bytes, ...part }, before, partSignal, onSent) {
       const signed = await sign(part)
       await before

@@ -8,14 +8,14 @@ import { createPartReader, type PartReader } from './part-reader.ts'
 import { PauseGate } from './pause-gate.ts'
 import { ProgressMeter, type UploadProgress } from './progress.ts'
 import { type PutBytes, putBytesWith } from './put-bytes.ts'
-import { type RecordedUpload, recordedUpload, type UploadStatus, uploadStatus } from './recorded-upload.ts'
+import { type RecordedUpload, recordedUpload, type UploadStatus } from './recorded-upload.ts'
 import { requestJson, type Server, serverAt, uploadPath } from './requests.ts'
 import { createPartSender, isSamePart, type PartFacts } from './send-part.ts'
 import { type OpenedSource, openSource, type SourcePart } from './source-parts.ts'
 import { sendParts } from './transfer.ts'
 import type { CreatedUpload, TokenSource, UploadDetails, UploadResult, UploadSource } from './types.ts'
-import { askUntil, createPauses, failureOf, isClosed } from './wait-until-complete.ts'
-import { missingFrom, WantedParts } from './wanted-parts.ts'
+import { unlessClosed, untilClosed } from './until-closed.ts'
+import { failureOf } from './wait-until-complete.ts'
 
 export interface UploadOptions {
   /** Base URL of the gateway. */
@@ -287,34 +287,15 @@ class RunningUpload implements Upload {
         if (source.sizeBytes === null) await this.#seal(facts, server, uploadId)
       })
     }
-    const wanted = new WantedParts(before.rejections, missingFrom(before.parts, facts))
     this.#enter('completing')
-    let nextPause = createPauses(signal)
-    for (;;) {
-      const now = await this.#closedOrWanted(server, uploadId, wanted, nextPause)
-      if (isClosed(now)) return now
-      const again = now.rejections === 0 ? [] : wanted.take(await recordedUpload(server, uploadId, signal), facts)
-      if (again.length === 0) continue
+    const { lookAgainMs = LOOK_AGAIN_MS } = this.#options
+    return untilClosed({ server, uploadId, facts, before, lookAgainMs, signal }, async (wanted) => {
       if (source.part === null) throw new UploadError('PART_LOST', LOST)
       this.#enter('uploading')
-      const next = partsAgain(source.part, again, partSizeBytes)
+      const next = partsAgain(source.part, wanted, partSizeBytes)
       await unlessClosed(() => sendParts(transfer, createPartReader(next, facts), NOTHING.parts))
       this.#enter('completing')
-      nextPause = createPauses(signal)
-    }
-  }
-
-  /** Or still open after `lookAgainMs`. */
-  #closedOrWanted(
-    server: Server,
-    uploadId: string,
-    wanted: WantedParts,
-    nextPause: () => Promise<void>,
-  ): Promise<UploadStatus> {
-    const { lookAgainMs = LOOK_AGAIN_MS } = this.#options
-    const { signal } = this.#ended
-    const isEnough = (now: UploadStatus): boolean => isClosed(now) || now.rejections > wanted.rejections
-    return askUntil(isEnough, () => uploadStatus(server, uploadId, signal), lookAgainMs, nextPause)
+    })
   }
 
   async #seal(sent: ReadonlyMap<number, PartFacts>, server: Server, uploadId: string): Promise<void> {
@@ -405,15 +386,6 @@ const unlessAborted = <T>(signal: AbortSignal, promise: Promise<T>): Promise<T> 
     signal.addEventListener('abort', () => reject(signal.reason), { once: true })
     promise.then(resolve, reject)
   })
-
-/** Closed meanwhile: by its completion, if another client sent the rest. Then waiting for it says so. */
-const unlessClosed = async (work: () => Promise<void>): Promise<void> => {
-  try {
-    await work()
-  } catch (error) {
-    if (!(error instanceof UploadError && error.code === 'UPLOAD_CLOSED')) throw error
-  }
-}
 
 /** What the source says of itself goes with what people say. */
 const detailsOf = (details: UploadDetails, file: UploadSource | null): UploadDetails => {

@@ -4,6 +4,7 @@ import { createServer, request } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { json } from 'node:stream/consumers'
 import { UploadPartCommand } from '@aws-sdk/client-s3'
 import { build } from 'esbuild'
 import t, { type Test } from 'tap'
@@ -47,7 +48,9 @@ t.test('Uppy uploads through the gateway, and a flipped bit is noticed and sent 
   const file = path.join(folder, 'harbour.mp4')
   await writeFile(file, bytes)
   const asked: Asked[] = []
-  const site = await serveSite(t, run.webUrl, (call) => asked.push(call))
+  let isBehind = false
+  const asBefore = (recorded: Recorded): Recorded => (isBehind ? { ...recorded, status: 'open', parts: [] } : recorded)
+  const site = await serveSite(t, run.webUrl, (call) => asked.push(call), asBefore)
   const { page, complaints } = await visit(browser, `${site}/uppy/#token=${run.token}`, {
     allowedOrigins: [proxy.endpoint],
   })
@@ -97,7 +100,54 @@ t.test('Uppy uploads through the gateway, and a flipped bit is noticed and sent 
     t.ok(types.includes('PartRejected'))
     t.equal(await storedSha256(run, uploadId), createHash('sha256').update(bytes).digest('hex'))
   })
+
+  await t.test(
+    'after a reload the same file goes on where it was, and a list that is behind wants nothing',
+    async (t) => {
+      const sent: string[] = []
+      let isHeld = true
+      proxy.decide = ({ method, url }) => {
+        const partNumber = /[?&]partNumber=(\d+)/.exec(url)?.[1]
+        if (method !== 'PUT' || partNumber === undefined) return undefined
+        if (isHeld && Number(partNumber) > 2) return { kind: 'status', status: 503 }
+        sent.push(partNumber)
+        return undefined
+      }
+      await page.getByLabel('Video').dispatchEvent('change')
+      const { uploadId } = await until('parts 1 and 2 are recorded', async () => {
+        const [upload] = await uploadsOf(run, 'open')
+        return upload !== undefined && (await partNumbersOf(run, upload.uploadId)).length === 2 && upload
+      })
+      await page.reload()
+      isHeld = false
+      asked.length = 0
+      await page.getByLabel('Video').setInputFiles(file)
+      await until('all parts are recorded', async () => (await partNumbersOf(run, uploadId)).length === 4)
+      t.same(sent.toSorted(), ['1', '2', '3', '4'], 'what was stored is not sent again')
+
+      // What the page sees from here on is a read model that lost everything; nobody says that a part is wanted.
+      isBehind = true
+      const seenFromMs = Date.now()
+      await until('the page has looked for long enough', async () => Date.now() - seenFromMs > STALE_MS)
+      isBehind = false
+      await page.getByText(/^(Complete|Failed): /).waitFor({ timeout: 60_000 })
+      t.equal(await page.locator('output').textContent(), `Complete: ${site}/v/${uploadId}`)
+      t.equal(sent.length, 4, 'a list that is behind is no wish')
+      const byAuthor = asked.filter(({ token }) => token === run.token).map(({ what }) => what)
+      t.same(byAuthor, ['POST /uploads'], "what is recalled goes on with the upload's token, too")
+      t.equal(await storedSha256(run, uploadId), createHash('sha256').update(bytes).digest('hex'))
+    },
+  )
 })
+
+/** Whoever takes what is not listed for wanted has looked twice by then. */
+const STALE_MS = 13_000
+
+/** What the gateway says of an upload. */
+interface Recorded {
+  readonly status: string
+  readonly parts: readonly object[]
+}
 
 const get = async ({ apiUrl, token }: RunFile, path: string): Promise<unknown> => {
   const answer = await fetch(`${apiUrl}${path}`, { headers: { authorization: `Bearer ${token}` } })
@@ -134,8 +184,16 @@ interface Asked {
   readonly token: string
 }
 
-/** A team's own site: its pages, and Reelstream below the same origin. Really served: Chromium asks where a page is from. */
-const serveSite = async (t: Test, product: string, onAsked: (call: Asked) => void): Promise<string> => {
+/**
+ * A team's own site: its pages, and Reelstream below the same origin. Really served: Chromium asks where a page is from.
+ * @param asSeen what the page is told of the parts that are recorded
+ */
+const serveSite = async (
+  t: Test,
+  product: string,
+  onAsked: (call: Asked) => void,
+  asSeen: (recorded: Recorded) => Recorded,
+): Promise<string> => {
   const script = await bundle()
   const page = await readFile(path.join(EXAMPLE, 'index.html'))
   const server = createServer((incoming, answer) => {
@@ -145,9 +203,15 @@ const serveSite = async (t: Test, product: string, onAsked: (call: Asked) => voi
     if (headers.authorization !== undefined) {
       onAsked({ what: `${method} ${url}`, token: headers.authorization.replace('Bearer ', '') })
     }
+    const isAboutParts = method === 'GET' && /^\/uploads\/[^/]+\/parts/.test(url)
     const onward = request(new URL(url, product), { method, headers }, (said) => {
-      answer.writeHead(said.statusCode ?? 502, said.headers)
-      said.pipe(answer)
+      if (!isAboutParts || said.statusCode !== 200) {
+        answer.writeHead(said.statusCode ?? 502, said.headers)
+        return void said.pipe(answer)
+      }
+      void json(said).then((recorded) => {
+        answer.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(asSeen(recorded as Recorded)))
+      })
     })
     onward.on('error', () => answer.destroy())
     incoming.pipe(onward)

@@ -8,7 +8,10 @@ const uppy = new Uppy<Record<never, never>, { readonly location?: string }>()
 uppy.use(AwsS3, { limit: 4, ...reelstreamMultipart(uppy, { gatewayUrl: location.origin, token }) })
 
 const status = document.querySelector('output')
-uppy.on('progress', (percent) => status?.replaceChildren(`${percent} %`))
+uppy.on('progress', (percent) => {
+  // Uppy says 0 % once more when the last file has been removed.
+  if (uppy.getFiles().length > 0) status?.replaceChildren(`${percent} %`)
+})
 uppy.on('upload-error', (_file, error) => status?.replaceChildren(`Failed: ${error.message}`))
 uppy.on('upload-success', (_file, { body }) => {
   status?.replaceChildren(`Complete: ${body?.location}`)
