@@ -10,7 +10,8 @@ const FETCHED_WITHIN_MS = 10_000
 /** A task, and what the last fetch of each of its inputs has said; undefined: there was none. */
 export interface TaskInputs {
   readonly task: number
-  readonly log: Pick<TaskLog, 'inputRanges'>
+  /** Asked for only when it is needed. */
+  readonly openLog: () => Pick<TaskLog, 'inputRanges'>
   readonly fetched: readonly (SeenEnd | undefined)[]
 }
 
@@ -48,10 +49,10 @@ export class InputEnds {
   async refresh(tasks: readonly TaskInputs[]): Promise<void> {
     if (this.#isLooking) return
     this.#isLooking = true
-    for (const { task, log, fetched } of tasks) {
+    for (const { task, openLog, fetched } of tasks) {
       if (fetched.every((end) => end !== undefined && end.ageMs <= FETCHED_WITHIN_MS)) continue
       try {
-        const ranges = await log.inputRanges()
+        const ranges = await openLog().inputRanges()
         const ends = new Map([...ranges].map(([topic, { end }]) => [topic, end]))
         this.#looked.set(task, { ends, atMs: this.#clock.monotonicMs() })
       } catch {

@@ -281,7 +281,7 @@ export class ProcessorHost {
   #refreshEnds(): void {
     const tasks = Array.from(this.#tasks.keys(), (task) => ({
       task,
-      log: this.#s.taskLog(this.#bound.processor, task),
+      openLog: () => this.#s.taskLog(this.#bound.processor, task),
       fetched: this.#topics.map((topic) => this.#member?.endOffset(topic, task)),
     }))
     void this.#ends.refresh(tasks)
