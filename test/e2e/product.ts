@@ -140,9 +140,9 @@ export const settledVideo = (product: Product, videoId: string, timeoutMs = 120_
     timeoutMs,
   )
 
-/** Runs the CLI as a user would, and gives its exit code, its JSON lines and what it said on stderr. */
+/** Runs the CLI as a user would, and gives its exit code, what it said on stdout and stderr, and its JSON lines. */
 export const cli = (product: Pick<Product, 'env'>, ...args: readonly string[]) =>
-  new Promise<{ code: number | null; lines: Record<string, unknown>[]; stderr: string }>((resolve) => {
+  new Promise<{ code: number | null; lines: Record<string, unknown>[]; stdout: string; stderr: string }>((resolve) => {
     const child = spawn(process.execPath, [path.join(ROOT, 'cli/main.ts'), ...args], { cwd: ROOT, env: product.env })
     let stdout = ''
     let stderr = ''
@@ -150,6 +150,6 @@ export const cli = (product: Pick<Product, 'env'>, ...args: readonly string[]) =
     child.stderr.on('data', (text) => (stderr += text))
     child.on('close', (code) => {
       const lines = stdout.split('\n').filter((line) => line.startsWith('{'))
-      resolve({ code, lines: lines.map((line) => JSON.parse(line) as Record<string, unknown>), stderr })
+      resolve({ code, lines: lines.map((line) => JSON.parse(line) as Record<string, unknown>), stdout, stderr })
     })
   })
