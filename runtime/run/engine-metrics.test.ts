@@ -1,6 +1,6 @@
 import t from 'tap'
 import { createMetrics } from '../../platform/metrics.ts'
-import { taskGauges } from './engine-metrics.ts'
+import { engineMetrics, taskGauges } from './engine-metrics.ts'
 import type { TaskReport } from './processor-host.ts'
 
 const QUIET: TaskReport = {
@@ -23,6 +23,24 @@ const exposed = async (report: readonly TaskReport[], name: string): Promise<rea
   const lines = (await metrics.metrics()).split('\n').filter((line) => line.startsWith(`${name}{`))
   return lines.map((line) => line.slice(name.length).replace(',role="test"', ''))
 }
+
+t.test('commits, restores and reopenings are told task by task', async (t) => {
+  const metrics = createMetrics('test')
+  const observer = engineMetrics(metrics)
+  for (const task of [0, 1]) observer.committed('fold', task, 4, 10 * (task + 1))
+  observer.restored('fold', 1, 20, 300)
+  observer.reopened('fold', 1, 'FENCED')
+  const lines = (await metrics.metrics()).replaceAll(/,role="test"|role="test",/g, '').split('\n')
+  for (const line of [
+    'reelstream_commit_duration_seconds_sum{processor="fold",task="0"} 0.004',
+    'reelstream_commit_records_sum{processor="fold",task="0"} 10',
+    'reelstream_commit_records_sum{processor="fold",task="1"} 20',
+    'reelstream_restore_duration_seconds_sum{processor="fold",task="1"} 0.02',
+    'reelstream_restored_entries_total{processor="fold",task="1"} 300',
+    'reelstream_task_reopened_total{processor="fold",task="1",code="FENCED"} 1',
+  ])
+    t.ok(lines.includes(line), line)
+})
 
 t.test('tasks are counted by state, and a state without tasks is a 0 that an alert can compare', async (t) => {
   const report = [

@@ -6,11 +6,11 @@ import type { TraceContext } from '../../platform/trace-context.ts'
  */
 export interface EngineObserver {
   /** A batch is in the log: ms from its sending, and the records that it held, outputs and changelog. */
-  committed(processor: string, durationMs: number, records: number): void
+  committed(processor: string, task: number, durationMs: number, records: number): void
   /** A task has rebuilt its memory from so many changelog entries. */
-  restored(processor: string, durationMs: number, entries: number): void
+  restored(processor: string, task: number, durationMs: number, entries: number): void
   /** A task was discarded and opens again. The code says why; FENCED: another process had taken it over. */
-  reopened(processor: string, code: string): void
+  reopened(processor: string, task: number, code: string): void
   /** A run of an effect has ended in this process. */
   ran(run: EndedRun): void
   /** An input was set aside: its key is blocked, or the record is in the dead letters. */

@@ -90,7 +90,7 @@ export class Restorer {
       this.#readTo = next
       const durationMs = clock.monotonicMs() - startedAt
       if (saidAt > startedAt) log.info({ entries, durationMs: Math.round(durationMs) }, 'task has restored its memory')
-      observer.restored(processor.name, durationMs, entries)
+      observer.restored(processor.name, task, durationMs, entries)
       return { core, needsReplay: core.needsReplay(beginning), beginning, next }
     } finally {
       this.#progress = null

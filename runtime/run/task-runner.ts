@@ -317,12 +317,12 @@ export class TaskRunner {
    * open task was committed, or it has worked for a while.
    */
   async #waitToReopen(error: unknown): Promise<void> {
-    const { clock, log, observer, processor } = this.#s
+    const { clock, log, observer, processor, task } = this.#s
     if (this.#openedAtMs !== null && clock.monotonicMs() - this.#openedAtMs >= WORKED_WELL_MS) this.#failures = 0
     this.#openedAtMs = null
     this.#failures += 1
     this.#state = 'reopening'
-    observer.reopened(processor.name, error instanceof ReelstreamError ? error.code : 'UNEXPECTED')
+    observer.reopened(processor.name, task, error instanceof ReelstreamError ? error.code : 'UNEXPECTED')
     const waitMs = reopenAfterMs(error, this.#failures, clock.random())
     log.warn({ err: error, failures: this.#failures, waitMs: Math.round(waitMs) }, 'task reopens')
     await this.#signal.pause(waitMs)

@@ -161,7 +161,7 @@ export const runnerBed = async (
       source: '/test/send-orders',
       codec: CODEC,
       log: logger,
-      observer: { ...unobserved, restored: (_processor, _tookMs, entries) => void restored.push(entries) },
+      observer: { ...unobserved, restored: (_processor, _task, _tookMs, entries) => void restored.push(entries) },
       clock: process.clock,
       taskLog: memoryTaskLog({
         log,
