@@ -1,4 +1,4 @@
-/** `reelstream dlq list|show|redrive`: records that were refused, as they came. */
+/** `reelstream dlq list|show|redrive`: records that were refused, and why. */
 import type { Command } from 'commander'
 import type { Config } from '../../platform/config.ts'
 import { BadInputError } from '../../platform/errors.ts'
@@ -8,7 +8,7 @@ import { withOperator } from '../operator-session.ts'
 import { jsonLine, table } from '../table.ts'
 
 export const registerDlq = (program: Command, config: Config): void => {
-  const command = program.command('dlq').description('dead letters: records that were refused, as they came')
+  const command = program.command('dlq').description('dead letters: records that were refused, and why')
   command
     .command('list [processor]', { isDefault: true })
     .description('all of them, oldest first')

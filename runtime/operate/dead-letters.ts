@@ -15,7 +15,7 @@ export interface DeadLetter {
   readonly partition: number
   readonly key: string
   readonly value: Buffer | null
-  /** As they were before it was refused. */
+  /** Those of the record, as text (task/dead-letter.ts), without what its refusal added. */
   readonly headers: Readonly<Record<string, string>>
   /** Bytes of a record that was too large for a dead letter: it is still where it came from. Null: it is all here. */
   readonly omittedBytes: number | null
@@ -46,7 +46,8 @@ export const deadLetterAt = async (reader: PartitionReader, offset: bigint): Pro
 }
 
 /**
- * Appends the record once more to the door that it came from, with its key, bytes and headers, after whatever the key's
+ * Appends the record once more to the door that it came from, with the bytes of its value, and with its key and headers as
+ * the letter has them, as text (task/dead-letter.ts), after whatever the key's
  * other records have brought about since. Who reads a door decides on it anew: producers repeat themselves there, too.
  * BadInputError NOT_A_DOOR, LETTER_OMITTED.
  */

@@ -5,8 +5,14 @@ import { isUsableKey } from './changelog.ts'
 
 /**
  * Where a record goes that can never be folded and that nothing has to wait for: one topic for all processors, with the
- * original key, bytes and headers, and with headers that say where it was read, by whom, and why it was refused. Written
- * in the transaction that moves the position over the record, so it is never lost and never there twice.
+ * original bytes of its value, with its key and headers as text, and with headers that say where it was read, by whom, and
+ * why it was refused. Written in the transaction that moves the position over the record, so it is never lost and never
+ * there twice.
+ *
+ * Text, because that is how records are read (kafka/fetched-records.ts): keys and headers of ours, and CloudEvents
+ * headers of anybody, are UTF-8. Of a record that has others, bytes that are no UTF-8 have become U+FFFD in its letter, a
+ * header without a value is left out, and of one that occurs twice the last is there. A redrive appends what the letter
+ * has; `dlq-topic`, `dlq-partition` and `dlq-offset` say where the record is as it was, for as long as its topic keeps it.
  *
  * A record may be as large as the topic takes, and its dead letter is larger. Where that does not fit, or the broker refuses
  * the letter for another reason, the letter has only the headers that say where the record is, and `dlq-omitted`: what the

@@ -3,8 +3,10 @@ import { readConfig } from '../../platform/config.ts'
 import { productTopology } from '../../processors/index.ts'
 import { productSettings } from '../../processors/settings.ts'
 import { projections } from '../../projections/index.ts'
+import { SCHEMA_IDS_TOPIC } from '../../runtime/codec/schema-directory.ts'
 import { type EffectDeclaration, inputTopicsOf, type Processor } from '../../runtime/processor.ts'
 import { changelogOf } from '../../runtime/run/kafka-task-log.ts'
+import { DEAD_LETTERS_TOPIC } from '../../runtime/task/dead-letter.ts'
 import { drawTopology } from '../../runtime/topology.ts'
 import { topics } from '../../schemas/topics.ts'
 import type { GeneratedFile } from './typescript.ts'
@@ -51,7 +53,8 @@ export const topologyPage = (): GeneratedFile => {
         (processor) =>
           `| \`${changelogOf(processor)}\` | collection entry | as \`${inputTopicsOf(processor)[0]}\` | compact | newest per key | CreateTime |`,
       ),
-      '| `schema-ids` | schema id | 1 | compact | newest per key | CreateTime |',
+      `| \`${SCHEMA_IDS_TOPIC}\` | schema id | 1 | compact | newest per key | CreateTime |`,
+      `| \`${DEAD_LETTERS_TOPIC}\` | as the record had it | 1 | delete | for ever | CreateTime |`,
       '',
     ].join('\n'),
   }
