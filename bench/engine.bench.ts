@@ -88,6 +88,8 @@ const PARTS: Readonly<Record<string, (bench: Bench) => Promise<readonly string[]
       ...rows,
       '',
       `Load of the machine after each pair (2 cores, both sides and the broker included): ${bench.loads.map((load) => load.toFixed(1)).join(' ')}.`,
+      '',
+      'Where the time goes: [engine-profile.md](engine-profile.md), written by hand.',
     ]
   },
   trickle: async ({ lab, java, sides, envelopes }) => {

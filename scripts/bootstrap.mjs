@@ -27,7 +27,7 @@ const COMMANDS = {
 
 const ROOT = path.resolve(import.meta.dirname ?? path.dirname(new URL(import.meta.url).pathname), '..')
 
-/** Where Node keeps what it has compiled of us: everything starts sooner and is smaller (loca./first-run.ts). */
+/** Where Node keeps what it has compiled of us: everything starts sooner and is smaller (local/first-run.ts). */
 const COMPILE_CACHE = path.join(ROOT, 'node_modules', '.cache', 'compiled')
 
 const main = async () => {
