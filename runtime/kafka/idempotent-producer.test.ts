@@ -10,8 +10,14 @@ interface ProducerOptions {
   readonly createPartitioner: () => (choice: object) => number
 }
 
-/** A broker that does not answer before it is thawed, and then takes everything. */
-const frozenKafka = () => {
+interface Ack {
+  readonly topicName: string
+  readonly partition: number
+  readonly baseOffset: string
+}
+
+/** A broker that does not answer before it is thawed, and then takes everything. It may leave some of that unsaid. */
+const frozenKafka = ({ answers = (acks) => acks }: { answers?: (acks: readonly Ack[]) => readonly Ack[] } = {}) => {
   const thawed = Promise.withResolvers<void>()
   const written: OutputRecord[] = []
   const producer = ({ createPartitioner }: ProducerOptions) => {
@@ -19,12 +25,14 @@ const frozenKafka = () => {
     return {
       connect: () => thawed.promise,
       disconnect: async () => {},
-      sendBatch: async ({ topicMessages }: Batch) =>
-        topicMessages.map(({ topic, messages }) => {
+      sendBatch: async ({ topicMessages }: Batch) => {
+        const acks = topicMessages.map(({ topic, messages }) => {
           for (const message of messages) partitionOf({ topic, message, partitionMetadata: [{ partitionId: 0 }] })
           written.push(...messages)
           return { topicName: topic, partition: 0, baseOffset: '0' }
-        }),
+        })
+        return answers(acks)
+      },
     }
   }
   return { kafka: { producer } as unknown as Kafka, written, thaw: () => thawed.resolve() }
@@ -66,5 +74,16 @@ t.test('a call that is larger than the bound is taken when nothing else waits', 
   thaw()
   await sent
   t.equal(written.length, 40)
+  await producer.close()
+})
+
+t.test('an answer that leaves a record out is no success: nobody knows where it is', async (t) => {
+  const { kafka, thaw } = frozenKafka({ answers: (acks) => acks.slice(1) })
+  thaw()
+  const producer = createIdempotentProducer(kafka)
+  await t.rejects(producer.send([record('lost', 1)]), {
+    code: 'SEND_UNANSWERED',
+    facts: { topic: 'door', partition: 0 },
+  })
   await producer.close()
 })
