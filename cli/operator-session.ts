@@ -17,6 +17,8 @@ export interface OperatorSession {
   readonly producer: IdempotentProducer
   /** One by its name, or all. BadInputError UNKNOWN_PROCESSOR. */
   processors(name?: string): readonly Processor[]
+  /** The role whose processes run it. */
+  roleOf(processor: Processor): 'processors' | 'workers'
 }
 
 /** Connects to the product's Kafka, does the work, and lets go of it. */
@@ -32,13 +34,15 @@ export const withOperator = async <T>(config: Config, work: (session: OperatorSe
   const producer = createIdempotentProducer(session.kafka)
   // What they would encode with is of no interest here.
   const settings = productSettings(local, readLadder(), 'operator')
-  const all = [...thinkingProcessors(settings), ...workerProcessors(settings)]
+  const workers = workerProcessors(settings)
+  const all = [...thinkingProcessors(settings), ...workers]
   try {
     return await work({
       operator: openOperator({ ...session, producer, appId: local.appId }),
       session,
       producer,
       processors: (name) => (name === undefined ? all : [processorNamed(all, name)]),
+      roleOf: (processor) => (workers.includes(processor) ? 'workers' : 'processors'),
     })
   } finally {
     await Promise.all([producer.close(), session.close()])

@@ -2,9 +2,7 @@
  * `reelstream lanes list|set`: the lanes that workers take their jobs from, and how many there are. What a change does, and
  * why it waits: cli/lanes.ts and cli/lane-change.ts.
  */
-import path from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
-import { readRunFile } from '../../local/run-file.ts'
 import { onStopSignal } from '../../local/stop-signal.ts'
 import { type Config, SETTINGS } from '../../platform/config.ts'
 import { topicSpecs } from '../../processors/topics.ts'
@@ -12,6 +10,7 @@ import { inputTopicsOf, type Processor } from '../../runtime/processor.ts'
 import { changelogOf } from '../../runtime/run/kafka-task-log.ts'
 import { EXIT } from '../exit.ts'
 import { type LaneTools, lanesOf, setLanes } from '../lanes.ts'
+import { stopLocalRole } from '../local-role.ts'
 import { type OperatorSession, withOperator } from '../operator-session.ts'
 import { jsonLine, table } from '../table.ts'
 
@@ -75,23 +74,8 @@ const toolsOf = (config: Config, operatorSession: OperatorSession, signal: Abort
     scheduler,
     topicsOf: (lanes) => topicSpecs({ ...config, lanes }, [worker]).filter(({ name }) => named.has(name)),
     say: (what) => console.error(`Waiting: ${what}`),
-    stopWorkers: () => stopLocalWorkers(config),
+    stopWorkers: () => stopLocalRole(config, 'workers'),
     signal,
-  }
-}
-
-/** Elsewhere whoever runs the workers stops them: `docker compose stop workers`. Here their supervisor starts them again. */
-const stopLocalWorkers = async (config: Config): Promise<void> => {
-  const run = await readRunFile(path.resolve(config.dataDir))
-  const isOurs =
-    run !== undefined && (config.kafkaBrokers.length === 0 || run.kafkaBrokers === config.kafkaBrokers.join())
-  const pid = isOurs ? run.pids.workers : undefined
-  if (pid === undefined) return
-  try {
-    process.kill(pid, 'SIGTERM')
-  } catch (error) {
-    // It is gone, and the file does not know yet.
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error
   }
 }
 

@@ -3,11 +3,15 @@
  * What a replay does and does not do: ARCHITECTURE.md, "Guarantees".
  */
 import type { Command } from 'commander'
+import { onStopSignal } from '../../local/stop-signal.ts'
 import type { Config } from '../../platform/config.ts'
 import type { TaskSummary } from '../../runtime/operate/operator.ts'
 import type { ReplayPlan } from '../../runtime/operate/plan.ts'
 import { confirm } from '../confirm.ts'
+import { EXIT } from '../exit.ts'
+import { stopLocalRole } from '../local-role.ts'
 import { withOperator } from '../operator-session.ts'
+import { resetWhenStopped } from '../reset-processor.ts'
 import { jsonLine, table } from '../table.ts'
 
 export const registerProcessors = (program: Command, config: Config): void => {
@@ -46,8 +50,9 @@ export const registerProcessors = (program: Command, config: Config): void => {
     .command('reset <processor>')
     .description('forget what it remembers, so that it replays its inputs when it starts again; it must not be running')
     .option('--yes', 'without asking')
-    .action((name: string, flags: { yes?: boolean }) =>
-      withOperator(config, async ({ operator, processors }) => {
+    .option('--wait', 'wait until no process runs it; one of this machine is stopped, and npm start starts it again')
+    .action((name: string, flags: { yes?: boolean; wait?: boolean }) =>
+      withOperator(config, async ({ operator, processors, roleOf }) => {
         for (const processor of processors(name)) {
           console.log(describePlan(await operator.plan(processor)))
           if (flags.yes !== true && !(await confirm(`Reset ${name}?`))) {
@@ -55,7 +60,10 @@ export const registerProcessors = (program: Command, config: Config): void => {
             process.exitCode = 1
             return
           }
-          console.log(`${await operator.reset(processor)} entries dropped. ${name} replays its inputs when it starts.`)
+          const dropped = await (flags.wait === true
+            ? whenStopped(() => operator.reset(processor), config, roleOf(processor))
+            : operator.reset(processor))
+          if (dropped !== null) console.log(`${dropped} entries dropped. ${name} replays its inputs when it starts.`)
         }
       }),
     )
@@ -67,6 +75,29 @@ export const registerProcessors = (program: Command, config: Config): void => {
         for (const processor of processors(name)) console.log(`${await operator.release(processor)} tasks released.`)
       }),
     )
+}
+
+/** Null: interrupted. */
+const whenStopped = async (
+  reset: () => Promise<number>,
+  config: Config,
+  role: 'processors' | 'workers',
+): Promise<number | null> => {
+  const stop = new AbortController()
+  void onStopSignal({ first: () => stop.abort(), again: () => process.exit(EXIT.interrupted) })
+  try {
+    return await resetWhenStopped({
+      reset,
+      stopProcesses: () => stopLocalRole(config, role),
+      say: (line) => console.error(`Waiting: ${line}`),
+      signal: stop.signal,
+    })
+  } catch (error) {
+    if (!stop.signal.aborted) throw error
+    console.error('Interrupted. Tasks that were reset already replay their inputs; say it again for the others.')
+    process.exitCode = EXIT.interrupted
+    return null
+  }
 }
 
 const rowOf = (processor: string, { task, state, lag, pendingEffects, blockedKeys }: TaskSummary): string[] => {

@@ -242,7 +242,7 @@ const requireStopped = async (kafka: Kafka, { name }: Processor): Promise<void> 
   if (members === 0) return
   throw new BadInputError(
     'PROCESSOR_RUNNING',
-    `${name} runs in ${members} processes: stop them first, or nothing is won`,
+    `${name} runs in ${members} ${members === 1 ? 'process' : 'processes'}: stop first what runs it, or --wait until nobody does`,
   )
 }
 

@@ -119,6 +119,25 @@ t.test('the whole product', async (t) => {
     }
   })
 
+  await t.test('and resetting one while the product runs does nothing again', async (t) => {
+    const run = await product.run()
+    const before = (await readFacts(run)).map(({ id }) => id)
+    t.match(await cli(product, 'processors', 'reset', 'publish-playlist', '--yes'), {
+      code: 3,
+      stderr: /PROCESSOR_RUNNING/,
+    })
+    const { code, stderr } = await cli(product, 'processors', 'reset', 'publish-playlist', '--yes', '--wait')
+    t.equal(code, 0, stderr)
+    await until('its tasks live', async () => {
+      const { lines } = await cli(product, 'processors', 'list', 'publish-playlist', '--json')
+      return lines.length > 0 && lines.every(({ state, pendingEffects }) => state === 'live' && pendingEffects === 0)
+    })
+    t.same(
+      (await readFacts(run)).map(({ id }) => id),
+      before,
+    )
+  })
+
   await t.test('without its database it comes back with the same catalogue, from Kafka alone', async (t) => {
     const before = await catalogueHash(await product.run())
     await product.stop()
