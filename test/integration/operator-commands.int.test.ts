@@ -206,7 +206,7 @@ t.test('an operator finds out what is wrong and mends it', async (t) => {
 
   await t.test('processors reset: asks, wants nobody to run, and the replay does nothing twice', async (t) => {
     const before = await answered()
-    t.match((await reelstream(t, 3, 'processors', 'reset', name, '--yes')).stderr, /^PROCESSOR_RUNNING: .* 1 processes/)
+    t.match((await reelstream(t, 3, 'processors', 'reset', name, '--yes')).stderr, /^PROCESSOR_RUNNING: .* 1 process:/)
     await stop()
     const asked = await reelstream(t, 1, 'processors', 'reset', name)
     t.match(asked.stdout, /^A replay folds \d+ records\. Nothing is left to do\.\nNothing was changed\.\n$/)
