@@ -3,12 +3,14 @@ import { parseArgs } from 'node:util'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
 import { keep } from '../bench/table.ts'
 import { BadInputError, describeError } from '../platform/errors.ts'
+import { CALM } from '../runtime/testing/simulation/faults.ts'
 import { PLANTED_BUGS } from '../runtime/testing/simulation/planted-bugs.ts'
 import { runSchedule } from '../runtime/testing/simulation/schedule.ts'
 
 /**
  * `npm run simulate [-- --schedules n] [--first seed] [--report]`: runs the engine under so many schedules, on every core,
- * and prints each seed under which a promise was broken; `--report` keeps what was seen in bench/results/simulation.md.
+ * and prints each seed under which a promise was broken; `--report` also compares some of them with schedules without
+ * faults, looks for planted errors, and keeps what was seen in bench/results/simulation.md.
  * `npm run simulate -- --seed n` runs one schedule and prints it event by event. The exit code is 1 when a promise was
  * broken.
  */
@@ -29,6 +31,8 @@ interface Done {
 const PORTION = 100
 /** Schedules in which each planted error is looked for, for the report. */
 const PLANTED_IN = 500
+/** Schedules, at most, that are compared with what comes out when nothing goes wrong, for the report. */
+const COMPARED = 500
 
 const main = async (): Promise<boolean> => {
   const { values } = parseArgs({
@@ -106,6 +110,17 @@ const sum = (a: Done, b: Done): Done => {
   return { schedules: a.schedules + b.schedules, broken: [...a.broken, ...b.broken], counts }
 }
 
+/** Seeds of schedules of which something confluent does not come out as if nothing had gone wrong. */
+const differing = async (first: number, count: number): Promise<readonly number[]> => {
+  const found: number[] = []
+  for (let seed = first; seed < first + count; seed++) {
+    const [noisy, calm] = [await runSchedule(seed), await runSchedule(seed, { faults: CALM })]
+    const isSame = calm.violations.length === 0 && noisy.confluent.join('\n') === calm.confluent.join('\n')
+    if (!isSame) found.push(seed)
+  }
+  return found
+}
+
 const reportOf = async (first: number, { schedules, broken, counts }: Done, seconds: number): Promise<string[]> => {
   const number = (n: number): string => n.toLocaleString('en-GB')
   const happened = Object.entries(counts).sort(([a], [b]) => (a < b ? -1 : 1))
@@ -117,11 +132,16 @@ const reportOf = async (first: number, { schedules, broken, counts }: Done, seco
     }
     planted.push(`| ${name} | ${found[0] ?? 'not found'} | ${found.length} of ${PLANTED_IN} |`)
   }
+  const compared = Math.min(COMPARED, schedules)
+  const differ = await differing(first, compared)
   return [
     `The engine under ${number(schedules)} simulated schedules (seeds ${first} to ${first + schedules - 1}):`,
     `**${broken.length} broke a promise**. ${seconds.toFixed(0)} s on ${cpus().length} cores; load at the end ` +
       `${loadavg()[0]?.toFixed(1)}. What is checked, and what may go wrong: runtime/testing/simulation/schedule.ts.`,
     ...broken.map(({ seed, violations }) => `- seed ${seed}: ${violations[0]}`),
+    '',
+    `${compared} of them (seeds ${first} to ${first + compared - 1}) were run again without faults. In **${differ.length}** ` +
+      `something confluent came out another way${differ.length === 0 ? '' : ` (seeds ${differ.join(', ')})`}.`,
     '',
     '| what happened | how often |',
     '|---|---:|',

@@ -14,6 +14,8 @@ const bill = (by: string, first: number, last: number, outcome = findingOf(by, '
 const sold = (item: number): Said => ['ItemSold', { item }]
 const seen = (item: number, count = item): Said => ['ItemSeen', { item, count }]
 const reminded = (of: number): Said => ['Reminded', { of: `${of}` }]
+const noted = (item: number): Said => ['ItemNoted', { item }]
+const thanked = (by: string): Said => ['Thanked', { by }]
 const CLOSED: Said = ['AccountClosed', {}]
 const PARTED: Said = ['Parted', {}]
 
@@ -37,6 +39,7 @@ const judge = (history: readonly Said[], replaysMs: readonly number[] = []): Bil
 t.test('a history that keeps every promise', async (t) => {
   t.match(judge(GOOD), { violations: [], missing: [] })
   t.match(judge([...GOOD, CLOSED, PARTED]), { violations: [], missing: [] })
+  t.match(judge([...GOOD, noted(2), CLOSED, PARTED, thanked('c'), noted(1)]), { violations: [], missing: [] })
 })
 
 t.test('what has not happened yet is missing, and no violation', async (t) => {
@@ -63,6 +66,9 @@ for (const [name, history, expected] of [
   ['a bill that was given up', instead(6, bill('a', 1, 2, 'CRASHED')), /a ended as CRASHED/],
   ['a reminder twice', instead(7, reminded(6), reminded(6)), /reminded twice of 6/],
   ['a reminder of nothing', instead(7, reminded(5)), /reminded of 5, which is no bill/],
+  ['a note twice', [...GOOD, noted(1), noted(1)], /item 1 is noted twice/],
+  ['a note of what nobody bought', [...GOOD, noted(4)], /item 4 is noted, and was not sold/],
+  ['thanks twice', [...GOOD, thanked('a'), thanked('a')], /thanked twice by a/],
   ['a parting from an open account', [...GOOD, PARTED], /parted from an account that is open/],
   ['a parting twice', [...GOOD, CLOSED, PARTED, PARTED], /Parted after the end/],
 ] as const) {

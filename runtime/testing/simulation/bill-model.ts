@@ -1,4 +1,4 @@
-import type { ItemSeen, ItemSold, ItemsBilled, LineWritten, Reminded } from './billing.ts'
+import type { ItemNoted, ItemSeen, ItemSold, ItemsBilled, LineWritten, Reminded, Thanked } from './billing.ts'
 import type { Fact } from './order-model.ts'
 import { findingOf } from './packing.ts'
 
@@ -13,6 +13,8 @@ export interface BillWitness {
  * What must have become of one account, whatever was forgotten meanwhile: every item is seen once, in order, and billed;
  * the lines of a bill are written once each, in order, whichever run wrote them; each bill that tells something new is
  * reminded of once, unless another one is sooner; a closed account is parted from once, and nothing follows.
+ *
+ * What only later versions say is said once at most, whenever they learn of it: also of an account that is closed by then.
  *
  * An item may be billed twice in one case only: a bill that was asked for by a timer, and had not settled when a replay
  * began, is kept, and in the replay the record after the timer asks for another. Once it has settled, a replay meets its
@@ -30,6 +32,8 @@ export class BillModel {
   /** Offset of each bill that told something new. */
   readonly #bills: string[] = []
   readonly #reminded = new Set<string>()
+  readonly #noted = new Set<number>()
+  readonly #thanked = new Set<string>()
   #seen = 0
   #billed = 0
   #closed = false
@@ -58,6 +62,8 @@ export class BillModel {
     const { type, data } = fact
     if (type === 'AccountClosed') this.#closed = true
     else if (type === 'ItemSold') this.#sold(data as ItemSold)
+    else if (type === 'ItemNoted') this.#note(data as ItemNoted)
+    else if (type === 'Thanked') this.#thank(data as Thanked)
     else if (this.#parted) this.#wrong(`${type} after the end`)
     else if (type === 'ItemSeen') this.#see(data as ItemSeen)
     else if (type === 'LineWritten') this.#line(data as LineWritten)
@@ -111,6 +117,17 @@ export class BillModel {
     if (!this.#bills.includes(of)) this.#wrong(`reminded of ${of}, which is no bill`)
     if (this.#reminded.has(of)) this.#wrong(`reminded twice of ${of}`)
     this.#reminded.add(of)
+  }
+
+  #note({ item }: ItemNoted): void {
+    if (!this.#items.includes(item)) this.#wrong(`item ${item} is noted, and was not sold`)
+    if (this.#noted.has(item)) this.#wrong(`item ${item} is noted twice`)
+    this.#noted.add(item)
+  }
+
+  #thank({ by }: Thanked): void {
+    if (this.#thanked.has(by)) this.#wrong(`thanked twice by ${by}`)
+    this.#thanked.add(by)
   }
 
   #part(): void {

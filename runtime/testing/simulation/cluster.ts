@@ -10,7 +10,7 @@ import type { TaskLog } from '../../run/task-log.ts'
 import { toRecord } from '../../task/changelog.ts'
 import { MemoryLog } from '../memory-log.ts'
 import { type MemoryTaskLogSettings, memoryTaskLog } from '../memory-task-log.ts'
-import { billItems, bills } from './billing.ts'
+import { billItems, bills, laterBillItems } from './billing.ts'
 import { KILLED_BY, packingExecutors } from './executors.ts'
 import type { FaultPlan, SuddenKind } from './faults.ts'
 import { Journal } from './journal.ts'
@@ -222,7 +222,8 @@ export class Cluster {
     const crash = (where: string): void => this.#crash(process, where)
     const { codec, learn } = learningCodec(CODEC, (id) => this.network.request(process, 'learn', () => id))
     const group = this.#groups.get(processor.name) as SimulatedGroup
-    const mended = this.#isMended ? processor : withBug(processor)
+    const written = processor === billItems && this.#version > 1 ? laterBillItems : processor
+    const mended = this.#isMended ? written : withBug(written)
     const code = REPLAYABLE.includes(processor) ? { ...mended, version: this.#version } : mended
     return new ProcessorHost(
       {

@@ -77,5 +77,6 @@ export const packingExecutors = ({ process, journal, random, crash }: PackingToo
     refund: journaled('refund', atOnce),
     bill: journaled('bill', inPieces),
     part: journaled('part', atOnce),
+    thank: journaled('thank', atOnce),
   }
 }

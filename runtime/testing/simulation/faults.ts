@@ -93,7 +93,7 @@ export const drawFaults = (random: Random): FaultPlan => {
       ...some('compact', 2),
       ...some('forget', random.pick([0, 1])),
       ...some('gap', random.pick([0, 1])),
-      ...some('deploy', random.pick([0, 1])),
+      ...some('deploy', 1),
     ],
   }
 }

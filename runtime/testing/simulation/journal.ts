@@ -1,5 +1,6 @@
 import { CRASH_LIMIT } from '../../effect-policy.ts'
 import type { EffectRun } from '../../run/executors.ts'
+import { INTERRUPT_GRACE_MS } from '../../run/open-task.ts'
 import { BILLERS } from './billing.ts'
 import { PACKERS, type Piece } from './packing.ts'
 import type { SimulatedProcess } from './simulated-process.ts'
@@ -17,13 +18,15 @@ interface Began {
 
 const AT_ONCE: Readonly<Record<string, number>> = { pack: PACKERS, bill: BILLERS }
 /** Their task may have lost its changelog: it counts their runs from the beginning again, and asks for others. */
-const FORGETTABLE = ['bill', 'part']
+const FORGETTABLE = ['bill', 'part', 'thank']
 
 export class Journal {
   readonly violations: string[] = []
   readonly #ids = new Map<string, string>()
   readonly #attempts = new Set<string>()
   readonly #running = new Set<Began>()
+  /** When those that are running were aborted, ms. */
+  readonly #abortedAtMs = new Map<Began, number>()
   /** Where runs of a job have begun since something of it was last reported. */
   readonly #began = new Map<string, SimulatedProcess[]>()
   /** Deaths of processes, and takeovers from living ones, that no effect is to blame for. */
@@ -41,14 +44,26 @@ export class Journal {
     const isForgotten = FORGETTABLE.includes(effect)
     if (!isForgotten && this.#attempts.has(attempt)) this.contradicts(job, `attempt ${run.attempt} began twice`)
     this.#attempts.add(attempt)
-    const beside = [...this.#running].filter((other) => other.process === process && other.effect === effect)
+    const beside = [...this.#running].filter(
+      (other) => other.process === process && other.effect === effect && !this.#isGivenUp(other),
+    )
     if (beside.length >= (AT_ONCE[effect] ?? 1)) this.contradicts(job, 'runs beside too many others')
     if (!isForgotten && beside.some((other) => other.run.key === run.key)) {
       this.contradicts(job, 'runs beside another of its key')
     }
     this.#running.add(began)
     this.#began.set(job, [...(this.#began.get(job) ?? []), process])
-    return () => this.#running.delete(began)
+    run.signal.addEventListener('abort', () => this.#abortedAtMs.set(began, process.clock.now()), { once: true })
+    return () => {
+      this.#running.delete(began)
+      this.#abortedAtMs.delete(began)
+    }
+  }
+
+  /** No one waits for ever for a run that was aborted: one in a process that was stopped meanwhile may still be there. */
+  #isGivenUp(run: Began): boolean {
+    const abortedAtMs = this.#abortedAtMs.get(run)
+    return abortedAtMs !== undefined && run.process.clock.now() - abortedAtMs >= INTERRUPT_GRACE_MS
   }
 
   reported(job: string): void {

@@ -1,3 +1,4 @@
+import { deriveId } from '../../../platform/ids.ts'
 import type { Codec } from '../../codec/avro.ts'
 import type { Processor } from '../../processor.ts'
 import type { TaskLog, TaskLogWriter } from '../../run/task-log.ts'
@@ -5,6 +6,7 @@ import { type ChangelogRecord, type Entry, fromRecord, isPosition, toRecord } fr
 import { History } from '../../task/history.ts'
 import type { Batch } from '../../task/journal.ts'
 import { Replay } from '../../task/replay.ts'
+import { type AskedEffect, Step } from '../../task/step.ts'
 import { TaskCore } from '../../task/task-core.ts'
 import { MemoryLog, type MemoryLogSettings } from '../memory-log.ts'
 import {
@@ -117,6 +119,7 @@ export const PLANTED_BUGS: Readonly<Record<string, PlantedBug>> = {
   'an outcome that a replay meets confirms nothing': {
     processor: (processor) => ({ ...processor, confirmedBy: {} }),
   },
+  'ids of effects count over all names': { plant: countOverAllNames },
   'a task is given up without a word': {
     processor: (processor) => ({ ...processor, behaviour: { ...processor.behaviour, closed: null } }),
   },
@@ -127,6 +130,31 @@ const replacing = <T extends object>(prototype: T, name: keyof T, instead: Prope
   const before = Object.getOwnPropertyDescriptor(prototype, name) as PropertyDescriptor
   Object.defineProperty(prototype, name, { ...instead, configurable: true })
   return () => Object.defineProperty(prototype, name, before)
+}
+
+/** The place in the list of what the step asks for by then, which a cancelled effect leaves. */
+function countOverAllNames(): () => void {
+  const { perform } = Step.prototype
+  const { get } = Object.getOwnPropertyDescriptor(Step.prototype, 'performs') as { get(): readonly AskedEffect[] }
+  const ids = new WeakMap<AskedEffect, string>()
+  const putBack = [
+    replacing(Step.prototype, 'perform', {
+      value: function (this: Step, name: string, input: unknown) {
+        const id = deriveId('planted', this.origin.identity, get.call(this).length)
+        perform.call(this, name, input)
+        ids.set(get.call(this).at(-1) as AskedEffect, id)
+        return id
+      },
+    }),
+    replacing(Step.prototype, 'performs', {
+      get(this: Step) {
+        return get.call(this).map((asked) => ({ ...asked, id: ids.get(asked) ?? asked.id }))
+      },
+    }),
+  ]
+  return () => {
+    for (const put of putBack) put()
+  }
 }
 
 /** The log with other commits. */

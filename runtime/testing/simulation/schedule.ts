@@ -18,8 +18,13 @@ import { drawWorkload, type Input, lastItem, recordOf, type Workload } from './w
  * killed, others restore everything from the changelogs, and each order and account is asked what it knows. What is
  * committed by then is judged (verifier.ts).
  *
- * What it leaves out, because other tests have it on real brokers: the broker's own faults (leader changes, lost disks),
- * the wire format, the client library.
+ * What it leaves out. Because other tests have it on real brokers: the broker's own faults (leader changes, lost
+ * disks), the wire format, the client library. Because nothing here has it: no process dies while it joins or leaves
+ * its group, nor while it commits offsets to the group, which is a gauge; a later version differs from the first one in
+ * what its handlers say and ask for, never in its schemas; no handler closes a key by itself; no timer emits and asks
+ * for an effect at once (ADR 14); there are no timers on record time, nor events that are handled after the end of
+ * their key. That what is confluent comes out as without faults is not part of a schedule: simulation.test.ts and `npm
+ * run simulate -- --report` compare some schedules with their calm ones.
  */
 export interface ScheduleOptions {
   /** Collects what happened, line by line. */
