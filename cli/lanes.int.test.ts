@@ -91,6 +91,7 @@ const open = async (t: Test) => {
     await gateOf(jobId).promise
     return { done, failure: null }
   }
+  const notAsked = () => Promise.reject(new Error('only thumbnails are asked for'))
   const learn = async () => undefined
   const start = (processor: Processor, executors = {}): Promise<RunningTopology> =>
     run([bound(processor, executors)], {
@@ -155,7 +156,8 @@ const open = async (t: Test) => {
     ghost,
     finish: (jobId: string) => gateOf(jobId).resolve(),
     startScheduler: async () => keep(await start(scheduler)),
-    startWorker: async () => keep(await start(worker, { extractThumbnails })),
+    startWorker: async () =>
+      keep(await start(worker, { extractThumbnails, transcodeVideo: notAsked, transcodeAudio: notAsked })),
     stop: async (topology: RunningTopology) => {
       running.delete(topology)
       await topology.stop()

@@ -13,8 +13,8 @@ import { startTestStack, type TestStack } from './testing/test-stack.ts'
  * `npm test [-- unit|integration|chaos|e2e] [files…]`: the whole proof, or a part of it.
  *
  * Unit tests run first and need nothing. Then the real servers are started once, on free ports with data of their own,
- * and the tests that need them run one file after the other, finding them by the environment; nothing is migrated
- * beforehand, each test makes the topics, tables and keys it uses. Chaos tests start a cluster of their own and break it,
+ * and the tests that need them run two files at a time, finding them by the environment; nothing is migrated beforehand,
+ * each test makes the topics, tables and keys it uses, under names of its own. Chaos tests start a cluster of their own and break it,
  * end-to-end tests a product. Ends with a line `N passed, N failed`; the exit code is 1 when anything failed or nothing ran.
  */
 const ROOT = path.resolve(import.meta.dirname, '..')
@@ -44,7 +44,7 @@ const SUITES: readonly Suite[] = [
     name: 'integration',
     title: 'Integration tests, on real servers',
     needsServers: true,
-    options: ['--timeout=300', '--jobs=1'],
+    options: ['--timeout=300', '--jobs=2'],
     includes: (file) => isIntegration(file) && !isEndToEnd(file) && !isChaos(file),
   },
   {

@@ -1,5 +1,10 @@
 import { randomUUID } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
 import t, { type Test } from 'tap'
+import { startKafkaCluster } from '../../local/kafka-cluster.ts'
+import { freePorts } from '../../local/ports.ts'
 import { systemClock } from '../../platform/clock.ts'
 import { childEnvironment, readConfig } from '../../platform/config.ts'
 import { silentLogger } from '../../platform/log.ts'
@@ -7,10 +12,8 @@ import { admitEvents } from '../../processors/admit-events/processor.ts'
 import { topicSpecs } from '../../processors/topics.ts'
 import { envelopeHeaders } from '../../runtime/codec/envelope.ts'
 import { SCHEMA_IDS_TOPIC } from '../../runtime/codec/schema-directory.ts'
-import { withAdmin } from '../../runtime/kafka/admin.ts'
 import { createIdempotentProducer } from '../../runtime/kafka/idempotent-producer.ts'
 import { realKafka } from '../../runtime/kafka/testing/real-kafka.ts'
-import { dropTopics } from '../../runtime/kafka/topics.ts'
 import { inputTopicsOf, type Processor } from '../../runtime/processor.ts'
 import { changelogOf } from '../../runtime/run/kafka-task-log.ts'
 import { prepare } from '../../runtime/run/prepare.ts'
@@ -25,11 +28,17 @@ import { cli } from '../e2e/product.ts'
 
 /**
  * What an operator types when something is wrong with a processor, as commands: exit codes, what is said, and `--json`.
- * admit-events runs on a real broker, in a release with a mistake and in one without. What the commands stand on is
- * tested by itself (runtime/operate/operator.int.test.ts).
+ * admit-events runs in a release with a mistake and in one without, on a broker of this test's own: the commands know the
+ * product's names alone. What the commands stand on is tested by itself (runtime/operate/operator.int.test.ts).
  */
-const ONE_TASK = { VIDEO_PARTITIONS: '1' }
-const env = childEnvironment(ONE_TASK)
+const [port = 0] = await freePorts(2)
+const dataDir = await mkdtemp(path.join(tmpdir(), 'reelstream-operator-'))
+const broker = await startKafkaCluster({ dataDir, ports: [port] })
+t.teardown(async () => {
+  await broker.stop()
+  await rm(dataDir, { recursive: true, force: true })
+})
+const env = childEnvironment({ VIDEO_PARTITIONS: '1', KAFKA_BROKERS: broker.addresses.join() })
 const config = readConfig(env)
 const processor = admitEvents({ mediaBucket: config.s3Bucket, importSources: [] })
 const VideoDeleted = videoIntake.events.VideoDeleted
@@ -47,15 +56,11 @@ const mistaken = (): Processor => {
   return { ...processor, behaviour: { ...behaviour, on } }
 }
 
-/** The product's own names, for the commands know no others: on a broker that has them already, nothing is touched. */
 const openProduct = async (t: Test) => {
-  const kafka = realKafka()
-  const own = [...inputTopicsOf(processor), changelogOf(processor)]
-  const there = await withAdmin(kafka, (admin) => admin.listTopics())
-  const taken = own.filter((name) => there.includes(name))
-  if (taken.length > 0) throw new Error(`${taken.join(', ')} are there already: this broker is somebody else's`)
-  const needed = new Set([...own, SCHEMA_IDS_TOPIC, DEAD_LETTERS_TOPIC])
   const { kafkaBrokers: brokers, schemaRegistryUrl: registryUrl } = config
+  const kafka = realKafka({ brokers })
+  const own = [...inputTopicsOf(processor), changelogOf(processor)]
+  const needed = new Set([...own, SCHEMA_IDS_TOPIC, DEAD_LETTERS_TOPIC])
   await prepare({
     kafka,
     registryUrl,
@@ -75,7 +80,6 @@ const openProduct = async (t: Test) => {
   t.teardown(async () => {
     await stop()
     await Promise.all([producer.close(), session.close()])
-    await dropTopics(kafka, own)
   })
   const claimOf = (key: string, id: string, value = session.codec.encode(VideoDeleted, examples.VideoDeleted)) => {
     const about = { source: '/test', timeMs: Date.now(), causationId: null, traceparent: null }
