@@ -10,6 +10,18 @@ export interface Operation {
   readonly path: string
   readonly parameters: readonly Parameter[]
   readonly body: Schema | undefined
+  /** Statuses that it says it answers with: `200`, `4XX`. */
+  readonly statuses: readonly string[]
+}
+
+/** What the document cannot know, for requests that get past the form. */
+export interface Hints {
+  /** Values that lead somewhere, for ids in paths. */
+  readonly ids: readonly string[]
+  /** Other parameters, by name. */
+  readonly parameters?: Readonly<Record<string, fc.Arbitrary<string>>>
+  /** Bodies that fit what there is. */
+  readonly body?: fc.Arbitrary<object> | undefined
 }
 
 export interface FuzzRequest {
@@ -53,6 +65,7 @@ export interface OpenApi {
           {
             readonly parameters?: readonly Parameter[]
             readonly requestBody?: { readonly content: Readonly<Record<string, { readonly schema: Schema }>> }
+            readonly responses?: Readonly<Record<string, unknown>>
           }
         >
       >
@@ -62,19 +75,23 @@ export interface OpenApi {
 
 export const operationsOf = ({ paths }: OpenApi): readonly Operation[] =>
   Object.entries(paths).flatMap(([path, methods]) =>
-    Object.entries(methods).map(([method, { parameters = [], requestBody }]) => ({
+    Object.entries(methods).map(([method, { parameters = [], requestBody, responses = {} }]) => ({
       method: method.toUpperCase(),
       path,
       parameters,
       body: requestBody?.content['application/json']?.schema,
+      statuses: Object.keys(responses).map((status) => status.toUpperCase()),
     })),
   )
 
-/** @param known values that lead somewhere, for parameters in paths */
-export const requestsTo = (operation: Operation, known: readonly string[]): fc.Arbitrary<FuzzRequest> => {
+/** `GET /videos/{id}` */
+export const nameOf = ({ method, path }: Operation): string => `${method} ${path}`
+
+export const requestsTo = (operation: Operation, hints: Hints): fc.Arbitrary<FuzzRequest> => {
   const { method, path, parameters, body } = operation
   const inPlace = (place: string) => parameters.filter((parameter) => parameter.in === place)
-  const valueFor = ({ schema = {} }: Parameter) =>
+  const valueFor = ({ name, schema = {} }: Parameter) =>
+    hints.parameters?.[name] ??
     fc.oneof({ arbitrary: valid(schema), weight: 4 }, { arbitrary: nasty, weight: 1 }).map(String)
   const some = (place: string) =>
     fc.record(Object.fromEntries(inPlace(place).map((parameter) => [parameter.name, valueFor(parameter)])), {
@@ -85,7 +102,7 @@ export const requestsTo = (operation: Operation, known: readonly string[]): fc.A
     const declared = inPlace('path').find((parameter) => parameter.name === name)
     const other = declared === undefined ? nasty : valueFor(declared)
     return /Id$|^id$/.test(name)
-      ? fc.oneof({ arbitrary: fc.constantFrom(...known), weight: 4 }, { arbitrary: other, weight: 1 })
+      ? fc.oneof({ arbitrary: fc.constantFrom(...hints.ids), weight: 4 }, { arbitrary: other, weight: 1 })
       : other
   }
   return fc
@@ -93,7 +110,7 @@ export const requestsTo = (operation: Operation, known: readonly string[]): fc.A
       segments: fc.tuple(...names.map(segment)),
       query: some('query'),
       headers: some('header'),
-      body: body === undefined ? fc.constant(undefined) : textOf(body),
+      body: body === undefined ? fc.constant(undefined) : textOf(body, hints.body),
     })
     .map(({ segments, query, headers, body }) => {
       const filled = names.reduce((url, name, i) => url.replace(`{${name}}`, encoded(String(segments[i]))), path)
@@ -112,7 +129,7 @@ const encoded = (segment: string): string => encodeURIComponent(segment.toWellFo
 
 const headerSafe = (value: unknown): string => String(value).replace(/[^ -~]/g, '?')
 
-const nasty: fc.Arbitrary<string> = fc.oneof(
+export const nasty: fc.Arbitrary<string> = fc.oneof(
   fc.constantFrom(
     '',
     '\u0000',
@@ -130,22 +147,23 @@ const nasty: fc.Arbitrary<string> = fc.oneof(
   fc.string({ maxLength: 40 }),
 )
 
-const textOf = (schema: Schema): fc.Arbitrary<string> =>
-  fc.oneof(
-    { arbitrary: valid(schema).map((value) => JSON.stringify(value)), weight: 6 },
-    { arbitrary: almostValid(schema).map((value) => JSON.stringify(value)), weight: 3 },
+const textOf = (schema: Schema, fitting: fc.Arbitrary<object> | undefined): fc.Arbitrary<string> => {
+  const good =
+    fitting === undefined
+      ? valid(schema)
+      : fc.oneof({ arbitrary: fitting, weight: 3 }, { arbitrary: valid(schema), weight: 1 })
+  return fc.oneof(
+    { arbitrary: good.map((value) => JSON.stringify(value)), weight: 6 },
+    { arbitrary: almostValid(schema, good).map((value) => JSON.stringify(value)), weight: 3 },
     { arbitrary: fc.json({ maxDepth: 4 }), weight: 1 },
     { arbitrary: nasty, weight: 1 },
   )
+}
 
 /** An object with one member of another kind. */
-const almostValid = (schema: Schema): fc.Arbitrary<unknown> =>
+const almostValid = (schema: Schema, good: fc.Arbitrary<unknown>): fc.Arbitrary<unknown> =>
   fc
-    .tuple(
-      valid(schema),
-      fc.constantFrom(...Object.keys(schema.properties ?? { a: {} })),
-      fc.jsonValue({ maxDepth: 2 }),
-    )
+    .tuple(good, fc.constantFrom(...Object.keys(schema.properties ?? { a: {} })), fc.jsonValue({ maxDepth: 2 }))
     .map(([value, name, other]) => ({ ...(value as object), [name]: other }))
 
 const valid = (schema: Schema): fc.Arbitrary<unknown> => {
