@@ -29,7 +29,10 @@ export const registerReconcile = (program: Command, config: Config): void => {
   program
     .command('reconcile')
     .description('abort orphaned multipart uploads, report stored parts, delete objects of what is over or superseded')
-    .option('--dry-run', 'show exactly what would be done, and do nothing')
+    .option(
+      '--dry-run',
+      'show exactly what would be done, and do nothing (S3 is asked for its time by a multipart below reconcile/)',
+    )
     .option(
       '--grace-minutes <n>',
       'touch nothing younger; below 30 it may hit what just begins (default: RECONCILE_GRACE_MINUTES)',

@@ -90,6 +90,33 @@ t.test('are only shown in a dry run', async (t) => {
   t.match(report, { planned: 2, done: 0 })
 })
 
+t.test('a dry run aborts its own probe of the time and nothing else', async (t) => {
+  const DAY_MS = 24 * 3_600_000
+  const aborted = async (dryRun: boolean): Promise<readonly unknown[]> => {
+    const keys: unknown[] = []
+    let probe: unknown
+    await run(
+      { dryRun },
+      {
+        answer: (name, input) => {
+          if (name === 'CreateMultipartUploadCommand') probe = input.Key
+          if (name === 'AbortMultipartUploadCommand') keys.push(input.Key === probe ? 'own' : input.Key)
+          if (name !== 'ListMultipartUploadsCommand' || input.Prefix !== 'reconcile/') return answer(name, input)
+          const listed = (Key: unknown, ageMs: number) => ({
+            Key,
+            UploadId: 'u',
+            Initiated: new Date(DAY_MS * 2 - ageMs),
+          })
+          return { Uploads: [listed(probe, 0), listed('reconcile/of-one-that-died', DAY_MS)] }
+        },
+      },
+    )
+    return keys
+  }
+  t.same(await aborted(true), ['own'])
+  t.same(await aborted(false), ['own', 'reconcile/of-one-that-died'])
+})
+
 t.test('one that cannot be claimed is said, and the others are', async (t) => {
   let asked = 0
   const { report, found } = await run(

@@ -49,7 +49,7 @@ export interface ReconcileWorld {
 }
 
 export interface ReconcileOptions extends Patience {
-  /** Finds and says everything, and does nothing. */
+  /** Finds and says everything, and does nothing but to make and abort its own probe of S3's time (s3-ages.ts). */
   readonly dryRun: boolean
   /** Ends the run between two actions, and the request that is under way. Default: never. */
   readonly signal?: AbortSignal
@@ -192,7 +192,7 @@ async function* multiparts(
   seen: Seen,
 ): AsyncGenerator<Finding> {
   const { s3, bucket } = world
-  const ageOf = await measureAges(s3, bucket, { signal })
+  const ageOf = await measureAges(s3, bucket, { signal, dryRun: options.dryRun })
   for await (const batch of batched(listMultipartUploads(s3, { bucket, prefix: VIDEOS_PREFIX }, { signal }))) {
     seen.multiparts += batch.length
     options.onProgress?.({ stage: 'multiparts', seen: seen.multiparts })

@@ -8,19 +8,22 @@ import type { S3Client } from '../../storage/s3-client.ts'
  * So a multipart of our own is made, listed and aborted, and its time is "now" in the same measure, whatever that is: on
  * a server whose times mean nothing everything is as young as the probe, and nothing is ever touched.
  *
+ * A dry run needs its probe as well, or it could not say of any multipart that it would be aborted; the probes of others
+ * that died it leaves.
+ *
  * @returns age in ms of a multipart with that time of beginning; null where that cannot be said
  */
 export const measureAges = async (
   s3: S3Client,
   bucket: string,
-  options: { readonly signal: AbortSignal },
+  { signal, dryRun }: { readonly signal: AbortSignal; readonly dryRun: boolean },
 ): Promise<(initiatedAtMs: number | null) => number | null> => {
   const key = `${PROBES}${randomUUID()}`
-  const probe = await createMultipart(s3, { bucket, key, contentType: 'application/octet-stream' }, options)
+  const probe = await createMultipart(s3, { bucket, key, contentType: 'application/octet-stream' }, { signal })
   const leftBehind: { readonly key: string; readonly uploadId: string; readonly initiatedAtMs: number | null }[] = []
   let nowMs: number | null = null
   try {
-    for await (const listed of listMultipartUploads(s3, { bucket, prefix: PROBES }, options)) {
+    for await (const listed of listMultipartUploads(s3, { bucket, prefix: PROBES }, { signal })) {
       if (listed.key === key) nowMs = listed.initiatedAtMs
       else leftBehind.push(listed)
     }
@@ -29,8 +32,8 @@ export const measureAges = async (
   }
   const ageOf = (initiatedAtMs: number | null) =>
     nowMs === null || initiatedAtMs === null ? null : nowMs - initiatedAtMs
-  for (const { key, uploadId, initiatedAtMs } of leftBehind) {
-    if ((ageOf(initiatedAtMs) ?? 0) > PROBE_LIFE_MS) await abortMultipart(s3, { bucket, key, uploadId }, options)
+  for (const { key, uploadId, initiatedAtMs } of dryRun ? [] : leftBehind) {
+    if ((ageOf(initiatedAtMs) ?? 0) > PROBE_LIFE_MS) await abortMultipart(s3, { bucket, key, uploadId }, { signal })
   }
   return ageOf
 }
