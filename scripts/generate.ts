@@ -21,6 +21,7 @@ const files: GeneratedFile[] = generateModules(root, avsc)
 const stale = files.filter((file) => !isCurrent(file))
 if (!check) stale.forEach(write)
 const { asyncApiPage } = await import('./generate/asyncapi-page.ts')
+const { aclsPage } = await import('./generate/acls-page.ts')
 const { topologyPage } = await import('./generate/topology-page.ts')
 const pages: GeneratedFile[] = [
   configPage(),
@@ -29,6 +30,7 @@ const pages: GeneratedFile[] = [
   await eventsPage(root),
   metricsPage(),
   topologyPage(),
+  aclsPage(),
   asyncApiPage(root),
 ]
 const stalePages = pages.filter((page) => !isCurrent(page))

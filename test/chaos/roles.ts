@@ -6,6 +6,7 @@ import path from 'node:path'
 import { createChildren } from '../../local/child.ts'
 import { openDataDir } from '../../local/data-dir.ts'
 import { answersHttp } from '../../local/health.ts'
+import type { BrokerSettings } from '../../local/kafka.ts'
 import { type KafkaCluster, startKafkaCluster } from '../../local/kafka-cluster.ts'
 import { freePorts } from '../../local/ports.ts'
 import { removeSharedPostgresData } from '../../local/postgres-home.ts'
@@ -53,16 +54,30 @@ export interface RolesOptions {
   readonly restartServers?: boolean
   /** Settings over those that the processes would have, from those: where something is to be put in between. */
   readonly detours?: (settings: Settings) => Promise<Settings>
+  /** Settings of the broker, which listens on the one port and may listen on the other, too. */
+  readonly broker?: (port: number, sparePort: number) => BrokerSettings
+  /** Called when the broker is up, before the migrate step. */
+  readonly onBroker?: (sparePort: number) => Promise<void>
 }
 
 /** Starts the servers and migrates; everything ends with `t`, a test or whoever else tears down. */
 export const openRoles = async (
   t: { teardown(end: () => Promise<void>): void },
-  { restartServers = false, detours = async () => ({}) }: RolesOptions = {},
+  {
+    restartServers = false,
+    detours = async () => ({}),
+    broker = () => ({}),
+    onBroker = async () => undefined,
+  }: RolesOptions = {},
 ): Promise<Roles> => {
   const dataDir = await openDataDir(await mkdtemp(path.join(tmpdir(), 'reelstream-roles-')))
-  const [kafkaPort = 0, , registry, s3, postgres, web, processors, workers, projections] = await freePorts(9)
-  const kafka = await startKafkaCluster({ dataDir: path.join(dataDir, 'broker'), ports: [kafkaPort] })
+  const [kafkaPort = 0, , registry, s3, postgres, web, processors, workers, projections, spare = 0] =
+    await freePorts(10)
+  const kafka = await startKafkaCluster({
+    dataDir: path.join(dataDir, 'broker'),
+    ports: [kafkaPort],
+    settings: broker(kafkaPort, spare),
+  })
   const ports = {
     WEB_PORT: web,
     PROCESSORS_PORT: processors,
@@ -116,6 +131,7 @@ export const openRoles = async (
     await removeSharedPostgresData(dataDir)
     await rm(dataDir, { recursive: true, force: true })
   })
+  await onBroker(spare)
   const migrate = { name: 'migrate', command: process.execPath, args: [programs.migrate], env, cwd: dataDir }
   await children.run(migrate)
 
