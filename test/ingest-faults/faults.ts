@@ -108,7 +108,8 @@ const HOLD_MS = 3_000
  * The gateway's signatures, but for a second only, and a line that carries nothing for three: S3 itself refuses them, and
  * a client that still sends the part sees 403, or a connection that S3 has closed.
  */
-const expiredSignatures = async ({ roles, line, presigner, source, connections }: Stage): Promise<Happened> => {
+const expiredSignatures = async (stage: Stage): Promise<Happened> => {
+  const { roles, line, presigner, source, connections } = stage
   const { GATEWAY_URL: gatewayUrl = '', AUTHOR_TOKEN: token = '' } = roles.env
   let isHeld = true
   let refusals = 0
@@ -144,7 +145,8 @@ const expiredSignatures = async ({ roles, line, presigner, source, connections }
     const details = { title: 'Held up' }
     const options = { gatewayUrl, token, details, parallel: connections, fetch: signedShortly }
     const { videoId } = await createUpload(file, options).done
-    return { videoId, faults: refusals }
+    // Each refusal is of one PUT.
+    return { videoId, faults: refusals, allowedBytes: refusals * stage.partSizeBytes }
   } finally {
     await released
     await file.close()
