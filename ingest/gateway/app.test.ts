@@ -339,6 +339,57 @@ t.test('parts', async (t) => {
     }
   })
 
+  t.test('say whether they are recorded with these bytes, or somebody else may be sending them', async (t) => {
+    const { create, call, parts: recorded, time } = await startGateway(t)
+    const { uploadId } = (await create()).body
+    const another = (await create({}, 'key-2')).body.uploadId
+    const states = async (upload: string, numbers: readonly number[], unlessSignedWithinMs?: number) => {
+      const part = { sizeBytes: 8 * MiB, checksumSha256: sha('A'), unlessSignedWithinMs }
+      const body = { parts: numbers.map((partNumber) => ({ ...part, partNumber })) }
+      const answer = await call('POST', `/uploads/${upload}/parts/sign`, { body })
+      return answer.body.parts.map(({ state }: { state: string }) => state)
+    }
+    t.same(await states(uploadId, [1], 1_000), ['free'])
+    time.nowMs += 999
+    t.same(await states(uploadId, [1, 2], 1_000), ['taken', 'free'])
+    t.same(await states(another, [1], 1_000), ['free'])
+    time.nowMs += 1
+    t.same(await states(uploadId, [1], 1_000), ['free'], 'who was told that it is taken did not take it')
+    t.same(await states(uploadId, [1], 1_000), ['taken'])
+    t.same(await states(uploadId, [1]), ['free'], 'who does not ask is not told')
+    recorded.get(uploadId)?.set(1, stored(1))
+    t.same(await states(uploadId, [1, 2], 1_000), ['recorded', 'taken'])
+    recorded.get(uploadId)?.set(1, { ...stored(1), checksumSha256: sha('B') })
+    t.same(await states(uploadId, [1]), ['free'], 'other bytes')
+    recorded.get(uploadId)?.set(1, stored(1, 7))
+    t.same(await states(uploadId, [1]), ['free'], 'another length')
+  })
+
+  t.test(
+    'are recorded for whoever sends them, too, as soon as they are reported, until they are rejected',
+    async (t) => {
+      const { create, call, uploads, fault } = await startGateway(t)
+      const { uploadId } = (await create()).body
+      const state = async (checksumSha256: string) => {
+        const body = { parts: [{ partNumber: 1, sizeBytes: 8 * MiB, checksumSha256 }] }
+        return (await call('POST', `/uploads/${uploadId}/parts/sign`, { body })).body.parts[0].state
+      }
+      fault.pipeline = 'stopped'
+      const { partNumber: _path, ...part } = stored(1)
+      await call('PUT', `/uploads/${uploadId}/parts/1`, { body: part })
+      t.equal(await state(sha('A')), 'recorded')
+      t.equal(await state(sha('B')), 'free', 'other bytes')
+      const upload = uploads.get(uploadId)
+      if (upload !== undefined) uploads.set(uploadId, { ...upload, rejections: 1 })
+      t.equal(await state(sha('A')), 'free', 'S3 did not have it')
+      await call('POST', `/uploads/${uploadId}/parts`, { body: { parts: [stored(1)] } })
+      t.equal(await state(sha('A')), 'recorded')
+      fault.kafka = 'away'
+      await call('PUT', `/uploads/${uploadId}/parts/1`, { body: { ...part, checksumSha256: sha('B') } })
+      t.equal(await state(sha('B')), 'free', 'nobody knows of it')
+    },
+  )
+
   t.test('that are not in the plan are refused', async (t) => {
     const { create, call, sent } = await startGateway(t)
     const { uploadId } = (await create()).body

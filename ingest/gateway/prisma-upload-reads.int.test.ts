@@ -79,6 +79,7 @@ t.test('a part that was rejected is wanted again, and is there when it was sent 
   await tell('video', [fact('PartRejected', { partNumber: 1, etag, checksum })])
   t.match(await reads.findParts('video', 0, 10), [{ partNumber: 2 }])
   t.same(await reads.sumParts('video'), { parts: 1, bytes: fact('PartUploaded').data.sizeBytes })
+  t.match(await reads.findPartsAmong('video', [1, 2]), [{ partNumber: 2 }])
   t.match(await reads.findUpload('video'), { status: 'open', rejections: 1 })
   await part('video', fact('PartUploaded', { partNumber: 1 }).data)
   t.match(await reads.findParts('video', 0, 10), [{ partNumber: 1 }, { partNumber: 2 }])

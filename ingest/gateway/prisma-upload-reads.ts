@@ -3,6 +3,7 @@ import { type Database, Prisma } from '../../prisma/client.ts'
 import { reading } from '../../prisma/reading.ts'
 import { joinStoredParts, storedPartsOf, sumStoredParts } from '../../prisma/stored-parts.ts'
 import type { Visibility } from '../../schemas/generated.ts'
+import type { StoredPart } from '../part-claim.ts'
 import type { RecordedUpload, UploadReads } from './upload-reads.ts'
 
 /**
@@ -41,12 +42,13 @@ export const prismaUploadReads = (
       asking(async () => {
         const where = { ...storedPartsOf(videoId), partNumber: { gt: after } }
         const rows = await database.uploadPart.findMany({ where, orderBy: { partNumber: 'asc' }, take: limit })
-        return rows.map(({ partNumber, sizeBytes, checksum, etag }) => ({
-          partNumber,
-          sizeBytes: Number(sizeBytes),
-          checksumSha256: checksum,
-          etag,
-        }))
+        return rows.map(storedPart)
+      }),
+
+    findPartsAmong: (videoId, partNumbers) =>
+      asking(async () => {
+        const where = { videoId, partNumber: { in: [...partNumbers] }, code: null }
+        return (await database.uploadPart.findMany({ where })).map(storedPart)
       }),
 
     sumParts: (videoId) => asking(() => sumStoredParts(database, videoId)),
@@ -88,6 +90,20 @@ export const prismaUploadReads = (
     },
   }
 }
+
+interface PartRow {
+  readonly partNumber: number
+  readonly sizeBytes: bigint
+  readonly checksum: string
+  readonly etag: string
+}
+
+const storedPart = ({ partNumber, sizeBytes, checksum, etag }: PartRow): StoredPart => ({
+  partNumber,
+  sizeBytes: Number(sizeBytes),
+  checksumSha256: checksum,
+  etag,
+})
 
 /** A claim is usually folded within 50 ms; a pipeline that is behind is not helped by asking often. */
 const FIRST_PAUSE_MS = 15

@@ -18,6 +18,8 @@ export interface UploadReads {
    * does not have what was reported, is not among them.
    */
   findParts(videoId: string, after: number, limit: number): Promise<readonly StoredPart[]>
+  /** Those of these numbers that findParts lists, in any order. */
+  findPartsAmong(videoId: string, partNumbers: readonly number[]): Promise<readonly StoredPart[]>
   /** Of the parts that findParts lists, how many there are and how long they are together. */
   sumParts(videoId: string): Promise<PartsSum>
   /** What the author has open; of an upload whose length is not known, what is stored of it. */

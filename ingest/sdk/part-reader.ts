@@ -1,25 +1,21 @@
 import type { PartFacts, PreparedPart } from './send-part.ts'
-import type { SourcePart } from './source-parts.ts'
+import type { SourcePart, SourceParts } from './source-parts.ts'
 
 /** Reads and hashes parts, and keeps what is known of each. */
 export interface PartReader {
   /** The next part; undefined after the last one. Calls may overlap. */
   next(): Promise<PreparedPart | undefined>
+  /** As the source's: whether the part has another turn, behind those that are left. */
+  later(partNumber: number): boolean
   /** Resolves when nothing is being read; rejects when something could not be. */
   settled(): Promise<void>
 }
 
-/**
- * @param next the parts in order, undefined after the last one
- * @param facts where each is noted by its number, before `next` resolves
- */
-export const createPartReader = (
-  next: () => Promise<SourcePart | undefined>,
-  facts: Map<number, PartFacts>,
-): PartReader => {
+/** @param facts where each is noted by its number, before `next` resolves */
+export const createPartReader = (parts: SourceParts, facts: Map<number, PartFacts>): PartReader => {
   const reads = new Set<Promise<unknown>>()
   const read = async (): Promise<PreparedPart | undefined> => {
-    const part = await next()
+    const part = await parts.next()
     if (part === undefined) return undefined
     const prepared = await preparePart(part)
     const { partNumber, sizeBytes, checksumSha256 } = prepared
@@ -37,6 +33,7 @@ export const createPartReader = (
       )
       return reading
     },
+    later: parts.later,
     async settled() {
       await Promise.all(reads)
     },

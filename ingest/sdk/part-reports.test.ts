@@ -49,6 +49,28 @@ t.test('what does not pass is not reported', async (t) => {
   t.same(told, ['check'])
 })
 
+t.test('where the last one was dropped the check comes at the end, once', async (t) => {
+  const { told, reports } = start()
+  reports.begun()
+  const first = reports.stored(part(1))
+  reports.begun()
+  await first
+  reports.dropped()
+  reports.ended()
+  await reports.finished()
+  t.same(told, [1, 'check'])
+
+  const failing = start(false)
+  failing.reports.begun()
+  failing.reports.dropped()
+  await t.rejects(failing.reports.finished(), { message: 'changed' })
+
+  const nothing = start()
+  nothing.reports.ended()
+  await nothing.reports.finished()
+  t.same(nothing.told, [], 'nothing was sent')
+})
+
 t.test('without a check nothing waits', async (t) => {
   const { told, report } = start()
   const reports = createPartReports(report, null)

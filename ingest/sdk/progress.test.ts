@@ -36,6 +36,20 @@ t.test('what must be sent again is taken back', async (t) => {
   t.match(told, [{ sentBytes: 400 }, { sentBytes: 0, rateBps: 0, etaMs: null }])
 })
 
+t.test('at the end all of it is there, whoever sent it, and nothing is told any more', async (t) => {
+  const { meter, told, after } = metered(null)
+  after(200)
+  meter.partStored(1, 400)
+  meter.completed(1_000)
+  after(200)
+  meter.partSent(2, 0)
+  t.match(told, [
+    { sentBytes: 400, totalBytes: null },
+    { sentBytes: 1_000, resumedBytes: 600, totalBytes: 1_000, etaMs: 0 },
+  ])
+  t.equal(told.length, 2)
+})
+
 t.test('the rate is that of the last twenty seconds, without pauses', async (t) => {
   const { meter, told, after } = metered(1_000_000)
   const send = (seconds: number, bytesASecond: number) => {

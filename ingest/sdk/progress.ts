@@ -1,7 +1,7 @@
 export interface UploadProgress {
   /** Bytes that have left, and those that were there already. Those of a part that must be sent again are taken back. */
   readonly sentBytes: number
-  /** Of these, what an earlier attempt had stored: compared here, not sent. */
+  /** Of these, what an earlier attempt or another client had stored: compared here, not sent. */
   readonly resumedBytes: number
   /** Null as long as a stream has not ended. */
   readonly totalBytes: number | null
@@ -33,6 +33,7 @@ export class ProgressMeter {
   #marks: Mark[]
   #toldAtMs: number
   #pausedAtMs: number | null = null
+  #isOver = false
 
   /** @param tell called at most ten times a second, and for every whole part that was sent */
   constructor(totalBytes: number | null, tell: (progress: UploadProgress) => void, now = () => performance.now()) {
@@ -55,7 +56,7 @@ export class ProgressMeter {
     this.#say()
   }
 
-  /** An earlier attempt had stored these bytes. */
+  /** An earlier attempt, or another client, had stored these bytes. */
   partFound(sizeBytes: number): void {
     this.#resumedBytes += sizeBytes
     // Before the first byte that is sent there is no rate: finding parts takes time, too.
@@ -67,6 +68,14 @@ export class ProgressMeter {
   ended(totalBytes: number): void {
     this.#totalBytes = totalBytes
     this.#say()
+  }
+
+  /** All of it is stored, whoever sent what is left: the last word. */
+  completed(totalBytes: number): void {
+    this.#totalBytes = totalBytes
+    this.#resumedBytes = totalBytes - this.#movedBytes
+    this.#say()
+    this.#isOver = true
   }
 
   pause(): void {
@@ -90,6 +99,7 @@ export class ProgressMeter {
   }
 
   #say(): void {
+    if (this.#isOver) return
     const atMs = this.#pausedAtMs ?? this.#now()
     this.#toldAtMs = this.#now()
     this.#marks.push({ atMs, movedBytes: this.#movedBytes })

@@ -1,7 +1,17 @@
 import { createHash, randomBytes } from 'node:crypto'
 import t from 'tap'
 import { createUpload, fingerprintOf, storageMemory, type UploadOptions, type UploadProgress } from './index.ts'
-import { fakeServers, json, PART, problem, recorded, type Servers, webStorage, whole } from './testing/servers.ts'
+import {
+  completedWith,
+  fakeServers,
+  json,
+  PART,
+  problem,
+  recorded,
+  type Servers,
+  webStorage,
+  whole,
+} from './testing/servers.ts'
 
 const source = (bytes: Uint8Array, lastModified = 1) =>
   new File([new Uint8Array(bytes)], 'holiday.mp4', { type: 'video/mp4', lastModified })
@@ -85,15 +95,15 @@ t.test('one that waits for the bytes of a stream is interrupted at once', async 
 })
 
 t.test('of a source that its key names, a stored part is not read again', async (t) => {
-  const bytes = randomBytes(4500)
+  const bytes = randomBytes(5000)
   const begin = async (parallel: number) => {
-    const servers = fakeServers(4500)
+    const servers = fakeServers(5000)
     const read: number[] = []
     const named = {
       size: bytes.length,
       isNamedByKey: true,
       slice: (start: number, end: number) => {
-        read.push(start / PART)
+        read.push(start / PART + 1)
         return { arrayBuffer: async () => new Uint8Array(bytes.subarray(start, end)).buffer }
       },
     }
@@ -112,26 +122,27 @@ t.test('of a source that its key names, a stored part is not read again', async 
     await first.done.catch(() => undefined)
     servers.onReport = () => {}
     read.length = 0
-    return { servers, read, go }
+    const missing = [1, 2, 3, 4, 5].filter((partNumber) => !servers.reported.has(partNumber))
+    return { servers, read, go, missing }
   }
 
   t.test('and the rest is', async (t) => {
-    const { servers, read, go } = await begin(1)
+    const { servers, read, go, missing } = await begin(1)
     const again = go()
     const progress: UploadProgress[] = []
     again.on('progress', (value) => progress.push(value))
     await again.done
-    t.same(read, [2, 3, 4])
+    t.same([...new Set(read)].sort(), missing)
     t.ok(whole(servers).equals(bytes))
-    t.match(progress.at(-1), { sentBytes: 4500, resumedBytes: 2000 })
+    t.match(progress.at(-1), { sentBytes: 5000, resumedBytes: 2000 })
   })
 
   t.test('one of another length than planned is', async (t) => {
-    const { servers, read, go } = await begin(1)
-    const [, part] = [...servers.reported][1] ?? []
-    if (part !== undefined) servers.reported.set(2, { ...part, sizeBytes: 999 })
+    const { servers, read, go, missing } = await begin(1)
+    const [partNumber = 0, part] = [...servers.reported][1] ?? []
+    if (part !== undefined) servers.reported.set(partNumber, { ...part, sizeBytes: 999 })
     await go().done
-    t.same(read, [1, 2, 3, 4])
+    t.same([...new Set(read)].sort(), [...missing, partNumber].sort())
     t.ok(whole(servers).equals(bytes))
   })
 
@@ -154,6 +165,87 @@ t.test('a part that the server has with other bytes is sent again', async (t) =>
   await start(changed, servers, { memory }).done
   t.ok(whole(servers).equals(changed))
   t.equal(servers.reported.get(2)?.checksumSha256, checksum(changed.subarray(1000, 2000)))
+})
+
+t.test('two that go on with one upload send next to nothing twice', async (t) => {
+  const bytes = randomBytes(40_000)
+  for (let i = 0; i < 3; i++) {
+    const servers = fakeServers(40_000)
+    await dieAfter(4, bytes, servers, { idempotencyKey: 'k' })
+    const before = servers.stored.size
+    const sent = servers.count('put')
+    const uploads = [1, 2].map(() => start(bytes, servers, { idempotencyKey: 'k', parallel: 3 }))
+    const last: UploadProgress[] = []
+    uploads.forEach((upload, who) => {
+      upload.on('progress', (progress) => {
+        last[who] = progress
+      })
+    })
+    await Promise.all(uploads.map(({ done }) => done))
+    t.ok(whole(servers).equals(bytes))
+    const twice = servers.count('put') - sent - (40 - before)
+    t.ok(twice <= 3 + 1, `${twice} of ${40 - before} parts were sent twice`)
+    t.match(last, Array(2).fill({ sentBytes: 40_000, totalBytes: 40_000, etaMs: 0 }))
+  }
+})
+
+t.test('a part that somebody else may be sending has its turn at the end, of a stream in its place', async (t) => {
+  const order = async (source: Uint8Array | ReadableStream<Uint8Array>, signedMsAgo = 0) => {
+    const servers = fakeServers(source instanceof Uint8Array ? source.length : 0)
+    if (!(source instanceof Uint8Array)) servers.partCount = null
+    for (const partNumber of [1, 3]) servers.signedAtMs.set(partNumber, performance.now() - signedMsAgo)
+    const startedMs = performance.now()
+    await start(source, servers, { parallel: 1 }).done
+    const sent = servers.calls.filter(({ step }) => step === 'put').map(({ url }) => Number(url.split('/').at(-1)))
+    return { sent, tookMs: performance.now() - startedMs }
+  }
+  const bytes = randomBytes(4500)
+  const ofFile = await order(bytes)
+  t.same(ofFile.sent, [2, 4, 5, 1, 3])
+  t.ok(ofFile.tookMs >= 1000, 'whoever took it was waited for')
+  t.same((await order(bytes.subarray(0, 900))).sent, [1], 'there is no other')
+  t.same((await order(streamOf(bytes, 333))).sent, [1, 2, 3, 4, 5])
+  t.same((await order(bytes, 1000)).sent, [1, 2, 3, 4, 5], 'long ago')
+})
+
+t.test('a part that somebody else is sending is waited for, and not sent', async (t) => {
+  const bytes = randomBytes(900)
+  const servers = fakeServers(900)
+  servers.signedAtMs.set(1, performance.now())
+  servers.fault = ({ step }, nth) => {
+    if (step === 'sign' && nth === 2) completedWith(servers, bytes)
+    return undefined
+  }
+  await start(bytes, servers).done
+  t.equal(servers.count('put'), 0)
+  t.equal(servers.count('sign'), 2)
+})
+
+t.test('a part that others recorded is neither sent nor reported, also when it is to be sent again', async (t) => {
+  const bytes = randomBytes(2500)
+  const servers = fakeServers(2500)
+  const others = (partNumber: number) => {
+    const part = bytes.subarray((partNumber - 1) * PART, partNumber * PART)
+    servers.reported.set(partNumber, { etag: 'e', sizeBytes: part.length, checksumSha256: checksum(part) })
+    servers.stored.set(partNumber, new Uint8Array(part))
+  }
+  others(1)
+  servers.fault = ({ step, url }, nth) => {
+    if (step !== 'put' || nth > 1) return undefined
+    // Somebody else was faster.
+    others(Number(url.split('/').at(-1)))
+    return new Response('', { status: 500 })
+  }
+  let last: UploadProgress | undefined
+  const upload = start(bytes, servers, { parallel: 1 })
+  upload.on('progress', (progress) => {
+    last = progress
+  })
+  await upload.done
+  t.equal(servers.count('put'), 2, 'one that failed, and the last')
+  t.equal(servers.count('report'), 1)
+  t.match(last, { sentBytes: 2500, resumedBytes: 2000, totalBytes: 2500 })
+  t.ok(whole(servers).equals(bytes))
 })
 
 t.test('a connection reports its part before it sends another one, and has that one signed meanwhile', async (t) => {

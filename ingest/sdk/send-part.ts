@@ -30,19 +30,24 @@ export interface StoredPart extends PartFacts {
 export interface SignedPart {
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
+  /**
+   * What the gateway knows of others who send parts of the upload: somebody reported this one with the same bytes
+   * (recorded), or had it signed a moment ago (taken).
+   */
+  readonly state: 'free' | 'taken' | 'recorded'
 }
 
 export interface PartSender {
-  /** For one PUT of exactly these bytes, with repetitions. @throws UploadError */
-  sign(part: PartFacts): Promise<SignedPart>
   /**
-   * Signs the part and PUTs it, as soon as `before` allows. ONE try; a signature is made for every try, so one that
-   * expired while its part waited is not a special case. `onSent` is told how many bytes have left. Throws Retryable,
-   * or UploadError for what will not heal.
+   * For one PUT of exactly these bytes, with repetitions: one that expired while its part waited is not a special case.
+   * @param unlessSignedWithinMs how long ago it counts as taken; default: 0, never
+   * @throws UploadError
    */
+  sign(part: PartFacts, unlessSignedWithinMs?: number): Promise<SignedPart>
+  /** ONE try. `onSent` is told how many bytes have left. Throws Retryable, or UploadError for what will not heal. */
   put(
     part: PreparedPart,
-    before: Promise<unknown>,
+    signed: SignedPart,
     signal: AbortSignal,
     onSent: (sentBytes: number) => void,
   ): Promise<StoredPart>
@@ -62,11 +67,9 @@ export const createPartSender = (
   signal: AbortSignal,
 ): PartSender => {
   const path = `${uploadPath(uploadId)}/parts`
-  const sign = batching(async (parts: readonly PartFacts[]) => {
-    const body = {
-      parts: parts.map(({ partNumber, sizeBytes, checksumSha256 }) => ({ partNumber, sizeBytes, checksumSha256 })),
-    }
-    return (await requestJson<{ parts: SignedPart[] }>(server, `${path}/sign`, { method: 'POST', body, signal })).parts
+  const sign = batching(async (parts: readonly (PartFacts & { readonly unlessSignedWithinMs: number })[]) => {
+    const request = { method: 'POST', body: { parts }, signal }
+    return (await requestJson<{ parts: SignedPart[] }>(server, `${path}/sign`, request)).parts
   }, MAX_WINDOW)
   const report = batching(async (parts: readonly StoredPart[]) => {
     await requestJson(server, path, { method: 'POST', body: { parts }, signal })
@@ -74,16 +77,15 @@ export const createPartSender = (
   }, MAX_WINDOW)
 
   return {
-    sign,
-    async put({ bytes, ...part }, before, partSignal, onSent) {
-      const signed = await sign(part)
-      await before
+    sign: ({ partNumber, sizeBytes, checksumSha256 }, unlessSignedWithinMs = 0) =>
+      sign({ partNumber, sizeBytes, checksumSha256, unlessSignedWithinMs }),
+    async put({ bytes, ...part }, { url, headers }, partSignal, onSent) {
       const onLeft = (sentBytes: number): void => {
         // A large part may be under way for long before it is answered.
         if (sentBytes > 0) server.outage?.answered()
         onSent(sentBytes)
       }
-      const etag = await put(() => putBytes({ ...signed, bytes, signal: partSignal, onSent: onLeft }), partSignal)
+      const etag = await put(() => putBytes({ url, headers, bytes, signal: partSignal, onSent: onLeft }), partSignal)
       return { ...part, etag }
     },
     async report(part) {

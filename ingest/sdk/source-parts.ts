@@ -8,19 +8,31 @@ export interface SourcePart {
   readonly bytes: Uint8Array<ArrayBuffer>
 }
 
+export interface SourceParts {
+  /**
+   * The next part with each call; undefined after the last one. Calls may overlap: a file is then read at several places at
+   * once, a stream one part after the other.
+   * @throws UploadError FILE_UNREADABLE, FILE_CHANGED
+   */
+  next(): Promise<SourcePart | undefined>
+  /**
+   * Puts a part that was read behind those that are left. False when that would lead nowhere: nothing else is left, it was
+   * put there before, or it cannot be read again.
+   */
+  later(partNumber: number): boolean
+}
+
 /** A source that is known not to be empty, cut into parts as soon as somebody knows how long they are. */
 export interface OpenedSource {
   /** Null while it is not known: a stream says it by ending. */
   readonly sizeBytes: number | null
+  /** Whether a part can be read at any time, also twice. Not of a stream. */
+  readonly isSeekable: boolean
   /**
-   * The next part with each call, in order; undefined after the last one. Calls may overlap: a file is then read at
-   * several places at once, a stream one part after the other. All parts but the last have `partSizeBytes`.
-   * @param known by number, what is not to be read: of a file, parts that are there before they have their turn
-   * @throws UploadError FILE_UNREADABLE, FILE_CHANGED
+   * Its parts; all but the last have `partSizeBytes`.
+   * @param partNumbers which, in which order; a stream gives all of them in its own
    */
-  parts(partSizeBytes: number, known: ReadonlyMap<number, unknown>): () => Promise<SourcePart | undefined>
-  /** One part once more; null where nothing can be read twice. */
-  readonly part: ((partNumber: number, partSizeBytes: number) => Promise<SourcePart>) | null
+  parts(partSizeBytes: number, partNumbers: readonly number[]): SourceParts
   /**
    * Resolves when all reads until now were of one and the same file, as far as it can be told; null where nothing is
    * read twice. @throws UploadError FILE_CHANGED
@@ -44,13 +56,21 @@ const fileInParts = (source: UploadSource): OpenedSource => {
   return {
     sizeBytes: source.size,
     isNamedByKey: source.isNamedByKey === true,
-    part,
-    parts: (partSizeBytes, known) => {
-      let begun = 0
-      return async () => {
-        do begun += 1
-        while (known.has(begun))
-        return (begun - 1) * partSizeBytes < source.size ? part(begun, partSizeBytes) : undefined
+    isSeekable: true,
+    parts: (partSizeBytes, partNumbers) => {
+      const left = [...partNumbers]
+      const delayed = new Set<number>()
+      return {
+        next: async () => {
+          const partNumber = left.shift()
+          return partNumber === undefined ? undefined : part(partNumber, partSizeBytes)
+        },
+        later: (partNumber) => {
+          if (left.length === 0 || delayed.has(partNumber)) return false
+          delayed.add(partNumber)
+          left.push(partNumber)
+          return true
+        },
       }
     },
     checkUnchanged: async () => {
@@ -94,7 +114,7 @@ const streamInParts = async (stream: ReadableStream<Uint8Array>): Promise<Opened
   return {
     sizeBytes: null,
     isNamedByKey: false,
-    part: null,
+    isSeekable: false,
     checkUnchanged: null,
     parts: (partSizeBytes) => {
       let read = 0
@@ -106,9 +126,12 @@ const streamInParts = async (stream: ReadableStream<Uint8Array>): Promise<Opened
         read += 1
         return { partNumber: read, bytes: bytes.subarray(0, filled) }
       }
-      return () => {
-        turn = turn.then(readNext)
-        return turn
+      return {
+        next: () => {
+          turn = turn.then(readNext)
+          return turn
+        },
+        later: () => false,
       }
     },
   }

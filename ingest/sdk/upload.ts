@@ -4,6 +4,7 @@ import { fingerprintOf } from './fingerprint.ts'
 import type { UploadMemory } from './memory.ts'
 import { Outage } from './outage.ts'
 import { Parallelism } from './parallelism.ts'
+import { partOrder } from './part-order.ts'
 import { createPartReader, type PartReader } from './part-reader.ts'
 import { PauseGate } from './pause-gate.ts'
 import { ProgressMeter, type UploadProgress } from './progress.ts'
@@ -11,7 +12,7 @@ import { type PutBytes, putBytesWith } from './put-bytes.ts'
 import { type RecordedUpload, recordedUpload, type UploadStatus } from './recorded-upload.ts'
 import { requestJson, type Server, serverAt, uploadPath } from './requests.ts'
 import { createPartSender, isSamePart, type PartFacts } from './send-part.ts'
-import { type OpenedSource, openSource, type SourcePart } from './source-parts.ts'
+import { type OpenedSource, openSource } from './source-parts.ts'
 import { sendParts } from './transfer.ts'
 import type { CreatedUpload, TokenSource, UploadDetails, UploadResult, UploadSource } from './types.ts'
 import { unlessClosed, untilClosed } from './until-closed.ts'
@@ -107,7 +108,8 @@ const MAX_PARALLEL = 32
 const IN_FLIGHT_BYTES = 256 * 1024 * 1024
 const GIVE_UP_MS = 5_000
 const LOOK_AGAIN_MS = 10_000
-const NOTHING: Pick<RecordedUpload, 'parts' | 'rejections'> = { parts: new Map(), rejections: 0 }
+type Recorded = Pick<RecordedUpload, 'parts' | 'rejections'>
+const NOTHING: Recorded = { parts: new Map(), rejections: 0 }
 
 const ENDED: readonly UploadState[] = ['completed', 'failed', 'cancelled', 'interrupted']
 
@@ -224,14 +226,20 @@ class RunningUpload implements Upload {
     const server = this.#serverOf(answer)
     this.#outage.endAt(expiresAtMs)
     this.#emit('created', { videoId, uploadId, watchUrl, expiresAtMs })
+    const before = await this.#before(answer, server)
     const facts = new Map<number, PartFacts>()
-    const reader = createPartReader(source.parts(answer.partSizeBytes, facts), facts)
-    const outcome = await this.#complete(source, answer, server, reader, facts)
+    for (const part of believedParts(source, before.parts, answer.partSizeBytes)) {
+      facts.set(part.partNumber, part)
+      this.#meter.partFound(part.sizeBytes)
+    }
+    const reader = createPartReader(source.parts(answer.partSizeBytes, numbersOf(source, answer, before, facts)), facts)
+    const outcome = await this.#complete(source, answer, before, server, reader, facts)
     const isSame = outcome.status === 'completed' && (await this.#isSame(server, uploadId, reader, facts))
     // Whatever the end is, nobody can go on with it.
     await this.#memory.forget(this.#fingerprint)
     if (outcome.status === 'aborted') throw failureOf(outcome)
     if (!isSame) throw new UploadError('FILE_DIFFERS', DIFFERS)
+    this.#meter.completed(bytesOf(facts))
     return { videoId, watchUrl, alreadyComplete: answer.status === 'completed' }
   }
 
@@ -255,6 +263,16 @@ class RunningUpload implements Upload {
     return beginUpload(beginning)
   }
 
+  /** What an earlier attempt, or somebody else, had recorded when this one began. */
+  async #before({ uploadId, status, isNew }: UploadAnswer, server: Server): Promise<Recorded> {
+    if (isNew || status !== 'open') return NOTHING
+    const before = await recordedUpload(server, uploadId, this.#ended.signal)
+    if (before.parts.size > 0) {
+      this.#emit('resumed', { storedParts: before.parts.size, storedBytes: bytesOf(before.parts) })
+    }
+    return before
+  }
+
   /**
    * Sends what is missing, and waits for the end. The server may find in S3 that a part is not what was reported, and
    * want it again.
@@ -262,22 +280,15 @@ class RunningUpload implements Upload {
   async #complete(
     source: OpenedSource,
     answer: UploadAnswer,
+    before: Recorded,
     server: Server,
     reader: PartReader,
     facts: Map<number, PartFacts>,
   ): Promise<UploadStatus> {
-    const { uploadId, status, partSizeBytes, isNew } = answer
+    const { uploadId, status, partSizeBytes } = answer
     const { inFlightBytes = IN_FLIGHT_BYTES } = this.#options
     this.#parallelism.bound(Math.max(1, Math.floor(inFlightBytes / partSizeBytes)))
     const { signal } = this.#ended
-    const before = isNew || status !== 'open' ? NOTHING : await recordedUpload(server, uploadId, signal)
-    if (before.parts.size > 0) {
-      this.#emit('resumed', { storedParts: before.parts.size, storedBytes: bytesOf(before.parts) })
-    }
-    for (const part of believedParts(source, before.parts, partSizeBytes)) {
-      facts.set(part.partNumber, part)
-      this.#meter.partFound(part.sizeBytes)
-    }
     const sender = createPartSender(server, uploadId, this.#putBytes, signal)
     const check = source.checkUnchanged && this.#orGiveUp(source.checkUnchanged)
     const transfer = { sender, parallelism: this.#parallelism, meter: this.#meter, gate: this.#gate, check }
@@ -290,10 +301,11 @@ class RunningUpload implements Upload {
     this.#enter('completing')
     const { lookAgainMs = LOOK_AGAIN_MS } = this.#options
     return untilClosed({ server, uploadId, facts, before, lookAgainMs, signal }, async (wanted) => {
-      if (source.part === null) throw new UploadError('PART_LOST', LOST)
+      if (!source.isSeekable) throw new UploadError('PART_LOST', LOST)
       this.#enter('uploading')
-      const next = partsAgain(source.part, wanted, partSizeBytes)
-      await unlessClosed(() => sendParts(transfer, createPartReader(next, facts), NOTHING.parts))
+      const numbers = wanted.map(({ partNumber }) => partNumber)
+      const partsAgain = createPartReader(source.parts(partSizeBytes, numbers), facts)
+      await unlessClosed(() => sendParts(transfer, partsAgain, NOTHING.parts))
       this.#enter('completing')
     })
   }
@@ -397,16 +409,15 @@ const detailsOf = (details: UploadDetails, file: UploadSource | null): UploadDet
 const bytesOf = (parts: ReadonlyMap<number, PartFacts>): number =>
   [...parts.values()].reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
 
-const partsAgain = (
-  part: (partNumber: number, partSizeBytes: number) => Promise<SourcePart>,
-  wanted: readonly PartFacts[],
-  partSizeBytes: number,
-): (() => Promise<SourcePart | undefined>) => {
-  const left = wanted.map(({ partNumber }) => partNumber)
-  return async () => {
-    const partNumber = left.shift()
-    return partNumber === undefined ? undefined : part(partNumber, partSizeBytes)
-  }
+/** Parts that are to be read, in their order; of a stream nobody knows how many. */
+const numbersOf = (
+  { sizeBytes }: OpenedSource,
+  { partSizeBytes, isNew }: UploadAnswer,
+  { parts }: Recorded,
+  known: ReadonlyMap<number, unknown>,
+): readonly number[] => {
+  const order = partOrder(Math.ceil((sizeBytes ?? 0) / partSizeBytes), parts, isNew ? 0 : Math.random())
+  return order.filter((partNumber) => !known.has(partNumber))
 }
 
 const DIFFERS = 'The upload of this key is complete, with other bytes than these. Send these with another key.'

@@ -21,10 +21,11 @@ const HEADS_BYTES = 256 * 1024
 
 /** One upload, with one kind of fault in it. */
 export const perform = async (fault: IngestFault, stage: Stage): Promise<Finding> => {
-  const { line, source, connections, partSizeBytes, s3 } = stage
+  const { line, connections, partSizeBytes, s3 } = stage
+  const source = fault.isLong ? stage.longSource : stage.source
   const startedMs = performance.now()
   stage.reset()
-  const { videoId, faults, allowedBytes = faults * connections * partSizeBytes } = await fault.run(stage)
+  const { videoId, faults, allowedBytes = faults * connections * partSizeBytes } = await fault.run({ ...stage, source })
   const durationMs = performance.now() - startedMs
   const hash = createHash('sha256')
   const { body } = await readObject(s3, { bucket: BUCKET, key: keyOf(videoId) })

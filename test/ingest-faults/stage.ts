@@ -22,7 +22,10 @@ export interface Stage {
   readonly database: Gate
   /** Lies behind the line in trials that ask for it (`throughProxy`). */
   readonly proxy: FaultProxy
+  /** Some parts more than connections. */
   readonly source: Source
+  /** Several times as many. */
+  readonly longSource: Source
   readonly s3: S3Client
   readonly presigner: S3Client
   /** Where clients keep what they remember. */
@@ -57,6 +60,7 @@ const MiB = 1024 * 1024
 /** The smallest that S3 takes, https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html */
 const PART_BYTES = 5 * MiB
 const SOURCE_BYTES = 6 * PART_BYTES + MiB + 7
+const LONG_SOURCE_BYTES = 24 * PART_BYTES + MiB + 7
 const CONNECTIONS = 3
 export const BUCKET = 'reelstream-media'
 
@@ -104,7 +108,8 @@ export const openStage = async (
   const kept = await keepRunning(t, roles)
   return {
     ...{ roles, proxy, s3, presigner, folder, awayMs, ...gates, ...kept },
-    source: makeSource(folder),
+    source: makeSource(folder, 'source.bin', SOURCE_BYTES),
+    longSource: makeSource(folder, 'long-source.bin', LONG_SOURCE_BYTES),
     connections: CONNECTIONS,
     partSizeBytes: PART_BYTES,
     throughProxy: () => {
@@ -120,9 +125,9 @@ export const openStage = async (
 
 const portOf = (url: string): number => Number(new URL(url).port)
 
-const makeSource = (folder: string): Source => {
-  const file = path.join(folder, 'source.bin')
-  const bytes = randomBytes(SOURCE_BYTES)
+const makeSource = (folder: string, name: string, sizeBytes: number): Source => {
+  const file = path.join(folder, name)
+  const bytes = randomBytes(sizeBytes)
   writeFileSync(file, bytes)
   return { file, sizeBytes: bytes.length, sha256: createHash('sha256').update(bytes).digest('hex') }
 }

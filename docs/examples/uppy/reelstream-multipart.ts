@@ -138,7 +138,7 @@ export const reelstreamMultipart = (uppy: Uppy<Meta, Body>, author: ReelstreamSe
       const sendAgain = async (wanted: readonly PartFacts[]): Promise<void> => {
         for (const { partNumber } of wanted) {
           const part = await prepared(upload, data, partNumber)
-          const put = () => upload.sender.put(part, Promise.resolve(), waiting, () => undefined)
+          const put = async () => upload.sender.put(part, await upload.sender.sign(part), waiting, () => undefined)
           await upload.sender.report(await retrying(put, waiting))
         }
       }

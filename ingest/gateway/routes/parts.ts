@@ -1,4 +1,4 @@
-import { Type } from 'typebox'
+import { type Static, Type } from 'typebox'
 import { BadInputError } from '../../../platform/errors.ts'
 import { problemResponses } from '../../../platform/http/problem-schema.ts'
 import { MAX_PARTS, partRange } from '../../../storage/part-size.ts'
@@ -6,19 +6,35 @@ import { partClaim } from '../../part-claim.ts'
 import { checkOpen, ownUpload } from '../access.ts'
 import type { GatewayContext } from '../context.ts'
 import { checkGrowth } from '../open-uploads.ts'
+import { createPartsUnderWay, isSamePart, type PartsUnderWay } from '../parts-under-way.ts'
 import type { RecordedUpload } from '../upload-reads.ts'
 import { ClaimAnswer, type Routes, UploadParams } from './routes.ts'
 
 /** A window of parts: enough for any client's parallelism, small enough for one answer. */
 const MAX_WINDOW = 100
 
+const DAY_MS = 24 * 3_600_000
 const PartNumber = Type.Integer({ minimum: 1, maximum: MAX_PARTS })
 const SizeBytes = Type.Integer({ minimum: 1 })
 /** 32 bytes in base64. */
 const Sha256 = Type.String({ pattern: '^[A-Za-z0-9+/]{43}=$', description: 'SHA-256 of the part, base64.' })
 const Etag = Type.String({ pattern: '^"?[!#-~]{1,200}"?$', description: 'As S3 answered it.' })
 
-const PartToSign = Type.Object({ partNumber: PartNumber, sizeBytes: SizeBytes, checksumSha256: Sha256 })
+const PartToSign = Type.Object({
+  partNumber: PartNumber,
+  sizeBytes: SizeBytes,
+  checksumSha256: Sha256,
+  unlessSignedWithinMs: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: DAY_MS,
+      description:
+        'Answers taken, and does not count as a signature, if the part was signed less than so long ago: another client ' +
+        'may be sending it. A hint, of this gateway alone. Default: 0, whatever others do.',
+    }),
+  ),
+})
+type PartToSign = Static<typeof PartToSign>
 const StoredPart = Type.Object({ etag: Etag, sizeBytes: SizeBytes, checksumSha256: Sha256 })
 const NumberedPart = Type.Object({ partNumber: PartNumber, ...StoredPart.properties })
 const windowOf = <T extends typeof PartToSign | typeof NumberedPart>(part: T) =>
@@ -29,9 +45,16 @@ const SignedPart = Type.Object({
   url: Type.String({ description: 'A secret while it lives.' }),
   headers: Type.Record(Type.String(), Type.String(), { description: 'To be sent exactly so.' }),
   expiresAtMs: Type.Integer(),
+  state: Type.Union([Type.Literal('free'), Type.Literal('taken'), Type.Literal('recorded')], {
+    description:
+      'Whether others send parts of this upload, too. recorded: somebody reported this part with this length and checksum, ' +
+      'it need neither be sent nor reported. taken: see unlessSignedWithinMs. free: neither. The URL is good in any case.',
+  }),
 })
 
 export const partsRoutes: Routes = (app, context) => {
+  const underWay = createPartsUnderWay(context.clock)
+
   app.route({
     method: 'POST',
     url: '/uploads/:uploadId/parts/sign',
@@ -47,12 +70,25 @@ export const partsRoutes: Routes = (app, context) => {
       const { upload } = await ownUpload(context, request, request.params.uploadId)
       checkOpen(context, upload)
       for (const part of request.body.parts) checkPlan(context, upload, part)
-      await checkGrowth(context, upload, request.body.parts)
+      const numbers = request.body.parts.map(({ partNumber }) => partNumber)
+      const [recorded] = await Promise.all([
+        context.reads.findPartsAmong(upload.videoId, numbers),
+        checkGrowth(context, upload, request.body.parts),
+      ])
       const { bucket, objectKey: key, s3UploadId: uploadId } = upload
-      const sign = async (part: (typeof request.body.parts)[number]) => ({
-        partNumber: part.partNumber,
-        ...(await context.store.signPart({ bucket, key, uploadId }, part, context.limits.signatureLifeSeconds)),
-      })
+      const take = ({ partNumber, unlessSignedWithinMs = 0 }: PartToSign) =>
+        underWay.take(upload, partNumber, unlessSignedWithinMs)
+      const sign = async (part: PartToSign) => {
+        const signed = await context.store.signPart(
+          { bucket, key, uploadId },
+          part,
+          context.limits.signatureLifeSeconds,
+        )
+        const { partNumber } = part
+        const isRecorded = recorded.some((other) => isSamePart(part, other)) || underWay.isReported(upload, part)
+        const state = isRecorded ? 'recorded' : take(part) ? 'free' : 'taken'
+        return { partNumber, ...signed, state } as const
+      }
       return { parts: await Promise.all(request.body.parts.map(sign)) }
     },
   })
@@ -71,7 +107,7 @@ export const partsRoutes: Routes = (app, context) => {
       const { uploadId, partNumber } = request.params
       const { upload } = await ownUpload(context, request, uploadId)
       checkOpen(context, upload)
-      return reply.status(202).send(await report(context, upload, { ...request.body, partNumber }))
+      return reply.status(202).send(await report(context, underWay, upload, { ...request.body, partNumber }))
     },
   })
 
@@ -96,7 +132,7 @@ export const partsRoutes: Routes = (app, context) => {
       for (const part of request.body.parts) checkPlan(context, upload, part)
       const reported = request.body.parts.map(async (part) => ({
         partNumber: part.partNumber,
-        ...(await report(context, upload, part)),
+        ...(await report(context, underWay, upload, part)),
       }))
       return reply.status(202).send({ parts: await Promise.all(reported) })
     },
@@ -115,13 +151,16 @@ interface ReportedPart extends PlannedPart {
 
 const report = async (
   context: GatewayContext,
+  underWay: PartsUnderWay,
   upload: RecordedUpload,
   part: ReportedPart,
 ): Promise<{ readonly claimId: string }> => {
   const { partNumber, sizeBytes, checksumSha256 } = part
   checkPlan(context, upload, part)
   const claim = partClaim(upload, { partNumber, sizeBytes, checksumSha256, etag: part.etag.replaceAll('"', '') })
-  return context.claims.claim('PartUploaded', upload.videoId, claim.data, { id: claim.id })
+  const answer = await context.claims.claim('PartUploaded', upload.videoId, claim.data, { id: claim.id })
+  underWay.reported(upload, part)
+  return answer
 }
 
 /** A part has the length that the plan gives it: a file that changed while it is uploaded is noticed here. */

@@ -110,6 +110,8 @@ export const fakePipeline = (bucket = 'media'): FakePipeline => {
             .filter(({ partNumber }) => partNumber > after)
             .slice(0, limit),
         ),
+      findPartsAmong: (videoId, partNumbers) =>
+        reading(partsOf(videoId).filter(({ partNumber }) => partNumbers.includes(partNumber))),
       sumParts: (videoId) => reading(sumOf(videoId)),
       openUploads(authorId) {
         const open = [...uploads.values()].filter((upload) => upload.authorId === authorId && upload.status === 'open')
@@ -146,7 +148,8 @@ export const fakePipeline = (bucket = 'media'): FakePipeline => {
       },
       async signPart(ref, part: PartToSign, expiresInSeconds) {
         const url = `https://s3.test/${ref.key}?partNumber=${part.partNumber}&uploadId=${ref.uploadId}`
-        return { url, headers: { 'x-amz-checksum-sha256': part.checksumSha256 }, expiresAtMs: expiresInSeconds * 1000 }
+        const expiresAtMs = Date.now() + expiresInSeconds * 1000
+        return { url, headers: { 'x-amz-checksum-sha256': part.checksumSha256 }, expiresAtMs }
       },
     },
   }

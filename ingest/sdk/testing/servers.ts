@@ -16,6 +16,13 @@ export interface Call {
   readonly body: Record<string, unknown>
 }
 
+interface PartToSign {
+  readonly partNumber: number
+  readonly sizeBytes: number
+  readonly checksumSha256: string
+  readonly unlessSignedWithinMs: number
+}
+
 /** Gateway and S3 behind one fetch. `fault` may answer in their place, or throw as a broken connection does. */
 export const fakeServers = (sizeBytes: number) => {
   const servers = {
@@ -23,6 +30,8 @@ export const fakeServers = (sizeBytes: number) => {
     stored: new Map<number, Uint8Array>(),
     reported: new Map<number, { etag: string; checksumSha256: string; sizeBytes: number }>(),
     status: { status: 'open' } as Record<string, unknown>,
+    /** When each part was signed last. */
+    signedAtMs: new Map<number, number>(),
     rejections: 0,
     /** What is shown in the place of what is reported, while the read model stands still. */
     shown: null as ReturnType<typeof recorded> | null,
@@ -37,8 +46,9 @@ export const fakeServers = (sizeBytes: number) => {
       const url = String(input)
       const body = typeof init.body === 'string' ? JSON.parse(init.body) : {}
       const call = { step: stepOf(url), url, init, body }
-      servers.calls.push(call)
+      // As fetch does: no request is made.
       init.signal?.throwIfAborted()
+      servers.calls.push(call)
       const fault = servers.fault(call, servers.count(call.step))
       if (fault !== undefined) return fault
       return answer(call)
@@ -48,6 +58,17 @@ export const fakeServers = (sizeBytes: number) => {
   const status = () => {
     const { rejections, status } = servers.shown ?? servers
     return { code: null, detail: null, sizeBytes: null, rejections, ...status }
+  }
+
+  /** As the gateway says it. */
+  const stateOf = ({ partNumber, sizeBytes, checksumSha256, unlessSignedWithinMs }: PartToSign): string => {
+    const { reported } = servers.shown ?? servers
+    const part = reported.get(partNumber)
+    if (part?.sizeBytes === sizeBytes && part.checksumSha256 === checksumSha256) return 'recorded'
+    const signedAtMs = servers.signedAtMs.get(partNumber) ?? Number.NEGATIVE_INFINITY
+    if (performance.now() - signedAtMs < unlessSignedWithinMs) return 'taken'
+    servers.signedAtMs.set(partNumber, performance.now())
+    return 'free'
   }
 
   const answer = async ({ step, url, init, body }: Call): Promise<Response> => {
@@ -64,10 +85,11 @@ export const fakeServers = (sizeBytes: number) => {
       })
     }
     if (step === 'sign') {
-      const parts = (body.parts as { partNumber: number; checksumSha256: string }[]).map((part) => ({
+      const parts = (body.parts as PartToSign[]).map((part) => ({
         partNumber: part.partNumber,
         url: `http://s3/part/${part.partNumber}`,
         headers: { 'x-amz-checksum-sha256': part.checksumSha256 },
+        state: stateOf(part),
       }))
       return json(200, { parts })
     }
