@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
 import { mkdtemp, open, rm, writeFile } from 'node:fs/promises'
-import { loadavg, tmpdir } from 'node:os'
+import { cpus, loadavg, tmpdir } from 'node:os'
 import path from 'node:path'
 import { parseArgs, promisify } from 'node:util'
 import type { RunFile } from '../local/run-file.ts'
@@ -10,6 +10,7 @@ import { ConfigError } from '../platform/errors.ts'
 import { type ProcessUsage, usageOfTree } from './process-usage.ts'
 import { runningProduct } from './product.ts'
 import { keep, median } from './table.ts'
+import type { Timed } from './upload/apart.ts'
 import type { Order, Sender, Sent } from './upload/sender.ts'
 
 /**
@@ -188,15 +189,80 @@ const many = async (run: RunFile, folder: string, uploads: number, sizeMb: numbe
   await writeRandom(file, sizeMb * MB)
   const partSizeBytes = await partSizeOf(run, sizeMb * MB)
   const gateway = watchGateway(run)
-  const { calls, durationMs } = await send({ run, by: 'sdk', file, uploads, parallel: PARALLEL_OF_MANY, partSizeBytes })
-  const tookMs = calls.map((call) => call.durationMs).sort((a, b) => a - b)
-  const quantile = (share: number) => Math.round(tookMs[Math.ceil(tookMs.length * share) - 1] ?? Number.NaN)
+  const before = cpuByName(run)
+  const idleBeforeMs = idleOfMachineMs()
+  const { calls, durationMs, cpuMs } = await send({
+    ...{ run, by: 'sdk', file, uploads, parallel: PARALLEL_OF_MANY, partSizeBytes },
+  })
+  const after = cpuByName(run)
+  const idleMs = idleOfMachineMs() - idleBeforeMs
   const failed = calls.filter(({ status }) => status >= 500).length
   return [
     `${uploads} uploads of ${sizeMb} MB at once: all complete after ${(durationMs / 1000).toFixed(1)} s.`,
-    `${calls.length} calls of gateway and API: p50 ${quantile(0.5)} ms, p99 ${quantile(0.99)} ms, ${failed} answered 5xx;`,
-    `RSS of the gateway ${gateway.end()} MiB (before → largest → after).`,
+    `${calls.length} calls of the gateway, ${failed} answered 5xx; RSS of the gateway ${gateway.end()} MiB (before → largest → after).`,
     '',
+    ...latenciesOf(calls),
+    '',
+    'The calls are timed on a thread that does nothing else. The last column is what the thread saw that plays all of the',
+    `clients: it copies and hashes ${uploads * PARALLEL_OF_MANY} parts at once, and looks at answers when it has time.`,
+    '',
+    ...sharesOf(durationMs, idleMs, [
+      ['the clients', cpuMs],
+      ...[...after].map(([name, ms]) => [name, ms - (before.get(name) ?? 0)] as const),
+    ]),
+    '',
+  ]
+}
+
+const latenciesOf = (calls: readonly Timed[]): readonly string[] => {
+  const row = (kind: string, of: readonly Timed[]): string => {
+    const [asked, seen] = [of.map(({ durationMs }) => durationMs), of.map(({ seenMs }) => seenMs)]
+    return `| ${[kind, of.length, quantile(asked, 0.5), quantile(asked, 0.99), quantile(asked, 1), quantile(seen, 0.99)].join(' | ')} |`
+  }
+  return [
+    '| call | how many | p50 ms | p99 ms | largest ms | p99 as the clients saw it, ms |',
+    '|---|---|---|---|---|---|',
+    ...[...Map.groupBy(calls, kindOf)].map(([kind, of]) => row(kind, of)),
+    row('all', calls),
+  ]
+}
+
+const kindOf = ({ method, path }: Timed): string => {
+  if (path.endsWith('/sign')) return 'sign parts'
+  if (path.endsWith('/parts')) return method === 'GET' ? 'how far it is' : 'report parts'
+  return method === 'POST' ? 'begin' : method
+}
+
+const quantile = (values: readonly number[], share: number): number => {
+  const sorted = values.toSorted((a, b) => a - b)
+  return Math.round(sorted[Math.ceil(sorted.length * share) - 1] ?? Number.NaN)
+}
+
+/** CPU time of the product's processes until now, ms; those of PostgreSQL together. */
+const cpuByName = ({ supervisorPid }: RunFile): ReadonlyMap<string, number> => {
+  const sums = new Map<string, number>()
+  for (const { name, cpuMs } of usageOfTree(supervisorPid)) {
+    const server = name.split(':')[0] ?? name
+    sums.set(server, (sums.get(server) ?? 0) + cpuMs)
+  }
+  return sums
+}
+
+/** Of all cores. */
+const idleOfMachineMs = (): number => cpus().reduce((sum, { times }) => sum + times.idle, 0)
+
+/** Who had the processors meanwhile. */
+const sharesOf = (
+  durationMs: number,
+  idleMs: number,
+  cpu: readonly (readonly [name: string, cpuMs: number])[],
+): readonly string[] => {
+  const seconds = (ms: number): string => (ms / 1000).toFixed(1)
+  const largest = cpu.filter(([, ms]) => ms >= 500).toSorted(([, a], [, b]) => b - a)
+  const share = Math.round((100 * idleMs) / (durationMs * cpus().length))
+  return [
+    `The machine was idle for ${share} % of the time. CPU seconds, of ${seconds(durationMs * cpus().length)} on ${cpus().length} cores:`,
+    `${largest.map(([name, ms]) => `${name} ${seconds(ms)}`).join(', ')}.`,
   ]
 }
 
