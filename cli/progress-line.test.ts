@@ -15,6 +15,11 @@ t.test('a narrow one shows what matters most', async (t) => {
   t.equal(progressLine(state, 20), 'crossi…r.mp4   45 %', 'no bar rather than half a number')
 })
 
+t.test('a terminal that does not know its width, or says 0, is taken for a usual one', async (t) => {
+  t.equal(progressLine(state, 0), progressLine(state, 80))
+  t.equal(progressLine(state, undefined), progressLine(state, 80))
+})
+
 t.test('no length, no bar', async (t) => {
   t.equal(
     progressLine({ name: '-', fraction: null, facts: ['2 MB/s'] }, 80)

@@ -10,9 +10,12 @@ export interface LineState {
 const BAR = { min: 5, max: 30 }
 const NAME = { min: 8, max: 32 }
 
+/** Of a terminal that does not say its width, or says 0, as those of some containers do. */
+const USUAL_COLUMNS = 80
+
 /** At most `columns - 1` characters: the last column makes some terminals wrap. */
-export const progressLine = ({ name, fraction, facts }: LineState, columns: number): string => {
-  const width = Math.max(1, columns - 1)
+export const progressLine = ({ name, fraction, facts }: LineState, columns: number | undefined): string => {
+  const width = Math.max(1, (columns || USUAL_COLUMNS) - 1)
   const percent = fraction === null ? '' : `${String(Math.floor(fraction * 100)).padStart(3)} %`
   const said = facts.filter((fact) => fact !== '')
   const least = (kept: readonly string[]) => ['x'.repeat(NAME.min), 'x'.repeat(BAR.min), percent, ...kept]

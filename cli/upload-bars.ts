@@ -23,7 +23,7 @@ export const barReport = (sentences: (write: (line: string) => void) => UploadRe
     const name = path.basename(file)
     let bar: cliProgress.SingleBar | undefined
     const draw = (state: Omit<LineState, 'name'>): void => {
-      const line = progressLine({ name, ...state }, process.stderr.columns ?? 80)
+      const line = progressLine({ name, ...state }, process.stderr.columns)
       if (bar === undefined) drawn += 1
       bar ??= bars.create(1, 0, { line })
       bar.update(state.fraction ?? 0, { line })

@@ -50,6 +50,17 @@ t.test('at the end all of it is there, whoever sent it, and nothing is told any 
   t.equal(told.length, 2)
 })
 
+t.test('rate and time left are whole numbers, and time is left until nothing is', async (t) => {
+  const { meter, told, after } = metered(1_000)
+  after(333)
+  meter.partSent(1, 100)
+  meter.partStored(1, 999)
+  t.match(told, [
+    { rateBps: 300, etaMs: 3_000 },
+    { rateBps: 3_000, etaMs: 1 },
+  ])
+})
+
 t.test('the rate is that of the last twenty seconds, without pauses', async (t) => {
   const { meter, told, after } = metered(1_000_000)
   const send = (seconds: number, bytesASecond: number) => {

@@ -5,9 +5,9 @@ export interface UploadProgress {
   readonly resumedBytes: number
   /** Null as long as a stream has not ended. */
   readonly totalBytes: number | null
-  /** Bytes sent per second over the last seconds; 0 until something is known. */
+  /** Whole bytes sent per second over the last seconds; 0 until something is known. */
   readonly rateBps: number
-  /** Null until something is known. */
+  /** Whole milliseconds; 0 when nothing is left, null until something is known. */
   readonly etaMs: number | null
 }
 
@@ -107,7 +107,7 @@ export class ProgressMeter {
     const [first] = this.#marks
     const elapsedMs = atMs - (first?.atMs ?? atMs)
     const movedBytes = this.#movedBytes - (first?.movedBytes ?? 0)
-    const rateBps = elapsedMs > 0 ? Math.max(0, (movedBytes * 1000) / elapsedMs) : 0
+    const rateBps = elapsedMs > 0 ? Math.max(0, Math.round((movedBytes * 1000) / elapsedMs)) : 0
     const sentBytes = this.#movedBytes + this.#resumedBytes
     const etaMs = etaOf(this.#totalBytes === null ? null : this.#totalBytes - sentBytes, rateBps)
     this.#tell({ sentBytes, resumedBytes: this.#resumedBytes, totalBytes: this.#totalBytes, rateBps, etaMs })
@@ -116,5 +116,5 @@ export class ProgressMeter {
 
 const etaOf = (leftBytes: number | null, rateBps: number): number | null => {
   if (leftBytes === 0) return 0
-  return leftBytes === null || rateBps === 0 ? null : (leftBytes * 1000) / rateBps
+  return leftBytes === null || rateBps === 0 ? null : Math.ceil((leftBytes * 1000) / rateBps)
 }
