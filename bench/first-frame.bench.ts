@@ -1,12 +1,12 @@
 import { openAsBlob } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { loadavg, tmpdir } from 'node:os'
+import { loadavg } from 'node:os'
 import path from 'node:path'
 import { createUpload, type UploadSource } from '../ingest/sdk/index.ts'
 import { launchBrowser, visit } from '../test/e2e/browser.ts'
 import { play, ranDry, recordPlayback, reportPlayback, untilEnded } from '../test/e2e/playback.ts'
 import { type Fact, historyOf, makeClip, runningProduct } from './product.ts'
 import { keep, median } from './table.ts'
+import { withTemporaryFolder } from './temporary-folder.ts'
 
 /**
  * P2: from UploadCompleted (its time in the log) to the first moving frame in a real Chromium that already shows the
@@ -18,19 +18,18 @@ import { keep, median } from './table.ts'
 const RUNS = 5
 const SECONDS = 60
 
-export const bench = async ([given, runs = String(RUNS)]: readonly string[]): Promise<void> => {
-  const folder = await mkdtemp(path.join(tmpdir(), 'reelstream-bench-'))
-  const browser = await launchBrowser()
-  try {
-    const clip = given ?? (await makeClip(folder, SECONDS))
-    const views: View[] = []
-    for (let n = 0; n < Number(runs); n++) views.push(await watchGrowing(browser, clip))
-    keep(given === undefined ? 'first-frame' : `first-frame-${path.parse(given).name}`, report(clip, given, views))
-  } finally {
-    await browser.close()
-    await rm(folder, { recursive: true, force: true })
-  }
-}
+export const bench = ([given, runs = String(RUNS)]: readonly string[]): Promise<void> =>
+  withTemporaryFolder(async (folder) => {
+    const browser = await launchBrowser()
+    try {
+      const clip = given ?? (await makeClip(folder, SECONDS))
+      const views: View[] = []
+      for (let n = 0; n < Number(runs); n++) views.push(await watchGrowing(browser, clip))
+      keep(given === undefined ? 'first-frame' : `first-frame-${path.parse(given).name}`, report(clip, given, views))
+    } finally {
+      await browser.close()
+    }
+  })
 
 /** What happens until a frame moves, in this order; milliseconds since UploadCompleted. */
 const HOPS = [

@@ -1,6 +1,4 @@
 import { execFile } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
@@ -8,6 +6,7 @@ import type { RunFile } from '../local/run-file.ts'
 import { UpstreamError } from '../platform/errors.ts'
 import { CLI, type Fact, ffmpeg, historyOf, makeClip, runningProduct } from './product.ts'
 import { keep, median } from './table.ts'
+import { withTemporaryFolder } from './temporary-folder.ts'
 
 /**
  * P1: from UploadCompleted to ready, against one bare FFmpeg process that makes the same ladder and the same sound from
@@ -17,9 +16,8 @@ const PAIRS = 5
 const SECONDS = 60
 const run = promisify(execFile)
 
-export const bench = async (): Promise<void> => {
-  const folder = await mkdtemp(path.join(tmpdir(), 'reelstream-bench-'))
-  try {
+export const bench = (): Promise<void> =>
+  withTemporaryFolder(async (folder) => {
     const clip = await makeClip(folder, SECONDS)
     const bare: number[] = []
     const ours: number[] = []
@@ -41,10 +39,7 @@ export const bench = async (): Promise<void> => {
       `| UploadCompleted → first playable playlist | ${(median(playable) / 1000).toFixed(2)} | ${series(playable)} |`,
       `| ready ÷ bare | ${(median(ours) / median(bare)).toFixed(3)} | |`,
     ])
-  } finally {
-    await rm(folder, { recursive: true, force: true })
-  }
-}
+  })
 
 /** The chained ladder of media/ladder.yml as one shell command would have it, written to disk. */
 const bareLadder = async (clip: string, out: string): Promise<number> => {

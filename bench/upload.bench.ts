@@ -1,8 +1,8 @@
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
-import { mkdtemp, open, rm, writeFile } from 'node:fs/promises'
-import { cpus, loadavg, tmpdir } from 'node:os'
+import { open, writeFile } from 'node:fs/promises'
+import { cpus, loadavg } from 'node:os'
 import path from 'node:path'
 import { parseArgs, promisify } from 'node:util'
 import type { RunFile } from '../local/run-file.ts'
@@ -10,6 +10,7 @@ import { ConfigError } from '../platform/errors.ts'
 import { type ProcessUsage, usageOfTree } from './process-usage.ts'
 import { runningProduct } from './product.ts'
 import { keep, median } from './table.ts'
+import { withTemporaryFolder } from './temporary-folder.ts'
 import type { Timed } from './upload/apart.ts'
 import type { Order, Sender, Sent } from './upload/sender.ts'
 
@@ -42,9 +43,8 @@ export const bench = async (args: readonly string[]): Promise<void> => {
     },
   })
   const run = await runningProduct()
-  const folder = await mkdtemp(path.join(tmpdir(), 'reelstream-bench-'))
   const [loadBefore = 0] = loadavg()
-  try {
+  await withTemporaryFolder(async (folder) => {
     const lines = [
       ...(await throughput(run, folder, numberOf(values.size), numberOf(values.rounds))),
       ...(await memory(run, folder, values.memory.split(',').map(numberOf))),
@@ -53,12 +53,13 @@ export const bench = async (args: readonly string[]): Promise<void> => {
     const [loadAfter = 0] = loadavg()
     lines.push(`Load of the machine: ${loadBefore.toFixed(1)} before, ${loadAfter.toFixed(1)} at the end.`)
     // What this run does itself counts in the second.
-    if (loadBefore < BUSY) keep('upload', lines)
+    if (loadBefore < BUSY) keep('upload', [...lines, '', NOTES])
     else console.log(lines.join('\n'))
-  } finally {
-    await rm(folder, { recursive: true, force: true })
-  }
+  })
 }
+
+/** What the figures mean is written by hand, and outlives the next run. */
+const NOTES = 'Where the seconds go, and what other runs said: [upload-notes.md](upload-notes.md).'
 
 const numberOf = (text: string): number => {
   const value = Number(text)
