@@ -10,6 +10,7 @@ export class InputFetching {
   readonly #ports: InputPorts
   readonly #topics: readonly string[]
   #isOn = false
+  #isEnded = false
 
   constructor(ports: InputPorts, topics: readonly string[]) {
     this.#ports = ports
@@ -22,6 +23,7 @@ export class InputFetching {
   }
 
   startAt(positionOf: (topic: string) => bigint | undefined): void {
+    if (this.#isEnded) return
     this.#isOn = true
     for (const topic of this.#topics) {
       this.#ports.seek(topic, positionOf(topic) ?? 0n)
@@ -34,10 +36,20 @@ export class InputFetching {
   }
 
   pause(): void {
-    this.#topics.forEach(this.#ports.pause)
+    if (!this.#isEnded) this.#topics.forEach(this.#ports.pause)
   }
 
   resume(): void {
-    this.#topics.forEach(this.#ports.resume)
+    if (!this.#isEnded) this.#topics.forEach(this.#ports.resume)
+  }
+
+  /**
+   * For good: the task is given up. While it lets go of what runs it may become this process's own again, and then its
+   * inputs are the next opening's, whose position is not known yet.
+   */
+  end(): void {
+    this.pause()
+    this.#isOn = false
+    this.#isEnded = true
   }
 }

@@ -77,3 +77,16 @@ t.test('an effect that is cancelled is told so, and its slot is given to another
   t.same(running(), ['o-2', 'o-3'])
   t.match(begun[0]?.signal.reason, { code: 'EFFECT_CANCELLED' })
 })
+
+t.test('a task that is given up fetches nothing while it lets go of what runs', async (t) => {
+  const bed = await runnerBed(slow(() => false))
+  bed.place('o-1', 1)
+  await bed.pass(1_000)
+  t.ok(bed.isFetching('orders'))
+  const closed = bed.runner.close()
+  await bed.pass(1)
+  t.notOk(bed.isFetching('orders'))
+  await bed.pass(CLOSED_WITHIN_MS)
+  await closed
+  t.notOk(bed.isFetching('orders'))
+})

@@ -189,6 +189,7 @@ export class TaskRunner {
 
   /** Gives the task up gracefully: effects are interrupted, the last batch is committed. Never throws. */
   async close(): Promise<void> {
+    this.#fetching.end()
     this.#signal.stop()
     await this.#ended
   }

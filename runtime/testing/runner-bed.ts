@@ -68,6 +68,8 @@ export interface RunnerBed {
   readonly restored: readonly number[]
   /** The position that the changelog has. */
   committed(): number | undefined
+  /** Whether the task has an input fetched. */
+  isFetching(topic: string): boolean
   /** Types of the facts about an order, in order. */
   facts(key: string): readonly string[]
 }
@@ -232,6 +234,7 @@ export const runnerBed = async (
       return endedAtMs - askedAtMs
     },
     pipe,
+    isFetching: (topic) => flowOf(topic).flowing,
     forget: () => log.truncate(CHANGELOG, 0),
     fence: () => void log.initProducer(TRANSACTIONAL_ID),
     place: (key, boxes) => pipe(shop.orders, 'OrderPlaced', key, { boxes }),
