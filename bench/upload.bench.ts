@@ -163,7 +163,7 @@ const memory = async (run: RunFile, folder: string, sizesMb: readonly number[]):
     await handle.close()
     const partSizeBytes = await partSizeOf(run, sizeMb * MB)
     const gateway = watchGateway(run)
-    const { maxRssBytes, durationMs, completingMs } = await send({
+    const { maxRssBytes, maxHeapBytes, maxArrayBufferBytes, durationMs, completingMs } = await send({
       run,
       by: 'sdk',
       file,
@@ -171,14 +171,16 @@ const memory = async (run: RunFile, folder: string, sizesMb: readonly number[]):
       parallel: PARALLEL,
       partSizeBytes,
     })
-    rows.push(
-      `| ${sizeMb} | ${partSizeBytes / MiB} | ${mebibytes(maxRssBytes)} | ${gateway.end()} | ${(durationMs / 1000).toFixed(1)} | ${(completingMs / 1000).toFixed(1)} |`,
-    )
+    const cells = [
+      ...[sizeMb, partSizeBytes / MiB, ...[maxRssBytes, maxArrayBufferBytes, maxHeapBytes].map(mebibytes)],
+      ...[gateway.end(), (durationMs / 1000).toFixed(1), (completingMs / 1000).toFixed(1)],
+    ]
+    rows.push(`| ${cells.join(' | ')} |`)
   }
   if (rows.length === 0) return []
   return [
-    '| sparse file MB | part MiB | client, largest RSS MiB | gateway, RSS MiB before → largest → after | s | of those, completing |',
-    '|---|---|---|---|---|---|',
+    '| sparse file MB | part MiB | client, largest RSS MiB | its ArrayBuffers MiB | its heap MiB | gateway, RSS MiB before → largest → after | s | of those, completing |',
+    '|---|---|---|---|---|---|---|---|',
     ...rows,
     '',
   ]
@@ -197,10 +199,11 @@ const many = async (run: RunFile, folder: string, uploads: number, sizeMb: numbe
   })
   const after = cpuByName(run)
   const idleMs = idleOfMachineMs() - idleBeforeMs
-  const failed = calls.filter(({ status }) => status >= 500).length
+  const failed = calls.filter(({ status }) => status !== null && status >= 500).length
+  const unanswered = calls.filter(({ status }) => status === null).length
   return [
     `${uploads} uploads of ${sizeMb} MB at once: all complete after ${(durationMs / 1000).toFixed(1)} s.`,
-    `${calls.length} calls of the gateway, ${failed} answered 5xx; RSS of the gateway ${gateway.end()} MiB (before → largest → after).`,
+    `${calls.length} calls of the gateway, ${failed} answered 5xx, ${unanswered} not answered; RSS of the gateway ${gateway.end()} MiB (before → largest → after).`,
     '',
     ...latenciesOf(calls),
     '',
@@ -215,6 +218,7 @@ const many = async (run: RunFile, folder: string, uploads: number, sizeMb: numbe
   ]
 }
 
+/** Those without an answer count, and their time does, too: somebody waited for it. */
 const latenciesOf = (calls: readonly Timed[]): readonly string[] => {
   const row = (kind: string, of: readonly Timed[]): string => {
     const [asked, seen] = [of.map(({ durationMs }) => durationMs), of.map(({ seenMs }) => seenMs)]

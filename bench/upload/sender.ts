@@ -35,6 +35,10 @@ export interface Sent {
   /** CPU time of this process meanwhile. */
   readonly cpuMs: number
   readonly maxRssBytes: number
+  /** Largest sample of the JavaScript heap that is used, garbage included. */
+  readonly maxHeapBytes: number
+  /** Largest sample of what the ArrayBuffers have: parts that are read, and not collected yet. */
+  readonly maxArrayBufferBytes: number
   /** Of the gateway, when there were many uploads. */
   readonly calls: readonly Timed[]
 }
@@ -47,6 +51,7 @@ const send = async (order: Order): Promise<Sent> => {
   // One upload alone has its memory and its throughput measured, and is not to pay for another thread.
   const gateway = order.uploads > 1 ? fetchApart((call) => calls.push(call)) : undefined
   const startedMs = performance.now()
+  const memory = watchMemory()
   const cpuBefore = process.cpuUsage()
   const one = order.by === 'sdk' ? () => withSdk(order, gateway?.fetch ?? fetch) : () => withLibStorage(order)
   const sentAtMs = await Promise.all(Array.from({ length: order.uploads }, one))
@@ -57,8 +62,29 @@ const send = async (order: Order): Promise<Sent> => {
     durationMs: endedMs - startedMs,
     completingMs: endedMs - Math.max(...sentAtMs),
     cpuMs: (user + system) / 1000,
+    ...memory.end(),
     maxRssBytes: process.resourceUsage().maxRSS * KiB,
     calls,
+  }
+}
+
+const SAMPLE_MS = 100
+
+const watchMemory = () => {
+  let maxHeapBytes = 0
+  let maxArrayBufferBytes = 0
+  const look = (): void => {
+    const { heapUsed, arrayBuffers } = process.memoryUsage()
+    maxHeapBytes = Math.max(maxHeapBytes, heapUsed)
+    maxArrayBufferBytes = Math.max(maxArrayBufferBytes, arrayBuffers)
+  }
+  const timer = setInterval(look, SAMPLE_MS)
+  return {
+    end: () => {
+      clearInterval(timer)
+      look()
+      return { maxHeapBytes, maxArrayBufferBytes }
+    },
   }
 }
 
