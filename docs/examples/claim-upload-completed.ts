@@ -4,7 +4,8 @@
  *     npm start
  *     npx node docs/examples/claim-upload-completed.ts clip.mp4 [.data/run.json]
  *
- * Claiming again changes nothing: the same object gives the same videoId and the same ce_id.
+ * Claiming again changes nothing: the same object gives the same videoId and the same ce_id. On Node 24 stock kafkajs 2 prints
+ * a TimeoutNegativeWarning (https://github.com/tulios/kafkajs/issues/1751); it means nothing.
  */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
