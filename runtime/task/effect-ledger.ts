@@ -115,10 +115,22 @@ export class EffectLedger {
     return next
   }
 
-  /** Those that a replay asked for, which begins anew or has ended: now they are pending like any other. */
+  /**
+   * Those that a replay asked for which has not ended, as they are from its end on: pending like any other. Lazily, so that
+   * whoever writes them may commit in between.
+   */
   *kept(): Generator<LiveEffect> {
     for (const { id, record } of this.#effects.values()) {
       if (record.replayed) yield this.#change(id, () => ({ replayed: false }))
+    }
+  }
+
+  /** Those that a replay asked for which begins anew: none has run, and what is still to be done is asked for again. */
+  *withdrawn(): Generator<LiveEffect> {
+    for (const effect of this.all()) {
+      if (!effect.record.replayed) continue
+      this.remove(effect.id)
+      yield effect
     }
   }
 

@@ -141,7 +141,7 @@ export class Replay {
     if (replay === null || this.phase !== 'held') return null
     const { outputs, effects, timers } = this.remaining(nowMs)
     if (outputs + effects + timers > RELEASE_LIMIT && !replay.released) return null
-    if (!this.#held.release(RELEASE_STEP, nowMs)) {
+    if (!this.#held.release(RELEASE_STEP, nowMs) || !this.#keepEffects(RELEASE_STEP)) {
       // Some are out: the rest must follow whatever else comes.
       this.release()
       return null
@@ -152,5 +152,19 @@ export class Replay {
     this.#history = null
     this.#journal.write({ kind: 'replay', value: null })
     return past
+  }
+
+  /**
+   * Every record that could say that they were carried out has been met: they are promised now. So many at once; true: all
+   * are. That is written with each of them, for the entry that says that a replay is under way may be lost before them.
+   */
+  #keepEffects(limit: number): boolean {
+    let kept = 0
+    for (const { id, key, record } of this.#memory.effects.kept()) {
+      this.#journal.write({ kind: 'effect', key, effectId: id, value: record })
+      kept += 1
+      if (kept === limit) return false
+    }
+    return true
   }
 }

@@ -92,8 +92,9 @@ export class TaskMemory {
   }
 
   /**
-   * Tombstones of everything that a rebuild from the inputs makes again, and forgets it. What was promised stays: pending
-   * effects, and what operators ask. Lazily, so that whoever writes them may commit in between.
+   * Tombstones of everything that a rebuild from the inputs makes again, and forgets it, also of effects that only a rebuild
+   * asked for which did not end. What was promised stays: pending effects, and what operators ask. Lazily, so that whoever
+   * writes them may commit in between.
    */
   *forget(): Generator<Entry | ChangelogRecord> {
     for (const key of this.#unreadable.keys()) yield { key, value: null }
@@ -114,7 +115,7 @@ export class TaskMemory {
       yield { kind: 'blocked', key, value: null }
     }
     yield* this.pieces.clear()
-    for (const { id, key, record } of this.effects.kept()) yield { kind: 'effect', key, effectId: id, value: record }
+    for (const { id, key } of this.effects.withdrawn()) yield { kind: 'effect', key, effectId: id, value: null }
   }
 
   /** What becomes of confirmations that nobody waits for any more, by their key. */

@@ -375,8 +375,7 @@ const replayOf = (driver: TestDriver, codec: Codec) => {
     core.remember(history)
     return core
   }
-  const begin = (): TaskCore => {
-    const core = open()
+  const begin = (core = open()): TaskCore => {
     core.needsReplay(0n)
     const ends = Object.entries(log).map(
       ([topic, { length }]) => [topic, { beginning: 0n, end: BigInt(length) }] as const,
@@ -530,6 +529,23 @@ t.test('an outcome that has to be folded twice, for its schema is learned first,
   isKnown = true
   for (const record of replay.deliveries) core.fold(record, 1)
   t.match(core.effects(), [{ input: { boxes: 2 } }])
+})
+
+t.test('what a replay asked for that did not end is asked for again by the next one, and confirmed', async (t) => {
+  const driver = testDriver([confirmed])
+  for (const boxes of [1, 2]) place(driver, 'o-1', boxes)
+  driver.pipe(deliveries, 'OrderSent', 'o-1', { boxes: 1, trackingId: 'x' })
+  const replay = replayOf(driver, createCodec(memoryDirectory()))
+  const first = replay.begin()
+  for (const record of replay.orders) first.fold(record, 1)
+  t.equal(first.effects().length, 2, 'it dies before it meets the outcome')
+  const next = replay.begin(replay.reopen(first))
+  t.same(next.effects(), [])
+  for (const record of [...replay.orders, ...replay.deliveries]) next.fold(record, 1)
+  t.match(next.effects(), [{ input: { boxes: 2 }, record: { replayed: true } }])
+  next.endReplay(1)
+  t.match(next.effects(), [{ input: { boxes: 2 }, record: { replayed: false } }], 'promised from now on')
+  t.equal(replay.begin(replay.reopen(next)).effects().length, 1, 'whatever a later replay asks for')
 })
 
 t.test('timers on record time fire at the same place whenever the log is read', async (t) => {
