@@ -3,12 +3,11 @@
  * why it waits: cli/lanes.ts and cli/lane-change.ts.
  */
 import { type Command, InvalidArgumentError } from 'commander'
-import { onStopSignal } from '../../local/stop-signal.ts'
 import { type Config, SETTINGS } from '../../platform/config.ts'
 import { topicSpecs } from '../../processors/topics.ts'
 import { inputTopicsOf, type Processor } from '../../runtime/processor.ts'
 import { changelogOf } from '../../runtime/run/kafka-task-log.ts'
-import { EXIT } from '../exit.ts'
+import { interruptible } from '../interruptible.ts'
 import { type LaneTools, lanesOf, setLanes } from '../lanes.ts'
 import { stopLocalRole } from '../local-role.ts'
 import { type OperatorSession, withOperator } from '../operator-session.ts'
@@ -43,21 +42,16 @@ export const registerLanes = (program: Command, config: Config): void => {
 }
 
 const changeLanes = async (lanes: number, wait: boolean, config: Config, session: OperatorSession): Promise<void> => {
-  const stop = new AbortController()
-  void onStopSignal({ first: () => stop.abort(), again: () => process.exit(EXIT.interrupted) })
-  try {
-    const changed = await setLanes(lanes, { wait }, toolsOf(config, session, stop.signal))
-    const { env } = SETTINGS.lanes
+  const changed = await interruptible(
+    (signal) => setLanes(lanes, { wait }, toolsOf(config, session, signal)),
+    'Interrupted; the lanes are as they were, and jobs are released again.',
+  )
+  const { env } = SETTINGS.lanes
+  if (changed === true)
     console.log(
-      changed
-        ? `There are ${lanes} lanes now. Start every process with ${env}=${lanes} from here on, the workers first.`
-        : `There are ${lanes} lanes already.`,
+      `There are ${lanes} lanes now. Start every process with ${env}=${lanes} from here on, the workers first.`,
     )
-  } catch (error) {
-    if (!stop.signal.aborted) throw error
-    console.error('Interrupted; the lanes are as they were, and jobs are released again.')
-    process.exitCode = EXIT.interrupted
-  }
+  if (changed === false) console.log(`There are ${lanes} lanes already.`)
 }
 
 const toolsOf = (config: Config, operatorSession: OperatorSession, signal: AbortSignal): LaneTools => {

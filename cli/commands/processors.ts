@@ -3,12 +3,11 @@
  * What a replay does and does not do: ARCHITECTURE.md, "Guarantees".
  */
 import type { Command } from 'commander'
-import { onStopSignal } from '../../local/stop-signal.ts'
 import type { Config } from '../../platform/config.ts'
 import type { TaskSummary } from '../../runtime/operate/operator.ts'
 import type { ReplayPlan } from '../../runtime/operate/plan.ts'
 import { confirm } from '../confirm.ts'
-import { EXIT } from '../exit.ts'
+import { interruptible } from '../interruptible.ts'
 import { stopLocalRole } from '../local-role.ts'
 import { withOperator } from '../operator-session.ts'
 import { resetWhenStopped } from '../reset-processor.ts'
@@ -78,27 +77,21 @@ export const registerProcessors = (program: Command, config: Config): void => {
 }
 
 /** Null: interrupted. */
-const whenStopped = async (
+const whenStopped = (
   reset: () => Promise<number>,
   config: Config,
   role: 'processors' | 'workers',
-): Promise<number | null> => {
-  const stop = new AbortController()
-  void onStopSignal({ first: () => stop.abort(), again: () => process.exit(EXIT.interrupted) })
-  try {
-    return await resetWhenStopped({
-      reset,
-      stopProcesses: () => stopLocalRole(config, role),
-      say: (line) => console.error(`Waiting: ${line}`),
-      signal: stop.signal,
-    })
-  } catch (error) {
-    if (!stop.signal.aborted) throw error
-    console.error('Interrupted. Tasks that were reset already replay their inputs; say it again for the others.')
-    process.exitCode = EXIT.interrupted
-    return null
-  }
-}
+): Promise<number | null> =>
+  interruptible(
+    (signal) =>
+      resetWhenStopped({
+        reset,
+        stopProcesses: () => stopLocalRole(config, role),
+        say: (line) => console.error(`Waiting: ${line}`),
+        signal,
+      }),
+    'Interrupted. Tasks that were reset already replay their inputs; say it again for the others.',
+  )
 
 const rowOf = (processor: string, { task, state, lag, pendingEffects, blockedKeys }: TaskSummary): string[] => {
   const behind = Object.values(lag).reduce((sum, records) => sum + records, 0)

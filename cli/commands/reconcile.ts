@@ -2,13 +2,13 @@ import { type Command, InvalidArgumentError } from 'commander'
 import { spanOf } from '../../ingest/reconciler/decide.ts'
 import { type Found, type Progress, type ReconcileReport, reconcile } from '../../ingest/reconciler/reconcile.ts'
 import { reconcilerSettings, reconcilerWorld } from '../../ingest/reconciler/world.ts'
-import { onStopSignal } from '../../local/stop-signal.ts'
 import { systemClock } from '../../platform/clock.ts'
 import { type Config, requireSettings } from '../../platform/config.ts'
 import { createLogger } from '../../platform/log.ts'
 import { createDatabase } from '../../prisma/client.ts'
 import { createS3Client, s3SettingsOf } from '../../storage/s3-client.ts'
 import { EXIT } from '../exit.ts'
+import { stopSignal } from '../interruptible.ts'
 import { localSettings } from '../local-settings.ts'
 import { withOperator } from '../operator-session.ts'
 import { jsonLine } from '../table.ts'
@@ -53,8 +53,7 @@ const run = async (config: Config, flags: ReconcileFlags): Promise<number> => {
     log: createLogger('reconcile', 'error'),
   })
   const s3 = createS3Client(s3SettingsOf(config, 'cli'))
-  const stop = new AbortController()
-  void onStopSignal({ first: () => stop.abort(), again: () => process.exit(EXIT.interrupted) })
+  const signal = stopSignal()
   const output = flags.json === true ? jsonOutput(flags) : textOutput(flags)
   let report: ReconcileReport | undefined
   try {
@@ -67,7 +66,7 @@ const run = async (config: Config, flags: ReconcileFlags): Promise<number> => {
         // Whoever asks for it has time for all of them.
         playlistsForMs: Number.POSITIVE_INFINITY,
         dryRun: flags.dryRun === true,
-        signal: stop.signal,
+        signal,
         onFound: output.found,
         onProgress: output.progress,
       })
@@ -79,7 +78,7 @@ const run = async (config: Config, flags: ReconcileFlags): Promise<number> => {
   }
   if (report === undefined) return EXIT.unexpected
   output.sum(report)
-  if (stop.signal.aborted) return EXIT.interrupted
+  if (signal.aborted) return EXIT.interrupted
   return report.failed === 0 ? EXIT.ok : EXIT.unexpected
 }
 
