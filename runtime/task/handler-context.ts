@@ -35,11 +35,11 @@ export class HandlerContext {
     this.perform = fromNames(Object.keys(effects), (name) => (input) => this.#present.perform(name, input))
   }
 
-  /** Runs a handler in its step. */
-  during(step: Step, handle: (context: HandlerContext) => void): void {
+  /** Runs a handler in its step; `handle` returns what it did. Throws HANDLER_ASYNC, and what it throws. */
+  during(step: Step, handle: (context: HandlerContext) => unknown): void {
     this.#step = step
     try {
-      handle(this)
+      requireSynchronous(handle(this))
     } finally {
       this.#step = null
     }

@@ -15,7 +15,7 @@ import type { Refusal } from './dead-letter.ts'
 import type { LiveEffect } from './effect-ledger.ts'
 import { spanOfRun } from './effect-span.ts'
 import type { Failures } from './failures.ts'
-import { HandlerContext, requireSynchronous } from './handler-context.ts'
+import { HandlerContext } from './handler-context.ts'
 import type { History } from './history.ts'
 import type { Journal } from './journal.ts'
 import { derivedOrigin, originOf } from './origin.ts'
@@ -175,7 +175,7 @@ export class StepRunner {
         const { name, timer } = input
         this.#step(derivedOrigin(key, `timer/${timer.timerId}`, timer, nowMs), (step) => {
           step.fired(name)
-          this.#context.during(step, (context) => requireSynchronous(behaviour.due[name]?.(context)))
+          this.#context.during(step, (context) => behaviour.due[name]?.(context))
           if (this.#memory.isOnRecordTime(name)) this.#requireLater(step, timer)
         })
         return true
@@ -188,9 +188,7 @@ export class StepRunner {
         const { effect } = before.record
         try {
           this.#step(this.#originOfEffect(before, n, nowMs), (step) =>
-            this.#context.during(step, (context) =>
-              requireSynchronous(behaviour.reported[effect]?.(context, before.input, n, value)),
-            ),
+            this.#context.during(step, (context) => behaviour.reported[effect]?.(context, before.input, n, value)),
           )
         } catch (error) {
           effects.put(before)
@@ -204,9 +202,7 @@ export class StepRunner {
         if (effect === undefined) return false
         const { effect: name } = effect.record
         this.#step(this.#originOfEffect(effect, 'settled', nowMs), (step) =>
-          this.#context.during(step, (context) =>
-            requireSynchronous(behaviour.settled[name]?.(context, effect.input, input.outcome)),
-          ),
+          this.#context.during(step, (context) => behaviour.settled[name]?.(context, effect.input, input.outcome)),
         )
         this.#writer.removeEffect(effect)
         return true
@@ -235,14 +231,12 @@ export class StepRunner {
     const event = this.#decode(record, route)
     const { on, closing } = this.#settings.processor.behaviour
     const confirmed = this.#past === null ? NOTHING : this.#confirmedBy(record, key, route)
-    this.#step(originOf(record, key, nowMs), (step) =>
-      this.#context.during(step, (context) => {
-        requireSynchronous(on[route.topic]?.[route.event]?.(context, event))
-        if (!route.closes) return
-        requireSynchronous(closing[route.topic]?.[route.event]?.(context, event))
-        step.close()
-      }),
-    )
+    this.#step(originOf(record, key, nowMs), (step) => {
+      this.#context.during(step, (context) => on[route.topic]?.[route.event]?.(context, event))
+      if (!route.closes) return
+      this.#context.during(step, (context) => closing[route.topic]?.[route.event]?.(context, event))
+      step.close()
+    })
     for (const effect of confirmed) this.#writer.removeEffect(effect)
     if (this.#past !== null) this.#writer.dropConfirmation(key, headerOf(record, 'ce_id'))
     return true
