@@ -80,7 +80,7 @@ export interface EffectDeclaration<Input = unknown, Result = unknown, Report = u
   readonly input: AvroSchema<Input>
   readonly outcome: AvroSchema<Result>
   readonly report: AvroSchema<Report> | null
-  /** Collections whose entries of the key the executor may `read`, as of the commit that journaled the effect or a later one. */
+  /** Collections whose entries of the key the executor may `read`, as of the commit of the effect or a later one. */
   readonly reads: readonly string[]
   readonly policy: EffectPolicy
 }

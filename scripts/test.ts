@@ -14,8 +14,9 @@ import { startTestStack, type TestStack } from './testing/test-stack.ts'
  *
  * Unit tests run first and need nothing. Then the real servers are started once, on free ports with data of their own,
  * and the tests that need them run two files at a time, finding them by the environment; nothing is migrated beforehand,
- * each test makes the topics, tables and keys it uses, under names of its own. Chaos tests start a cluster of their own and break it,
- * end-to-end tests a product. Ends with a line `N passed, N failed`; the exit code is 1 when anything failed or nothing ran.
+ * each test makes the topics, tables and keys it uses, under names of its own. Chaos tests start a cluster of their own
+ * and break it, end-to-end tests a product. Ends with a line `N passed, N failed`; the exit code is 1 when anything failed
+ * or nothing ran.
  */
 const ROOT = path.resolve(import.meta.dirname, '..')
 const TAP = path.join(ROOT, 'node_modules', 'tap', 'dist', 'esm', 'run.mjs')

@@ -47,7 +47,7 @@ export const prismaUploadReads = (
 
     findPartsAmong: (videoId, partNumbers) =>
       asking(async () => {
-        const where = { videoId, partNumber: { in: [...partNumbers] }, code: null }
+        const where = { ...storedPartsOf(videoId), partNumber: { in: [...partNumbers] } }
         return (await database.uploadPart.findMany({ where })).map(storedPart)
       }),
 

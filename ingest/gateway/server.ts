@@ -22,8 +22,8 @@ import { gatewayOptions } from './gateway-options.ts'
  * The gateway as a process of its own, as docker-compose runs it behind the proxy that makes one origin of everything.
  * `npm start` mounts the same plugin beside the API and the pages instead (local/front.ts).
  *
- * It keeps nothing but hints: any number may run, and each may be killed at any moment. Now and then each compares S3 with the log
- * (../reconciler): it is the process that has the clients for it, and whose death makes what is found.
+ * It keeps nothing but hints: any number may run, and each may be killed at any moment. Now and then each compares S3 with
+ * the log (../reconciler): it is the process that has the clients for it, and whose death makes what is found.
  */
 const config = readConfig()
 requireSettings(config, ['kafkaBrokers', 'schemaRegistryUrl', 'databaseUrl', 's3Endpoint'])

@@ -47,8 +47,8 @@ export const deadLetterAt = async (reader: PartitionReader, offset: bigint): Pro
 
 /**
  * Appends the record once more to the door that it came from, with the bytes of its value, and with its key and headers as
- * the letter has them, as text (task/dead-letter.ts), after whatever the key's
- * other records have brought about since. Who reads a door decides on it anew: producers repeat themselves there, too.
+ * the letter has them, as text (task/dead-letter.ts), after whatever the key's other records have brought about since. Who
+ * reads a door decides on it anew: producers repeat themselves there, too.
  * BadInputError NOT_A_DOOR, LETTER_OMITTED.
  */
 export const redrive = async (
