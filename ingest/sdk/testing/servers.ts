@@ -37,6 +37,8 @@ export const fakeServers = (sizeBytes: number) => {
     shown: null as ReturnType<typeof recorded> | null,
     created: 'open',
     partsAtATime: 0,
+    /** No part is answered before so many are on their way at once, however slow the machine is. */
+    awaitedAtATime: 1,
     /** What the upload has in all; a stream's is known when it is sealed. */
     partCount: Math.ceil(sizeBytes / PART) as number | null,
     onReport: () => {},
@@ -96,7 +98,8 @@ export const fakeServers = (sizeBytes: number) => {
     if (step === 'put') {
       inFlight += 1
       servers.partsAtATime = Math.max(servers.partsAtATime, inFlight)
-      await new Promise(setImmediate)
+      do await new Promise(setImmediate)
+      while (servers.partsAtATime < servers.awaitedAtATime)
       inFlight -= 1
       init.signal?.throwIfAborted()
       const bytes = new Uint8Array(await new Response(init.body).arrayBuffer())
