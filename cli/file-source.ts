@@ -1,12 +1,12 @@
 import type { Stats } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import path from 'node:path'
-import type { UploadSource } from '../ingest/sdk/index.ts'
+import type { ReadSource } from '../ingest/sdk/index.ts'
 import { BadInputError } from '../platform/errors.ts'
 import { mediaTypeOf } from './media-names.ts'
 
 /** A file as the upload client wants it: ranges read on demand, so that a file of any size costs one part of memory. */
-export interface FileSource extends UploadSource {
+export interface FileSource extends ReadSource {
   readonly name: string
   readonly lastModified: number
   close(): Promise<void>
@@ -27,7 +27,7 @@ export const fileSource = async (file: string): Promise<FileSource> => {
       name: path.basename(file),
       type: mediaTypeOf(file),
       lastModified: stat.mtimeMs,
-      slice: (start, end) => ({ arrayBuffer: () => readRange(handle, start, end) }),
+      readInto: (bytes, start) => readRange(handle, bytes, start),
       isUnchanged: async () => isSameFile(stat, await handle.stat()),
       close: () => handle.close(),
     }
@@ -51,16 +51,15 @@ const opened = async (file: string): Promise<FileHandle> => {
 const isSameFile = (before: Stats, now: Stats): boolean =>
   before.size === now.size && before.mtimeMs === now.mtimeMs && before.ctimeMs === now.ctimeMs
 
-/** Short when the file became shorter: the client notices. */
-const readRange = async (handle: FileHandle, start: number, end: number): Promise<ArrayBuffer> => {
-  const bytes = new Uint8Array(end - start)
+/** Fewer when the file became shorter: the client notices. */
+const readRange = async (handle: FileHandle, bytes: Uint8Array, start: number): Promise<number> => {
   let filled = 0
   while (filled < bytes.length) {
     const { bytesRead } = await handle.read(bytes, filled, bytes.length - filled, start + filled)
     if (bytesRead === 0) break
     filled += bytesRead
   }
-  return filled === bytes.length ? bytes.buffer : bytes.buffer.slice(0, filled)
+  return filled
 }
 
 const refused = (code: string, message: string, cause?: unknown): BadInputError =>

@@ -27,7 +27,15 @@ export { fingerprintOf, type Identified } from './fingerprint.ts'
 export { type FollowOptions, followVideo, type VideoEvent } from './follow-video.ts'
 export { hasExpired, isOpenUpload, type OpenUpload, storageMemory, type UploadMemory } from './memory.ts'
 export type { UploadProgress } from './progress.ts'
-export type { CompletedUpload, CreatedUpload, UploadDetails, UploadResult, UploadSource } from './types.ts'
+export type {
+  CompletedUpload,
+  CreatedUpload,
+  ReadSource,
+  SlicedSource,
+  UploadDetails,
+  UploadResult,
+  UploadSource,
+} from './types.ts'
 export { createUpload, type Upload, type UploadEvents, type UploadOptions, type UploadState } from './upload.ts'
 export { abortUpload, type ListOptions, listUploads, type UploadSummary } from './uploads.ts'
 export {

@@ -7,6 +7,8 @@ export interface PartReader {
   next(): Promise<PreparedPart | undefined>
   /** As the source's: whether the part has another turn, behind those that are left. */
   later(partNumber: number): boolean
+  /** As the source's: nobody looks at the part's bytes again. */
+  release(part: PreparedPart): void
   /** Resolves when nothing is being read; rejects when something could not be. */
   settled(): Promise<void>
 }
@@ -34,6 +36,7 @@ export const createPartReader = (parts: SourceParts, facts: Map<number, PartFact
       return reading
     },
     later: parts.later,
+    release: ({ bytes }) => parts.release(bytes),
     async settled() {
       await Promise.all(reads)
     },

@@ -62,6 +62,7 @@ export const sendParts = async (
     },
     passed: decided,
     later: reader.later,
+    release: reader.release,
     takenForMs: MIN_TAKEN_MS,
   }
   await withWorkers(
@@ -79,6 +80,8 @@ interface Turns {
   /** It is not, or not now. */
   passed(): void
   later(partNumber: number): boolean
+  /** Nobody looks at its bytes again. */
+  release(part: PreparedPart): void
   /** For how long somebody else who had a part signed is believed to be sending it: twice what the slowest took here. */
   takenForMs: number
 }
@@ -136,6 +139,7 @@ const createWorker = (transfer: Transfer, turns: Turns, reports: PartReports): W
       if (turn === undefined) return false
       if (turn.isRecorded) meter.partFound(turn.part.sizeBytes)
       else await send(turn.part)
+      turns.release(turn.part)
       return true
     },
     finish: () => reported,

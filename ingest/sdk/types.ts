@@ -1,5 +1,20 @@
-/** What can be uploaded: a Blob or File of a browser, or anything that can read a range of itself. */
-export interface UploadSource {
+/** What can be uploaded: a Blob or File of a browser, or anything that can read a range of itself, in one of two ways. */
+export type UploadSource = SlicedSource | ReadSource
+
+export interface SlicedSource extends SourceFacts {
+  /** The bytes from `start` up to, not including, `end`. Read once per part; may be called for several parts at once. */
+  slice(start: number, end: number): { arrayBuffer(): Promise<ArrayBuffer> }
+}
+
+export interface ReadSource extends SourceFacts {
+  /**
+   * Fills `bytes` with what is at `start` and after it, and resolves to how many there were: fewer when it ends before.
+   * May be called for several parts at once. Cheaper than `slice`: the memory of a part that is stored serves another.
+   */
+  readInto(bytes: Uint8Array<ArrayBuffer>, start: number): Promise<number>
+}
+
+interface SourceFacts {
   /** Bytes. */
   readonly size: number
   /** File name; a File has one. */
@@ -8,8 +23,6 @@ export interface UploadSource {
   readonly type?: string
   /** When it was last changed, milliseconds since 1970; a File has it. Part of its fingerprint. */
   readonly lastModified?: number
-  /** The bytes from `start` up to, not including, `end`. Read once per part; may be called for several parts at once. */
-  slice(start: number, end: number): { arrayBuffer(): Promise<ArrayBuffer> }
   /**
    * Whether it is still what it was in the beginning. Asked when every part is stored, before the server may make one
    * object of them; without it, and of anything but a Blob, nobody asks.

@@ -91,6 +91,25 @@ t.test('no more parts are in memory than are on their way', async (t) => {
   t.equal(servers.partsAtATime, 3)
 })
 
+t.test('the memory of a part that is stored serves the next one, and not before', async (t) => {
+  const bytes = randomBytes(30_500)
+  const memory = new Set<ArrayBuffer>()
+  const source = {
+    size: bytes.length,
+    readInto: async (into: Uint8Array<ArrayBuffer>, start: number) => {
+      memory.add(into.buffer)
+      return bytes.copy(into, 0, start)
+    },
+  }
+  const servers = fakeServers(bytes.length)
+  servers.fault = ({ step }, nth) => (step === 'put' && nth % 10 === 1 ? new Response('', { status: 500 }) : undefined)
+  const details = { title: 'Holiday' }
+  const options = { gatewayUrl: 'http://gateway', token: 'author', details, fetch: servers.fetch, parallel: 3 }
+  await createUpload(source, options).done
+  t.ok(whole(servers).equals(bytes), 'as it is')
+  t.ok(memory.size <= 3, `${memory.size} for 31 parts, 3 at a time`)
+})
+
 t.test('progress counts bytes as they leave, and takes back what must be sent again', async (t) => {
   const sizeBytes = 4 * 1024 * 1024
   const servers = fakeServers(sizeBytes)

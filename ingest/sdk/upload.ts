@@ -141,9 +141,9 @@ class RunningUpload implements Upload {
     this.#server = serverAt(options.gatewayUrl, { ...options, outage: this.#outage })
     this.#putBytes = putBytesWith(options.fetch)
     this.#parallelism = new Parallelism(Math.max(1, Math.min(parallel, MAX_PARALLEL)))
-    const remembers = memory !== undefined && 'slice' in source
+    const remembers = memory !== undefined && 'size' in source
     this.#memory = remembers ? tolerant(memory, (error) => this.#emit('unremembered', error)) : noMemory
-    const sizeBytes = 'slice' in source ? source.size : null
+    const sizeBytes = 'size' in source ? source.size : null
     this.#meter = new ProgressMeter(sizeBytes, (progress) => this.#emit('progress', progress))
     this.done = Promise.resolve().then(() => this.#run())
     this.done.catch(() => undefined)
@@ -245,7 +245,7 @@ class RunningUpload implements Upload {
 
   async #begin(): Promise<UploadAnswer> {
     const { details, gatewayUrl, fingerprint, idempotencyKey } = this.#options
-    const file = 'slice' in this.#source ? this.#source : null
+    const file = 'size' in this.#source ? this.#source : null
     const named = detailsOf(details, file)
     this.#fingerprint = fingerprint ?? (file === null ? '' : await fingerprintOf(file, gatewayUrl, named))
     const beginning: Beginning = {
@@ -332,6 +332,7 @@ class RunningUpload implements Upload {
     let part = await reader.next()
     while (part !== undefined && isRecorded(part)) {
       this.#meter.partFound(part.sizeBytes)
+      reader.release(part)
       signal.throwIfAborted()
       part = await reader.next()
     }
