@@ -18,7 +18,7 @@ import type { Order, Sender, Sent } from './upload/sender.ts'
  * What an upload costs that cannot be lost or damaged: our SDK, which hashes every part and has each signed, against
  * `Upload` of @aws-sdk/lib-storage, which does neither; then its memory by the size of the file; then many uploads at once.
  *
- * `npm run bench -- upload [--size MB] [--rounds N] [--memory MB,MB] [--concurrent N] [--concurrent-size MB]`, on a product
+ * `npm run bench -- upload [--size MB] [--rounds N] [--memory MB,MB] [--concurrent N] [--concurrent-size MB] [--waves N]`, on a product
  * that runs. All send the same file in parts of the same size to the same S3 server, by turns, so that what else the
  * machine does hits all of them. 0 leaves a part out. A ratio of clients that share two cores with their server is a ratio of
  * everything; on a busy machine nothing is kept.
@@ -40,6 +40,7 @@ export const bench = async (args: readonly string[]): Promise<void> => {
       memory: { type: 'string', default: '100,1000,10000' },
       concurrent: { type: 'string', default: '200' },
       'concurrent-size': { type: 'string', default: '20' },
+      waves: { type: 'string', default: '3' },
     },
   })
   const run = await runningProduct()
@@ -48,7 +49,13 @@ export const bench = async (args: readonly string[]): Promise<void> => {
     const lines = [
       ...(await throughput(run, folder, numberOf(values.size), numberOf(values.rounds))),
       ...(await memory(run, folder, values.memory.split(',').map(numberOf))),
-      ...(await many(run, folder, numberOf(values.concurrent), numberOf(values['concurrent-size']))),
+      ...(await many(
+        run,
+        folder,
+        numberOf(values.concurrent),
+        numberOf(values['concurrent-size']),
+        numberOf(values.waves),
+      )),
     ]
     const [loadAfter = 0] = loadavg()
     lines.push(`Load of the machine: ${loadBefore.toFixed(1)} before, ${loadAfter.toFixed(1)} at the end.`)
@@ -135,18 +142,18 @@ const ratesOf = (sizeMb: number, results: readonly Readonly<Record<Sender, Measu
 }
 
 const secondsOf = (results: readonly Readonly<Record<Sender, Measured>>[]): readonly string[] => {
-  const seconds = (by: Sender, of: (measured: Measured) => number) =>
+  const medianSeconds = (by: Sender, of: (measured: Measured) => number) =>
     (median(results.map((round) => of(round[by]))) / 1000).toFixed(2)
   return [
     '| medians, seconds | sending parts | completing | CPU of the client | CPU of the S3 server | CPU of all else |',
     '|---|---|---|---|---|---|',
     ...SENDERS.map((by) => {
       const cells = [
-        seconds(by, ({ durationMs, completingMs }) => durationMs - completingMs),
-        seconds(by, ({ completingMs }) => completingMs),
-        seconds(by, ({ cpuMs }) => cpuMs),
-        seconds(by, ({ s3CpuMs }) => s3CpuMs),
-        seconds(by, ({ productCpuMs }) => productCpuMs),
+        medianSeconds(by, ({ durationMs, completingMs }) => durationMs - completingMs),
+        medianSeconds(by, ({ completingMs }) => completingMs),
+        medianSeconds(by, ({ cpuMs }) => cpuMs),
+        medianSeconds(by, ({ s3CpuMs }) => s3CpuMs),
+        medianSeconds(by, ({ productCpuMs }) => productCpuMs),
       ]
       return `| ${[by, ...cells].join(' | ')} |`
     }),
@@ -173,7 +180,7 @@ const memory = async (run: RunFile, folder: string, sizesMb: readonly number[]):
     })
     const cells = [
       ...[sizeMb, partSizeBytes / MiB, ...[maxRssBytes, maxArrayBufferBytes, maxHeapBytes].map(mebibytes)],
-      ...[gateway.end(), (durationMs / 1000).toFixed(1), (completingMs / 1000).toFixed(1)],
+      ...[gateway.end(), seconds(durationMs), seconds(completingMs)],
     ]
     rows.push(`| ${cells.join(' | ')} |`)
   }
@@ -186,34 +193,54 @@ const memory = async (run: RunFile, folder: string, sizesMb: readonly number[]):
   ]
 }
 
-const many = async (run: RunFile, folder: string, uploads: number, sizeMb: number): Promise<readonly string[]> => {
-  if (uploads === 0) return []
+/** Wave after wave: memory that only the first one needs is not lost, memory that each one adds is. */
+const many = async (
+  run: RunFile,
+  folder: string,
+  uploads: number,
+  sizeMb: number,
+  waves: number,
+): Promise<readonly string[]> => {
+  if (uploads === 0 || waves === 0) return []
   const file = path.join(folder, 'many.bin')
   await writeRandom(file, sizeMb * MB)
   const partSizeBytes = await partSizeOf(run, sizeMb * MB)
-  const gateway = watchGateway(run)
+  const order = { run, by: 'sdk', file, uploads, parallel: PARALLEL_OF_MANY, partSizeBytes } as const
   const before = cpuByName(run)
   const idleBeforeMs = idleOfMachineMs()
-  const { calls, durationMs, cpuMs } = await send({
-    ...{ run, by: 'sdk', file, uploads, parallel: PARALLEL_OF_MANY, partSizeBytes },
-  })
+  const sent: Sent[] = []
+  const rows: string[] = []
+  for (let wave = 1; wave <= waves; wave++) {
+    const gateway = watchGateway(run)
+    const one = await send(order)
+    sent.push(one)
+    const { calls, durationMs } = one
+    const failed = calls.filter(({ status }) => status !== null && status >= 500).length
+    const unanswered = calls.filter(({ status }) => status === null).length
+    rows.push(`| ${[wave, seconds(durationMs), calls.length, failed, unanswered, gateway.end()].join(' | ')} |`)
+  }
   const after = cpuByName(run)
-  const idleMs = idleOfMachineMs() - idleBeforeMs
-  const failed = calls.filter(({ status }) => status !== null && status >= 500).length
-  const unanswered = calls.filter(({ status }) => status === null).length
+  const sum = (of: (one: Sent) => number) => sent.reduce((total, one) => total + of(one), 0)
   return [
-    `${uploads} uploads of ${sizeMb} MB at once: all complete after ${(durationMs / 1000).toFixed(1)} s.`,
-    `${calls.length} calls of the gateway, ${failed} answered 5xx, ${unanswered} not answered; RSS of the gateway ${gateway.end()} MiB (before → largest → after).`,
+    `${uploads} uploads of ${sizeMb} MB at once, ${waves} times; all were completed.`,
     '',
-    ...latenciesOf(calls),
+    '| wave | s | calls of the gateway | answered 5xx | not answered | gateway, RSS MiB before → largest → after |',
+    '|---|---|---|---|---|---|',
+    ...rows,
+    '',
+    ...latenciesOf(sent.flatMap(({ calls }) => calls)),
     '',
     'The calls are timed on a thread that does nothing else. The last column is what the thread saw that plays all of the',
     `clients: it copies and hashes ${uploads * PARALLEL_OF_MANY} parts at once, and looks at answers when it has time.`,
     '',
-    ...sharesOf(durationMs, idleMs, [
-      ['the clients', cpuMs],
-      ...[...after].map(([name, ms]) => [name, ms - (before.get(name) ?? 0)] as const),
-    ]),
+    ...sharesOf(
+      sum(({ durationMs }) => durationMs),
+      idleOfMachineMs() - idleBeforeMs,
+      [
+        ['the clients', sum(({ cpuMs }) => cpuMs)],
+        ...[...after].map(([name, ms]) => [name, ms - (before.get(name) ?? 0)] as const),
+      ],
+    ),
     '',
   ]
 }
@@ -262,7 +289,6 @@ const sharesOf = (
   idleMs: number,
   cpu: readonly (readonly [name: string, cpuMs: number])[],
 ): readonly string[] => {
-  const seconds = (ms: number): string => (ms / 1000).toFixed(1)
   const largest = cpu.filter(([, ms]) => ms >= 500).toSorted(([, a], [, b]) => b - a)
   const share = Math.round((100 * idleMs) / (durationMs * cpus().length))
   return [
@@ -287,6 +313,8 @@ const watchGateway = ({ pids }: RunFile) => {
     },
   }
 }
+
+const seconds = (ms: number): string => (ms / 1000).toFixed(1)
 
 const mebibytes = (bytes: number): string => (bytes / MiB).toFixed(0)
 

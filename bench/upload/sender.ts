@@ -1,6 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { Upload } from '@aws-sdk/lib-storage'
 import { fileSource } from '../../cli/file-source.ts'
+import { keepHeapSmall } from '../../cli/small-heap.ts'
 import { createUpload } from '../../ingest/sdk/index.ts'
 import type { RunFile } from '../../local/run-file.ts'
 import { createPresignClient, type S3Client } from '../../storage/s3-client.ts'
@@ -50,6 +51,8 @@ const send = async (order: Order): Promise<Sent> => {
   const calls: Timed[] = []
   // One upload alone has its memory and its throughput measured, and is not to pay for another thread.
   const gateway = order.uploads > 1 ? fetchApart((call) => calls.push(call)) : undefined
+  // As the command line does.
+  if (order.by === 'sdk') keepHeapSmall()
   const startedMs = performance.now()
   const memory = watchMemory()
   const cpuBefore = process.cpuUsage()

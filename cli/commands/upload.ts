@@ -13,6 +13,7 @@ import {
 } from '../command-options.ts'
 import { findConnection } from '../connection.ts'
 import { EXIT, exitCodeOf } from '../exit.ts'
+import { keepHeapSmall } from '../small-heap.ts'
 import { barReport } from '../upload-bars.ts'
 import { openFile, openStdin, type RunningFile, type UploadCommand, uploadFile } from '../upload-file.ts'
 import { fileMemory, uploadMemoryFile } from '../upload-memory.ts'
@@ -48,6 +49,7 @@ export const registerUpload = (program: Command, config: Config): void => {
     'one JSON object per line; the last of a file has videoId and watchUrl',
   )
   connectionOptions(command, 'upload to').action(async (names: readonly string[], flags: UploadFlags) => {
+    keepHeapSmall()
     process.exitCode = await upload(names, flags, config)
   })
 }
