@@ -72,3 +72,22 @@ t.test('is waited for', async (t) => {
   setTimeout(() => Object.assign(at, { folded: { 0: 20n } }), 10)
   t.equal(await reached, true)
 })
+
+t.test('says in a word of ours that Kafka cannot be asked, and what it does not allow', async (t) => {
+  const asking = (failure: Error) => {
+    const admin = {
+      connect: async () => undefined,
+      disconnect: async () => undefined,
+      fetchOffsets: () => Promise.reject(failure),
+    }
+    const horizon = kafkaLogHorizon({
+      kafka: { admin: () => admin } as unknown as Pick<Kafka, 'admin'>,
+      reader: { partitions: async () => [0], offsets: async () => ({ beginning: 0n, end: 1n }) },
+      reads: { foldedUpTo: async () => new Map() },
+    })
+    return horizon.isReached(0, NEVER)
+  }
+  await t.rejects(asking(new Error('Connection timeout')), { code: 'KAFKA_UNAVAILABLE', retryable: true })
+  const refused = Object.assign(new Error('Not authorized'), { type: 'GROUP_AUTHORIZATION_FAILED' })
+  await t.rejects(asking(refused), { code: 'KAFKA_UNAUTHORIZED' })
+})

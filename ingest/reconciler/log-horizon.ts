@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { UpstreamError } from '../../platform/errors.ts'
 import type { Kafka } from '../../runtime/kafka/client.ts'
+import { asUpstreamError } from '../../runtime/kafka/kafka-errors.ts'
 import type { PartitionReader } from '../../runtime/kafka/partition-reader.ts'
 import { videoEvents, videoIntake } from '../../schemas/topics.ts'
 import type { ReconcileReads } from './reconcile-reads.ts'
@@ -16,7 +16,7 @@ import type { ReconcileReads } from './reconcile-reads.ts'
 export interface LogHorizon {
   /**
    * False when it was not reached within the time.
-   * @throws UpstreamError KAFKA_UNAVAILABLE, PARTITION_UNREADABLE, DATABASE_UNAVAILABLE (retryable)
+   * @throws UpstreamError KAFKA_UNAVAILABLE, PARTITION_UNREADABLE, DATABASE_UNAVAILABLE (retryable); ConfigError KAFKA_UNAUTHORIZED
    */
   isReached(timeoutMs: number, signal: AbortSignal): Promise<boolean>
 }
@@ -31,9 +31,7 @@ export const kafkaLogHorizon = (options: {
     async isReached(timeoutMs, signal) {
       const deadlineMs = performance.now() + timeoutMs
       const admin = kafka.admin()
-      await admin.connect().catch((error: unknown) => {
-        throw new UpstreamError('KAFKA_UNAVAILABLE', 'Kafka cannot be asked how far admission is.', { cause: error })
-      })
+      await admin.connect().catch(unavailable)
       try {
         const claimed = await ends(reader, videoIntake.name)
         const isAdmitted = async () => covers(await admittedUpTo(admin), claimed)
@@ -64,8 +62,13 @@ const ends = async (
 }
 
 const admittedUpTo = async (admin: ReturnType<Kafka['admin']>): Promise<ReadonlyMap<number, bigint>> => {
-  const [found] = await admin.fetchOffsets({ groupId: ADMISSION_GROUP, topics: [videoIntake.name] })
+  const asked = { groupId: ADMISSION_GROUP, topics: [videoIntake.name] }
+  const [found] = await admin.fetchOffsets(asked).catch(unavailable)
   return new Map((found?.partitions ?? []).map(({ partition, offset }) => [partition, BigInt(offset)]))
+}
+
+const unavailable = (error: unknown): never => {
+  throw asUpstreamError('KAFKA_UNAVAILABLE', 'Kafka cannot be asked how far admission is', error)
 }
 
 /** A partition without records needs no position. */
