@@ -2,8 +2,8 @@
  * How many parts are on their way at a time, found by trying.
  *
  * One connection rarely fills a line: each has its own congestion window, and pauses between parts. Too many only share
- * what there is, and each holds a part in memory. So it begins with two and, each time as many parts have arrived as are
- * allowed at a time, compares the throughput of that window with the one before:
+ * what there is, and each holds a part in memory. So it begins with four, as many as the AWS SDK sends at a time, and, each
+ * time as many parts have arrived as are allowed at a time, compares the throughput of that window with the one before:
  *
  *     it grew by a tenth or more     half as many again, up to the bound
  *     it fell by more                back to what was before, and no attempt for some windows
@@ -86,6 +86,6 @@ export class Parallelism {
   }
 }
 
-const FIRST_LIMIT = 2
+const FIRST_LIMIT = 4
 const GAIN = 1.1
 const QUIET_WINDOWS = 8
