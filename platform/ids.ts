@@ -11,6 +11,9 @@ type Branded<Name extends string> = string & { readonly [brand]: Name }
 export type VideoId = Branded<'VideoId'>
 export type AuthorId = Branded<'AuthorId'>
 
+/** A video id becomes a folder of object keys and a part of URLs. */
+export const VIDEO_ID = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/
+
 /** Root of all our name-based ids. Changing it would change every id that is derived: never. */
 const inOurNamespace = nameUuids('5a1e3c0e-6a5c-5d0b-9f5e-7a0c7a8c9a11')
 

@@ -1,10 +1,11 @@
 /** The answers, for OpenAPI and for whoever reads the code. Bodies that PostgreSQL wrote are not serialised again. */
 import { type Static, Type } from 'typebox'
+import { VideoIdSchema } from '../../platform/http/video-id-schema.ts'
 
 const nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()])
 const time = Type.String({ format: 'date-time' })
 
-export const VideoParams = Type.Object({ id: Type.String({ minLength: 1, maxLength: 200, description: 'videoId' }) })
+export const VideoParams = Type.Object({ id: VideoIdSchema })
 
 const ErrorBody = Type.Object(
   { code: Type.String({ description: 'Stable; see docs/errors.md.' }), message: Type.String() },

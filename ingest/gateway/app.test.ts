@@ -838,6 +838,7 @@ t.test('what cannot be read is a problem with a code, whatever reads it first', 
     ['URI_TOO_LONG', 414, asked('GET', `/uploads/${'x'.repeat(300)}/parts`)],
     ['BAD_URL', 400, asked('GET', '/uploads/%ff/parts')],
     ['VALIDATION_FAILED', 400, asked('GET', '/uploads/%00/parts')],
+    ['VALIDATION_FAILED', 400, asked('GET', `/uploads/${'x'.repeat(65)}/parts`)],
     ['NOT_FOUND', 404, asked('GET', '/nothing')],
   ]
   for (const [code, status, asking] of refused) {

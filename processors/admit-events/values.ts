@@ -1,3 +1,4 @@
+import { VIDEO_ID } from '../../platform/ids.ts'
 import type {
   PartUploaded,
   UploadCompleted,
@@ -15,11 +16,8 @@ import { MAX_OBJECT_BYTES, MAX_PART_BYTES, MAX_PARTS, MIN_PART_BYTES } from '../
  */
 export type Problem = string | null
 
-/** A video id becomes a folder of object keys and a part of URLs. */
 export const videoIdProblem = (videoId: string): Problem =>
-  /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/.test(videoId)
-    ? null
-    : 'A videoId is 1 … 64 of A-Z a-z 0-9 _ - and begins with a letter or digit.'
+  VIDEO_ID.test(videoId) ? null : 'A videoId is 1 … 64 of A-Z a-z 0-9 _ - and begins with a letter or digit.'
 
 /**
  * Text must be what every reader can hold: PostgreSQL knows no U+0000, and a lone surrogate is not Unicode. One such

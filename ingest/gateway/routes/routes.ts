@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import type { FastifyBaseLogger, FastifyInstance, FastifyRequest, RawServerDefault } from 'fastify'
 import { Type } from 'typebox'
+import { VideoIdSchema } from '../../../platform/http/video-id-schema.ts'
 import { deriveId, newId } from '../../../platform/ids.ts'
 import type { GatewayContext } from '../context.ts'
 
@@ -16,8 +17,8 @@ export const IdempotencyHeaders = Type.Object({
   ),
 })
 
-export const UploadParams = Type.Object({ uploadId: Type.String({ minLength: 1, maxLength: 200 }) })
-export const VideoParams = Type.Object({ videoId: Type.String({ minLength: 1, maxLength: 200 }) })
+export const UploadParams = Type.Object({ uploadId: VideoIdSchema })
+export const VideoParams = Type.Object({ videoId: VideoIdSchema })
 export const ClaimAnswer = Type.Object({ claimId: Type.String({ description: 'For after=<claimId> on reads.' }) })
 
 /** The id of a claim that carries no natural name: from the caller's Idempotency-Key, else a fresh one. */
