@@ -320,10 +320,10 @@ const mebibytes = (bytes: number): string => (bytes / MiB).toFixed(0)
 
 const send = async (order: Order): Promise<Sent> => {
   const sender = path.join(import.meta.dirname, 'upload', 'sender.ts')
-  const { stdout } = await promisify(execFile)(process.execPath, [sender, JSON.stringify(order)], {
-    maxBuffer: 64 * MiB,
-  })
-  return JSON.parse(stdout) as Sent
+  const sending = promisify(execFile)(process.execPath, [sender], { maxBuffer: 64 * MiB })
+  // Not among the arguments: there are keys in it, and everybody may read those.
+  sending.child.stdin?.write(`${JSON.stringify(order)}\n`)
+  return JSON.parse((await sending).stdout) as Sent
 }
 
 /** The plan of the gateway, by beginning an upload and giving it up. */

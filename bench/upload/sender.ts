@@ -1,15 +1,20 @@
+import { once } from 'node:events'
 import { createReadStream } from 'node:fs'
+import { createInterface } from 'node:readline'
+import { DeleteObjectCommand } from '@aws-sdk/client-s3'
 import { Upload } from '@aws-sdk/lib-storage'
 import { fileSource } from '../../cli/file-source.ts'
 import { keepHeapSmall } from '../../cli/small-heap.ts'
 import { createUpload } from '../../ingest/sdk/index.ts'
 import type { RunFile } from '../../local/run-file.ts'
+import { UpstreamError } from '../../platform/errors.ts'
+import { sourceKey } from '../../storage/object-keys.ts'
 import { createPresignClient, type S3Client } from '../../storage/s3-client.ts'
 import { fetchApart, type Timed } from './apart.ts'
 
 /**
- * Sends, in a process of its own, so that its memory is its own: `sender.ts '<JSON of Order>'`, answers with one line of
- * JSON, a Sent.
+ * Sends, in a process of its own, so that its memory is its own, and removes what it sent: an Order as JSON on standard
+ * input, which stays open while somebody wants the answer, a Sent as one line of JSON.
  */
 export interface Order {
   readonly run: RunFile
@@ -44,6 +49,13 @@ export interface Sent {
   readonly calls: readonly Timed[]
 }
 
+/** What one upload has become. */
+interface Stored {
+  /** When its last byte was stored. */
+  readonly sentAtMs: number
+  remove(): Promise<unknown>
+}
+
 const KiB = 1024
 const BUCKET = 'reelstream-media'
 
@@ -57,18 +69,21 @@ const send = async (order: Order): Promise<Sent> => {
   const memory = watchMemory()
   const cpuBefore = process.cpuUsage()
   const one = order.by === 'sdk' ? () => withSdk(order, gateway?.fetch ?? fetch) : () => withLibStorage(order)
-  const sentAtMs = await Promise.all(Array.from({ length: order.uploads }, one))
+  const stored = await Promise.all(Array.from({ length: order.uploads }, one))
   const endedMs = performance.now()
   const { user, system } = process.cpuUsage(cpuBefore)
   await gateway?.close()
-  return {
+  const sent: Sent = {
     durationMs: endedMs - startedMs,
-    completingMs: endedMs - Math.max(...sentAtMs),
+    completingMs: endedMs - Math.max(...stored.map(({ sentAtMs }) => sentAtMs)),
     cpuMs: (user + system) / 1000,
     ...memory.end(),
     maxRssBytes: process.resourceUsage().maxRSS * KiB,
     calls,
   }
+  // Objects of one run after the other would fill the disk.
+  await Promise.all(stored.map(({ remove }) => remove()))
+  return sent
 }
 
 const SAMPLE_MS = 100
@@ -91,8 +106,7 @@ const watchMemory = () => {
   }
 }
 
-/** @returns when its last byte was stored */
-const withSdk = async ({ run, file, parallel }: Order, askGateway: typeof fetch): Promise<number> => {
+const withSdk = async ({ run, file, parallel }: Order, askGateway: typeof fetch): Promise<Stored> => {
   const source = await fileSource(file)
   const apart: typeof fetch = (url, init) =>
     String(url).startsWith(run.gatewayUrl) ? askGateway(url, init) : fetch(url, init)
@@ -104,25 +118,36 @@ const withSdk = async ({ run, file, parallel }: Order, askGateway: typeof fetch)
     if (state === 'completing') sentAtMs = performance.now()
   })
   try {
-    await upload.done
-    return sentAtMs
+    const { videoId } = await upload.done
+    return {
+      sentAtMs,
+      async remove() {
+        const headers = { authorization: `Bearer ${token}` }
+        const { ok, status } = await fetch(`${gatewayUrl}/videos/${videoId}`, { method: 'DELETE', headers })
+        if (!ok) throw new UpstreamError('BENCH_FAILED', `the video was not deleted: ${status}`)
+        // The reconciler would come for it, some time.
+        const client = s3ClientOf(run)
+        await client.send(new DeleteObjectCommand({ Bucket: BUCKET, Key: sourceKey(videoId) }))
+        client.destroy()
+      },
+    }
   } finally {
     await source.close()
   }
 }
 
-/**
- * As its documentation has it, and no checksums.
- * @returns when its last byte was stored
- */
-const withLibStorage = async ({ run, by, file, parallel, partSizeBytes }: Order): Promise<number> => {
-  const client = createPresignClient({
+const s3ClientOf = (run: RunFile): S3Client =>
+  createPresignClient({
     endpoint: run.s3Endpoint,
     publicEndpoint: run.s3Endpoint,
     region: 'us-east-1',
     accessKeyId: run.s3AccessKeyId,
     secretAccessKey: run.s3SecretAccessKey,
   })
+
+/** As its documentation has it, and no checksums. */
+const withLibStorage = async ({ run, by, file, parallel, partSizeBytes }: Order): Promise<Stored> => {
+  const client = s3ClientOf(run)
   if (by === 'lib-storage-unsigned') leaveBytesUnsigned(client)
   let sentAtMs = 0
   client.middlewareStack.add(
@@ -133,15 +158,21 @@ const withLibStorage = async ({ run, by, file, parallel, partSizeBytes }: Order)
       },
     { step: 'initialize' },
   )
+  const object = { Bucket: BUCKET, Key: `bench/${crypto.randomUUID()}` }
   const upload = new Upload({
     client,
-    params: { Bucket: BUCKET, Key: `bench/${crypto.randomUUID()}`, Body: createReadStream(file) },
+    params: { ...object, Body: createReadStream(file) },
     queueSize: parallel,
     partSize: partSizeBytes,
   })
   await upload.done()
-  client.destroy()
-  return sentAtMs
+  return {
+    sentAtMs,
+    async remove() {
+      await client.send(new DeleteObjectCommand(object))
+      client.destroy()
+    },
+  }
 }
 
 const leaveBytesUnsigned = (client: S3Client): void =>
@@ -154,4 +185,9 @@ const leaveBytesUnsigned = (client: S3Client): void =>
     { step: 'build' },
   )
 
-console.log(JSON.stringify(await send(JSON.parse(process.argv[2] ?? '') as Order)))
+const lines = createInterface(process.stdin)
+const [order] = (await once(lines, 'line')) as [string]
+// Whoever asked is gone.
+lines.once('close', () => process.exit(1))
+console.log(JSON.stringify(await send(JSON.parse(order) as Order)))
+process.stdin.unref()

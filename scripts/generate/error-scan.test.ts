@@ -27,7 +27,7 @@ t.test('codes are found in each shape in which they are written', async (t) => {
   const kinds = (source: string) => codesIn(source, 'x').map(({ code, kind }) => `${kind}:${code}`)
   t.same(kinds("throw new ConfigError(\n  'NEW_CODE',\n  `…`)"), ['Config:NEW_CODE'])
   t.same(kinds("new UploadError('CANCELLED', '')"), [':CANCELLED'])
-  t.same(kinds("asUpstreamError('SEND_FAILED', '')"), [':SEND_FAILED'])
+  t.same(kinds("asUpstreamError('SEND_FAILED', '')"), ['Upstream:SEND_FAILED'])
   t.same(kinds("problem(413, 'TOO_LARGE', '')"), [':TOO_LARGE'])
   t.same(kinds("{ code: 'NO_RESULT', detail }"), [':NO_RESULT'])
   t.same(kinds("new Set('NOT_A_CODE')"), [])

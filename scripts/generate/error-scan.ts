@@ -25,7 +25,8 @@ const SHAPES = [
   // class X extends BugError { constructor() { super('CODE', …
   String.raw`()\bsuper\(\s*${CODE}`,
   // The functions that wrap one of the above.
-  String.raw`()\b(?:refused|asUpstreamError|endOf)\(\s*${CODE}`,
+  String.raw`\bas(Upstream)Error\(\s*${CODE}`,
+  String.raw`()\b(?:refused|endOf)\(\s*${CODE}`,
   String.raw`\bproblem\(\s*(\w+),\s*${CODE}`,
   // Outcomes and tables: code: 'CODE', code ?? 'CODE', const CODE = 'CODE'.
   String.raw`()\bcode: ${CODE}`,
