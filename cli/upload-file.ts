@@ -110,7 +110,7 @@ const sendOpened = async (
   const upload = createUpload(source, {
     ...{ gatewayUrl, token, parallel, giveUpAfterMs, details: named },
     idempotencyKey: opened.idempotencyKey ?? idempotencyKey,
-    ...('slice' in source && path !== undefined
+    ...('size' in source && path !== undefined
       ? { memory, fingerprint: await fingerprintOf({ ...source, name: path }, gatewayUrl, named) }
       : {}),
   })

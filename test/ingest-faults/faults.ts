@@ -190,9 +190,10 @@ export const FAULTS: readonly IngestFault[] = [
   {
     title: 'client killed -9, then the same command again',
     async run(stage) {
-      const { line, source } = stage
+      const { line, connections, partSizeBytes } = stage
       const memory = randomUUID()
-      const held = line.holdAfter(source.sizeBytes / 2)
+      // A connection has one part at most that is not recorded: of so many, one is.
+      const held = line.holdAfter((connections + 1.5) * partSizeBytes)
       const first = startClient(stage, memory)
       await Promise.race([held, first.ended.then(completed)])
       await first.kill()
