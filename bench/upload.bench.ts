@@ -18,8 +18,8 @@ import type { Order, Sender, Sent } from './upload/sender.ts'
  * What an upload costs that cannot be lost or damaged: our SDK, which hashes every part and has each signed, against
  * `Upload` of @aws-sdk/lib-storage, which does neither; then its memory by the size of the file; then many uploads at once.
  *
- * `npm run bench -- upload [--size MB] [--rounds N] [--memory MB,MB] [--concurrent N] [--concurrent-size MB] [--waves N]`, on a product
- * that runs. All send the same file in parts of the same size to the same S3 server, by turns, so that what else the
+ * `npm run bench -- upload [--size MB] [--rounds N] [--memory MB,MB] [--concurrent N] [--concurrent-size MB] [--waves N]`,
+ * on a product that runs. All send the same file in parts of the same size to the same S3 server, by turns, so that what else the
  * machine does hits all of them. 0 leaves a part out. A ratio of clients that share two cores with their server is a ratio of
  * everything; on a busy machine nothing is kept.
  */
