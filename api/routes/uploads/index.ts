@@ -13,6 +13,7 @@ import { viewerOf } from '../../reading/viewer.ts'
 
 /**
  * GET /uploads: the caller's own uploads, newest first, so that what is open can be resumed or given up from anywhere.
+ * Not of a video that was deleted, which is gone for its author, too.
  * Nobody else's, not for an admin either: what it is for is to go on with something of one's own.
  */
 const Query = Type.Object({
@@ -72,7 +73,7 @@ const listUploads: FastifyPluginAsyncTypebox<RouteOptions> = async (app, { conte
 }
 
 const conditions = (authorId: string, status: string | undefined, cursor: string | undefined): Prisma.Sql => {
-  const all = [Prisma.sql`u.author_id = ${authorId}`]
+  const all = [Prisma.sql`u.author_id = ${authorId} AND v.status <> 'deleted'`]
   if (status !== undefined) all.push(Prisma.sql`u.status = ${status}`)
   if (cursor !== undefined) {
     const { createdAt, id } = decodeCursor(cursor)
@@ -82,10 +83,10 @@ const conditions = (authorId: string, status: string | undefined, cursor: string
 }
 
 const listing = (where: Prisma.Sql, limit: number): Prisma.Sql => Prisma.sql`
-  SELECT u.video_id, v.title, u.status, u.size_bytes, u.part_size_bytes, u.part_count, u.created_at, u.expires_at,
+  SELECT u.video_id, u.title, u.status, u.size_bytes, u.part_size_bytes, u.part_count, u.created_at, u.expires_at,
          u.code, u.detail, stored.parts, stored.bytes
-    FROM (SELECT * FROM read.uploads u WHERE ${where} ORDER BY u.created_at DESC, u.video_id DESC LIMIT ${limit}) u
-    JOIN read.videos v ON v.id = u.video_id
+    FROM (SELECT u.*, v.title FROM read.uploads u JOIN read.videos v ON v.id = u.video_id
+           WHERE ${where} ORDER BY u.created_at DESC, u.video_id DESC LIMIT ${limit}) u
     ${joinStoredParts(Prisma.sql`u.status = 'open'`)}
    ORDER BY u.created_at DESC, u.video_id DESC`
 

@@ -228,6 +228,7 @@ t.test('GET /uploads: your own, newest first, and how far each is', async (t) =>
   await tell('completed', [begin(), ...parts, fact('UploadCompleted', { authorId: null, details: null })])
   await tell('aborted', [begin(), ...parts, fact('UploadAborted', { code: 'UPLOAD_EXPIRED' })])
   await tell('foreign', [begin({}, 'bob')])
+  await tell('deleted', [begin(), fact('UploadCompleted', { authorId: null, details: null }), fact('VideoDeleted')])
   await tell('stream', [fact('UploadStarted', { authorId: 'ann', partCount: null, sizeBytes: null }), ...parts])
   const list = async (query = '', token = 'ann') => {
     const answer = await app.inject({ url: `/uploads${query}`, headers: token === '' ? {} : bearer(token) })
