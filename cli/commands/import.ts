@@ -19,6 +19,7 @@ import { EXIT, exitCodeOf } from '../exit.ts'
 import { importObject, type ObjectPlace, objectPlaceOf } from '../import-object.ts'
 import { importUrl } from '../import-url.ts'
 import { localSettings } from '../local-settings.ts'
+import { keepHeapSmall } from '../small-heap.ts'
 import { fileMemory, uploadMemoryFile } from '../upload-memory.ts'
 import { type FileReport, jsonReport, lineReport, OWN_DETAILS } from '../upload-report.ts'
 import { waitUntilReady } from '../wait-until-ready.ts'
@@ -47,6 +48,7 @@ export const registerImport = (program: Command, config: Config): void => {
     .option('--timeout-minutes <n>', 'how long the download of a URL may take', wholeMinutes, 24 * 60)
   waitOption(giveUpOption(command)).option('--json', 'one JSON object per line; the last one has videoId and watchUrl')
   connectionOptions(command, 'upload to').action(async (source: string, flags: ImportFlags) => {
+    keepHeapSmall()
     process.exitCode = await run(source, flags, await localSettings(config))
   })
 }

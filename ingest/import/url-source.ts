@@ -29,7 +29,8 @@ export interface RangedSource extends Described {
   readonly size: number
   /** By an ETag: what is recorded under this version need not be read again. */
   readonly isNamedByKey: boolean
-  slice(start: number, end: number): { arrayBuffer(): Promise<ArrayBuffer> }
+  /** Fills `bytes` with what is at `start` and after it; resolves to how many there were, which is all of them. */
+  readInto(bytes: Uint8Array, start: number): Promise<number>
 }
 
 export interface StreamedSource extends Described {
@@ -63,10 +64,11 @@ export const openUrl = async (url: string, options: UrlSourceOptions): Promise<U
   const version = validator === null ? null : `${url} ${validator}`
   if (answer.status === 206 && size !== undefined && validator !== null) {
     answer.body.destroy()
-    const slice = (start: number, end: number) => ({
-      arrayBuffer: () => readSlice(url, validator, start, end, options),
-    })
-    return { kind: 'ranged', ...about, version, size, isNamedByKey: isStrong(validator), slice }
+    const readInto = async (bytes: Uint8Array, start: number): Promise<number> => {
+      await readRange(url, validator, bytes, start, options)
+      return bytes.length
+    }
+    return { kind: 'ranged', ...about, version, size, isNamedByKey: isStrong(validator), readInto }
   }
   if (answer.status === 200) return streamed(answer, { ...about, version }, size ?? null, options)
   // Ranges without a validator are of no use: asked for as a whole, it is of one piece.
@@ -79,15 +81,15 @@ export const openUrl = async (url: string, options: UrlSourceOptions): Promise<U
 
 const ATTEMPTS = 6
 
-const readSlice = async (
+const readRange = async (
   url: string,
   validator: string,
+  bytes: Uint8Array,
   start: number,
-  end: number,
   options: UrlSourceOptions,
-): Promise<ArrayBuffer> => {
+): Promise<void> => {
   const { backoffMs = (failure) => 500 * 2 ** (failure - 1), signal } = options
-  const bytes = new Uint8Array(end - start)
+  const end = start + bytes.length
   let filled = 0
   for (let failures = 0; filled < bytes.length; ) {
     const before = filled
@@ -108,7 +110,6 @@ const readSlice = async (
       await sleep(backoffMs(failures), undefined, { signal })
     }
   }
-  return bytes.buffer
 }
 
 const get = async (
