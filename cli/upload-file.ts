@@ -3,6 +3,7 @@ import {
   type CreatedUpload,
   createUpload,
   fingerprintOf,
+  isUploadSource,
   type UploadDetails,
   UploadError,
   type UploadMemory,
@@ -110,7 +111,7 @@ const sendOpened = async (
   const upload = createUpload(source, {
     ...{ gatewayUrl, token, parallel, giveUpAfterMs, details: named },
     idempotencyKey: opened.idempotencyKey ?? idempotencyKey,
-    ...('size' in source && path !== undefined
+    ...(isUploadSource(source) && path !== undefined
       ? { memory, fingerprint: await fingerprintOf({ ...source, name: path }, gatewayUrl, named) }
       : {}),
   })

@@ -64,10 +64,7 @@ export const openUrl = async (url: string, options: UrlSourceOptions): Promise<U
   const version = validator === null ? null : `${url} ${validator}`
   if (answer.status === 206 && size !== undefined && validator !== null) {
     answer.body.destroy()
-    const readInto = async (bytes: Uint8Array, start: number): Promise<number> => {
-      await readRange(url, validator, bytes, start, options)
-      return bytes.length
-    }
+    const readInto = (bytes: Uint8Array, start: number) => readRange(url, validator, bytes, start, options)
     return { kind: 'ranged', ...about, version, size, isNamedByKey: isStrong(validator), readInto }
   }
   if (answer.status === 200) return streamed(answer, { ...about, version }, size ?? null, options)
@@ -87,7 +84,7 @@ const readRange = async (
   bytes: Uint8Array,
   start: number,
   options: UrlSourceOptions,
-): Promise<void> => {
+): Promise<number> => {
   const { backoffMs = (failure) => 500 * 2 ** (failure - 1), signal } = options
   const end = start + bytes.length
   let filled = 0
@@ -110,6 +107,7 @@ const readRange = async (
       await sleep(backoffMs(failures), undefined, { signal })
     }
   }
+  return filled
 }
 
 const get = async (

@@ -27,6 +27,7 @@ export { fingerprintOf, type Identified } from './fingerprint.ts'
 export { type FollowOptions, followVideo, type VideoEvent } from './follow-video.ts'
 export { hasExpired, isOpenUpload, type OpenUpload, storageMemory, type UploadMemory } from './memory.ts'
 export type { UploadProgress } from './progress.ts'
+export { isUploadSource } from './source-parts.ts'
 export type {
   CompletedUpload,
   CreatedUpload,

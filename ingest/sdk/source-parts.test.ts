@@ -49,3 +49,8 @@ t.test('a source that ends before its size was changed, one that fails is unread
   const broken = { size: BYTES.length, readInto: () => Promise.reject(new Error('EIO')) }
   await t.rejects(partsOf(await openSource(broken)).next(), { code: 'FILE_UNREADABLE' })
 })
+
+t.test("a browser's file of which nothing can be read any more was changed", async (t) => {
+  const blob = Object.assign(new Blob(['bytes']), { slice: () => new Blob() })
+  await t.rejects((await openSource(blob)).checkUnchanged?.() ?? Promise.resolve(), { code: 'FILE_CHANGED' })
+})

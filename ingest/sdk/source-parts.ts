@@ -48,16 +48,22 @@ export interface OpenedSource {
  * @throws UploadError EMPTY_FILE when a stream ends without a byte (the gateway says so of a file), FILE_UNREADABLE
  */
 export const openSource = (source: UploadSource | ReadableStream<Uint8Array>): OpenedSource | Promise<OpenedSource> =>
-  'size' in source ? fileInParts(source) : streamInParts(source)
+  isUploadSource(source) ? fileInParts(source) : streamInParts(source)
+
+/** Whether it is more than a stream: its length is known, and it can be read again. */
+export const isUploadSource = (source: UploadSource | ReadableStream<Uint8Array>): source is UploadSource =>
+  'size' in source
 
 const fileInParts = (source: UploadSource): OpenedSource => {
   const ranges = 'readInto' in source ? readRanges(source) : slicedRanges(source)
+  const read = async (start: number, sizeBytes: number): Promise<Uint8Array<ArrayBuffer>> => {
+    const bytes = await ranges.at(start, sizeBytes).catch(unreadable)
+    if (bytes.length === sizeBytes) return bytes
+    throw changed()
+  }
   const part = async (partNumber: number, partSizeBytes: number): Promise<SourcePart> => {
     const start = (partNumber - 1) * partSizeBytes
-    const sizeBytes = Math.min(partSizeBytes, source.size - start)
-    const bytes = await ranges.at(start, sizeBytes).catch(unreadable)
-    if (bytes.length === sizeBytes) return { partNumber, bytes }
-    throw changed()
+    return { partNumber, bytes: await read(start, Math.min(partSizeBytes, source.size - start)) }
   }
   return {
     sizeBytes: source.size,
@@ -82,7 +88,7 @@ const fileInParts = (source: UploadSource): OpenedSource => {
     },
     checkUnchanged: async () => {
       // Reading is how a browser's file is asked: one that is not as it was chosen is not readable.
-      if (source instanceof Blob) await ranges.at(0, 1).catch(unreadable)
+      if (source instanceof Blob) await read(0, 1)
       if ((await source.isUnchanged?.()) === false) throw changed()
     },
   }

@@ -12,7 +12,7 @@ import { type PutBytes, putBytesWith } from './put-bytes.ts'
 import { type RecordedUpload, recordedUpload, type UploadStatus } from './recorded-upload.ts'
 import { requestJson, type Server, serverAt, uploadPath } from './requests.ts'
 import { createPartSender, isSamePart, type PartFacts } from './send-part.ts'
-import { type OpenedSource, openSource } from './source-parts.ts'
+import { isUploadSource, type OpenedSource, openSource } from './source-parts.ts'
 import { sendParts } from './transfer.ts'
 import type { CreatedUpload, TokenSource, UploadDetails, UploadResult, UploadSource } from './types.ts'
 import { unlessClosed, untilClosed } from './until-closed.ts'
@@ -141,9 +141,9 @@ class RunningUpload implements Upload {
     this.#server = serverAt(options.gatewayUrl, { ...options, outage: this.#outage })
     this.#putBytes = putBytesWith(options.fetch)
     this.#parallelism = new Parallelism(Math.max(1, Math.min(parallel, MAX_PARALLEL)))
-    const remembers = memory !== undefined && 'size' in source
+    const remembers = memory !== undefined && isUploadSource(source)
     this.#memory = remembers ? tolerant(memory, (error) => this.#emit('unremembered', error)) : noMemory
-    const sizeBytes = 'size' in source ? source.size : null
+    const sizeBytes = isUploadSource(source) ? source.size : null
     this.#meter = new ProgressMeter(sizeBytes, (progress) => this.#emit('progress', progress))
     this.done = Promise.resolve().then(() => this.#run())
     this.done.catch(() => undefined)
@@ -245,7 +245,7 @@ class RunningUpload implements Upload {
 
   async #begin(): Promise<UploadAnswer> {
     const { details, gatewayUrl, fingerprint, idempotencyKey } = this.#options
-    const file = 'size' in this.#source ? this.#source : null
+    const file = isUploadSource(this.#source) ? this.#source : null
     const named = detailsOf(details, file)
     this.#fingerprint = fingerprint ?? (file === null ? '' : await fingerprintOf(file, gatewayUrl, named))
     const beginning: Beginning = {
