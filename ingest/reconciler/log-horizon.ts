@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
+import { committedOffsets } from '../../runtime/kafka/admin.ts'
 import type { Kafka } from '../../runtime/kafka/client.ts'
 import { asUpstreamError } from '../../runtime/kafka/kafka-errors.ts'
 import type { PartitionReader } from '../../runtime/kafka/partition-reader.ts'
@@ -16,7 +17,8 @@ import type { ReconcileReads } from './reconcile-reads.ts'
 export interface LogHorizon {
   /**
    * False when it was not reached within the time.
-   * @throws UpstreamError KAFKA_UNAVAILABLE, PARTITION_UNREADABLE, DATABASE_UNAVAILABLE (retryable); ConfigError KAFKA_UNAUTHORIZED
+   * @throws UpstreamError KAFKA_UNAVAILABLE, PARTITION_UNREADABLE, DATABASE_UNAVAILABLE (retryable);
+   *   ConfigError KAFKA_UNAUTHORIZED
    */
   isReached(timeoutMs: number, signal: AbortSignal): Promise<boolean>
 }
@@ -30,17 +32,11 @@ export const kafkaLogHorizon = (options: {
   return {
     async isReached(timeoutMs, signal) {
       const deadlineMs = performance.now() + timeoutMs
-      const admin = kafka.admin()
-      await admin.connect().catch(unavailable)
-      try {
-        const claimed = await ends(reader, videoIntake.name)
-        const isAdmitted = async () => covers(await admittedUpTo(admin), claimed)
-        if (!(await isTrueBefore(deadlineMs, signal, isAdmitted))) return false
-        const facts = await ends(reader, videoEvents.name)
-        return await isTrueBefore(deadlineMs, signal, async () => covers(await reads.foldedUpTo(), facts))
-      } finally {
-        await admin.disconnect()
-      }
+      const claimed = await ends(reader, videoIntake.name)
+      const isAdmitted = async () => covers(await admittedUpTo(kafka), claimed)
+      if (!(await isTrueBefore(deadlineMs, signal, isAdmitted))) return false
+      const facts = await ends(reader, videoEvents.name)
+      return isTrueBefore(deadlineMs, signal, async () => covers(await reads.foldedUpTo(), facts))
     },
   }
 }
@@ -61,14 +57,12 @@ const ends = async (
   )
 }
 
-const admittedUpTo = async (admin: ReturnType<Kafka['admin']>): Promise<ReadonlyMap<number, bigint>> => {
-  const asked = { groupId: ADMISSION_GROUP, topics: [videoIntake.name] }
-  const [found] = await admin.fetchOffsets(asked).catch(unavailable)
-  return new Map((found?.partitions ?? []).map(({ partition, offset }) => [partition, BigInt(offset)]))
-}
-
-const unavailable = (error: unknown): never => {
-  throw asUpstreamError('KAFKA_UNAVAILABLE', 'Kafka cannot be asked how far admission is', error)
+const admittedUpTo = async (kafka: Pick<Kafka, 'admin'>): Promise<ReadonlyMap<number, bigint>> => {
+  const { name: topic } = videoIntake
+  const committed = await committedOffsets(kafka, ADMISSION_GROUP, [topic]).catch((error: unknown) => {
+    throw asUpstreamError('KAFKA_UNAVAILABLE', 'Kafka cannot be asked how far admission is', error)
+  })
+  return committed.get(topic) ?? new Map()
 }
 
 /** A partition without records needs no position. */

@@ -1,7 +1,7 @@
 import type { Admin, Kafka } from 'kafkajs'
 
 /** Lets `act` ask or tell the cluster over a connection of its own. Throws what it throws, and as kafkajs does. */
-export const withAdmin = async <T>(kafka: Kafka, act: (admin: Admin) => Promise<T>): Promise<T> => {
+export const withAdmin = async <T>(kafka: Pick<Kafka, 'admin'>, act: (admin: Admin) => Promise<T>): Promise<T> => {
   const admin = kafka.admin()
   try {
     await admin.connect()
@@ -17,7 +17,7 @@ export const membersOf = (kafka: Kafka, group: string): Promise<number> =>
 
 /** What a consumer group has committed: topic → partition → next offset. Partitions of which it has not are missing. */
 export const committedOffsets = (
-  kafka: Kafka,
+  kafka: Pick<Kafka, 'admin'>,
   group: string,
   topics: readonly string[],
 ): Promise<ReadonlyMap<string, ReadonlyMap<number, bigint>>> =>
